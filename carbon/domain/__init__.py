@@ -1,0 +1,1 @@
+"""The rules of the ledger. Pure: standard library only, no clock, no I/O."""
