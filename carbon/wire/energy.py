@@ -1,0 +1,91 @@
+"""POST /v1/energy and POST /v1/units."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from msgspec import UNSET, Meta, Struct, UnsetType
+
+Text = Annotated[str, Meta(min_length=1, max_length=200)]
+#: Signed 63-bit, as both databases store it.
+Ms = Annotated[int, Meta(ge=0, le=1 << 53)]
+EnergyMj = Annotated[int, Meta(ge=0, le=1 << 53)]
+SharePpm = Annotated[int, Meta(ge=0, le=1_000_000)]
+
+
+class DeviceInfo(Struct, frozen=True, omit_defaults=True):
+    device: Text
+    kind: Text
+    model: str = ""
+
+
+class EnergyInterval(Struct, frozen=True, gc=False, omit_defaults=True):
+    """`energy_mj` of one device and subject over [start_ms, end_ms), IT energy without PUE."""
+
+    device: Text
+    start_ms: Ms
+    end_ms: Ms
+    energy_mj: EnergyMj
+    method: Text
+    workload: str | None = None
+    run: str | None = None
+    #: What was seen drawing, where it is no run: `slurm:123`, `user:ana`, `idle`.
+    subject: str | None = None
+
+
+class ReservationInfo(Struct, frozen=True, omit_defaults=True):
+    """Who held which share of a device over [start_ms, end_ms)."""
+
+    device: Text
+    start_ms: Ms
+    end_ms: Ms
+    share_ppm: SharePpm
+    workload: str | None = None
+    run: str | None = None
+
+
+class EnergyBatch(Struct, frozen=True, omit_defaults=True):
+    """One sending of one source. (source, boot_id, seq) names it; sending it twice is safe."""
+
+    source: Text
+    boot_id: Text
+    seq: Ms
+    intervals: list[EnergyInterval]
+    sent_ms: Ms | None = None
+    host: str | None = None
+    zone: str | None = None
+    devices: list[DeviceInfo] = []
+    reservations: list[ReservationInfo] = []
+
+
+class Rejection(Struct, frozen=True):
+    index: int
+    code: str
+    detail: str
+
+
+class IngestAnswer(Struct, frozen=True, omit_defaults=False):
+    """202 of every bulk call. Counts speak of what was sent, not of stored pieces."""
+
+    accepted: int
+    duplicate: int
+    conflict: int
+    rejected: list[Rejection]
+    #: Names first seen here and created: to be confirmed by a person.
+    created_devices: list[str] | UnsetType = UNSET
+    created_workloads: list[str] | UnsetType = UNSET
+
+
+class UnitCount(Struct, frozen=True, gc=False):
+    """`count` units of a workload's output over [start_ms, end_ms)."""
+
+    workload: Text
+    unit: Text
+    source: Text
+    start_ms: Ms
+    end_ms: Ms
+    count: Annotated[int, Meta(ge=0, le=1 << 53)]
+
+
+class UnitBatch(Struct, frozen=True):
+    units: list[UnitCount]
