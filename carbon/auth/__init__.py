@@ -1,0 +1,1 @@
+"""Keys, sessions and what they may do; below api and web."""

@@ -1,0 +1,75 @@
+"""All settings, read once. Each is an environment variable `CARBON_<NAME>`."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+from platformdirs import user_data_path
+from pydantic import field_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+LOOPBACK_HOSTS = frozenset({"127.0.0.1", "::1", "localhost"})
+
+
+class Settings(BaseSettings):
+    model_config = SettingsConfigDict(env_prefix="CARBON_", frozen=True, extra="ignore")
+
+    #: Database file, keys, agent spool, job logs.
+    data_dir: Path = user_data_path("carbon", appauthor=False)
+    #: SQLAlchemy URL; unset means SQLite in the data folder.
+    db_url: str | None = None
+    host: str = "127.0.0.1"
+    port: int = 8000
+    #: Grid zone of this machine and of energy that names none, such as `DE` or `US-CAL-CISO`.
+    zone: str | None = None
+    #: Civil days, months and fiscal years follow this zone; storage is UTC.
+    timezone: str = "UTC"
+    #: Team of the local admin key and of people who sign in on this machine.
+    team: str = "default"
+    #: Whether grid feeds may be asked over the network.
+    feeds: bool = True
+    #: Base addresses of feeds, overridden by tests and mirrors.
+    neso_url: str = "https://api.carbonintensity.org.uk"
+    energy_charts_url: str = "https://api.energy-charts.info"
+    feed_timeout_s: float = 10.0
+    feed_interval_s: float = 600.0
+    #: Raw intervals stay this long in the database.
+    hot_days: int = 14
+    #: Largest request body, as sent and (below) after decompression.
+    max_body_bytes: int = 8 * 1024 * 1024
+    max_decoded_bytes: int = 64 * 1024 * 1024
+    #: Names that writes may create on their own, per deployment.
+    max_created_names: int = 100_000
+    #: `carbon up` starts this machine's agent as its child.
+    agent: bool = True
+    agent_period_s: float = 10.0
+    agent_rate_hz: float = 10.0
+    log_level: str = "info"
+
+    @field_validator("timezone")
+    @classmethod
+    def _known_timezone(cls, value: str) -> str:
+        ZoneInfo(value)
+        return value
+
+    @property
+    def database_url(self) -> str:
+        return self.db_url or f"sqlite:///{self.data_dir / 'carbon.db'}"
+
+    @property
+    def is_loopback(self) -> bool:
+        return self.host in LOOPBACK_HOSTS
+
+    @property
+    def agent_dir(self) -> Path:
+        return self.data_dir / "agent"
+
+
+def make_private_dir(path: Path) -> Path:
+    """Creates a folder that only this user can read."""
+    path.mkdir(parents=True, exist_ok=True)
+    if os.name == "posix" and path.stat().st_uid == os.getuid():
+        path.chmod(0o700)
+    return path

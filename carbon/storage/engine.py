@@ -1,0 +1,130 @@
+"""Engines and transactions, with what each database needs to be safe."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Connection, Engine, event, make_url
+from sqlalchemy import create_engine as _create_engine
+from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError, OperationalError
+from sqlalchemy.pool import StaticPool
+
+from carbon.errors import CarbonError, InvalidInput, StorageFull, Unavailable
+
+#: Whether the transaction being begun means to write: SQLite then takes its lock at once,
+#: since a lock that is upgraded later fails without waiting.
+_writing: ContextVar[bool] = ContextVar("writing", default=False)
+
+
+def create_engine(url: str) -> Engine:
+    """An engine for `sqlite:///…` or `postgresql+psycopg://…`.
+
+    Raises InvalidInput(`database_url`) for any other URL.
+    """
+    try:
+        parsed = make_url(url)
+        if parsed.get_backend_name() == "sqlite":
+            return _sqlite(url, parsed.database)
+        if parsed.drivername == "postgresql+psycopg":
+            return _create_engine(url, pool_size=10, max_overflow=10, pool_pre_ping=True)
+    except (ArgumentError, NoSuchModuleError, ImportError) as error:
+        raise InvalidInput("database_url", f"cannot use the database URL: {error}") from error
+    raise InvalidInput(
+        "database_url",
+        "the database URL must begin with sqlite:/// or postgresql+psycopg://",
+    )
+
+
+def memory_engine() -> Engine:
+    """The in-memory store: SQLite without a file, one connection, gone with the engine.
+
+    The same code as the file-backed store, so that there is no second ledger to keep in step.
+    """
+    return _sqlite("sqlite://", None)
+
+
+def _sqlite(url: str, database: str | None) -> Engine:
+    in_memory = database in (None, "", ":memory:")
+    if not in_memory and database:
+        _check_writable(Path(database))
+    options: dict[str, Any] = {"connect_args": {"check_same_thread": False, "timeout": 5.0}}
+    if in_memory:
+        options["poolclass"] = StaticPool
+    engine = _create_engine(url, **options)
+    event.listen(engine, "connect", _prepare_sqlite)
+    event.listen(engine, "begin", _begin_sqlite)
+    return engine
+
+
+def _check_writable(path: Path) -> None:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.open("ab"):
+            pass
+    except OSError as error:
+        raise CarbonError(
+            "database_not_writable",
+            f"cannot write the database file {path}: {error.strerror}; "
+            "mend its permissions or choose another with --db or --data-dir",
+        ) from error
+
+
+def _prepare_sqlite(connection: sqlite3.Connection, _record: object) -> None:
+    connection.isolation_level = None  # BEGIN is ours, see _begin_sqlite
+    for pragma in (
+        "journal_mode=WAL",
+        "synchronous=NORMAL",
+        "busy_timeout=5000",
+        "foreign_keys=ON",
+        "temp_store=MEMORY",
+        "cache_size=-65536",
+    ):
+        connection.execute(f"PRAGMA {pragma}").close()
+
+
+def _begin_sqlite(connection: Connection) -> None:
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if _writing.get() else "BEGIN")
+
+
+@contextmanager
+def reading(engine: Engine) -> Iterator[Connection]:
+    """A transaction that reads. Raises the carbon error for a database that is away."""
+    with _as_carbon_errors(), engine.connect() as connection:
+        yield connection
+
+
+@contextmanager
+def writing(engine: Engine) -> Iterator[Connection]:
+    """A transaction that writes: committed at the end, rolled back on any error."""
+    token = _writing.set(True)
+    try:
+        with _as_carbon_errors(), engine.begin() as connection:
+            yield connection
+    finally:
+        _writing.reset(token)
+
+
+@contextmanager
+def _as_carbon_errors() -> Iterator[None]:
+    try:
+        yield
+    except OperationalError as error:
+        text = str(error.orig)
+        if "full" in text or "No space" in text:
+            raise StorageFull("storage_full", "the database's disk is full", 30) from error
+        raise Unavailable(
+            "database_unavailable", f"the database does not answer: {text}"
+        ) from error
+    except DBAPIError as error:
+        if error.connection_invalidated:
+            raise Unavailable("database_unavailable", "the database connection was lost") from error
+        raise
+
+
+def is_sqlite(connection: Connection) -> bool:
+    return connection.dialect.name == "sqlite"

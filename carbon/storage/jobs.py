@@ -1,0 +1,114 @@
+"""Deferrable jobs: pools, jobs, their placements, attempts and savings."""
+
+from __future__ import annotations
+
+from sqlalchemy import (
+    Boolean,
+    Column,
+    Float,
+    ForeignKey,
+    Index,
+    Integer,
+    Table,
+    Text,
+    UniqueConstraint,
+    text,
+)
+
+from carbon.storage.schema import Amount, Id, Ms, metadata
+
+pool = Table(
+    "pool",
+    metadata,
+    Column("id", Id, primary_key=True),
+    Column("name", Text, nullable=False, unique=True),
+    #: Jobs that may run at once; unset takes the executor's default.
+    Column("capacity", Integer, nullable=True),
+    Column("created_ms", Ms, nullable=False),
+)
+
+job = Table(
+    "job",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("team_id", ForeignKey("team.id"), nullable=False),
+    Column("workload_id", ForeignKey("workload.id"), nullable=False),
+    Column("name", Text, nullable=False),
+    Column("executor", Text, nullable=False),
+    Column("pool_id", ForeignKey("pool.id"), nullable=False),
+    Column("spec", Text, nullable=False),  # JSON: command, cwd, env, secrets
+    Column("state", Text, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("earliest_ms", Ms, nullable=False),
+    Column("deadline_ms", Ms, nullable=False),
+    Column("length_ms", Ms, nullable=True),
+    Column("power_w", Float, nullable=True),
+    Column("interruptible", Boolean, nullable=False, server_default=text("false")),
+    Column("priority", Integer, nullable=False, server_default="0"),
+    Column("retries_left", Integer, nullable=False, server_default="0"),
+    Column("zones", Text, nullable=False),  # JSON list
+    #: The placement in force.
+    Column("placement_id", Id, nullable=True),
+    Column("start_ms", Ms, nullable=True),
+    Column("end_ms", Ms, nullable=True),
+    Column("exit_code", Integer, nullable=True),
+    Column("idempotency_key", Text, nullable=True),
+    Column("body_hash", Text, nullable=False),
+    Column("created_ms", Ms, nullable=False),
+    UniqueConstraint("team_id", "idempotency_key"),
+    Index(None, "state", "deadline_ms"),
+    Index(None, "team_id", "created_ms"),
+)
+
+#: Every decision, with the vintage it saw; the job points to the one in force.
+placement = Table(
+    "placement",
+    metadata,
+    Column("id", Id, primary_key=True),
+    Column("job_id", ForeignKey("job.id"), nullable=False),
+    Column("decided_ms", Ms, nullable=False),
+    Column("start_ms", Ms, nullable=False),
+    Column("end_ms", Ms, nullable=False),
+    Column("latest_start_ms", Ms, nullable=False),
+    Column("zone", Text, nullable=False),
+    Column("expected_g", Float, nullable=True),
+    Column("start_now_g", Float, nullable=True),
+    Column("reason", Text, nullable=False),
+    #: JSON list of vintage ids the plan was made from.
+    Column("vintages", Text, nullable=False),
+    Index(None, "job_id"),
+)
+
+#: One handing-over to an executor. A row in state `handed_over` is the outbox.
+attempt = Table(
+    "attempt",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("job_id", ForeignKey("job.id"), nullable=False),
+    Column("number", Integer, nullable=False),
+    Column("epoch", Integer, nullable=False),
+    Column("state", Text, nullable=False),
+    Column("external_id", Text, nullable=True),
+    Column("handed_over_ms", Ms, nullable=False),
+    Column("start_ms", Ms, nullable=True),
+    Column("end_ms", Ms, nullable=True),
+    Column("exit_code", Integer, nullable=True),
+    Column("detail", Text, nullable=False, server_default=""),
+    UniqueConstraint("job_id", "number"),
+    Index(None, "state"),
+)
+
+#: Booked once, after the run and once the intensity of both windows is settled.
+saving = Table(
+    "saving",
+    metadata,
+    Column("job_id", ForeignKey("job.id"), primary_key=True),
+    Column("energy_mj", Amount, nullable=False),
+    Column("actual_g", Float, nullable=False),
+    Column("counterfactual_g", Float, nullable=False),
+    #: What is credited: 0 where the energy is modelled or the intensity not settled.
+    Column("credited_g", Float, nullable=False),
+    Column("counterfactual_start_ms", Ms, nullable=False),
+    Column("flags", Text, nullable=False),  # comma-separated
+    Column("booked_ms", Ms, nullable=False),
+)

@@ -1,0 +1,191 @@
+"""Who and what: teams, workloads, sources, hosts, devices, meters, subjects, claims, runs.
+
+Small tables that change rarely; the writer keeps their ids in memory (`storage.id_cache`).
+"""
+
+from __future__ import annotations
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    CheckConstraint,
+    Column,
+    Float,
+    ForeignKey,
+    Index,
+    Integer,
+    Table,
+    Text,
+    UniqueConstraint,
+    text,
+)
+
+from carbon.storage.schema import Code, Id, Ms, metadata
+
+team = Table(
+    "team",
+    metadata,
+    Column("id", Id, primary_key=True),
+    Column("name", Text, nullable=False, unique=True),
+    Column("created_ms", Ms, nullable=False),
+)
+
+workload = Table(
+    "workload",
+    metadata,
+    Column("id", Id, primary_key=True),
+    Column("team_id", ForeignKey("team.id"), nullable=False),
+    Column("name", Text, nullable=False),
+    Column("persona", Text, nullable=False, server_default="consumer"),
+    #: Created by a write and not yet by a person: listed as "to be named".
+    Column("is_named", Boolean, nullable=False, server_default=text("false")),
+    Column("created_ms", Ms, nullable=False),
+    UniqueConstraint("team_id", "name"),
+)
+
+workload_unit = Table(
+    "workload_unit",
+    metadata,
+    Column("id", Id, primary_key=True),
+    Column("workload_id", ForeignKey("workload.id"), nullable=False),
+    Column("name", Text, nullable=False),
+    #: The one source that counts (the first seen); others are kept aside.
+    Column("counting_source_id", ForeignKey("source.id"), nullable=True),
+    Column("created_ms", Ms, nullable=False),
+    UniqueConstraint("workload_id", "name"),
+)
+
+boundary = Table(
+    "boundary",
+    metadata,
+    Column("id", Id, primary_key=True),
+    Column("workload_id", ForeignKey("workload.id"), nullable=False),
+    Column("version", Integer, nullable=False),
+    Column("included", Text, nullable=False),  # JSON list of component names
+    Column("excluded", Text, nullable=False),  # JSON list of {component, reason, share?}
+    Column("recorded_ms", Ms, nullable=False),
+    UniqueConstraint("workload_id", "version"),
+)
+
+source = Table(
+    "source",
+    metadata,
+    Column("id", Id, primary_key=True),
+    #: 0 is the deployment's: agents and importers that write for every team.
+    Column("team_id", BigInteger, nullable=False, server_default="0"),
+    Column("name", Text, nullable=False),
+    Column("kind", Code, nullable=False),  # domain.energy.MeterKind
+    #: Measured from `sent_ms`: the source's clock less ours.
+    Column("skew_ms", Ms, nullable=True),
+    Column("last_seen_ms", Ms, nullable=True),
+    Column("created_ms", Ms, nullable=False),
+    UniqueConstraint("team_id", "name"),
+)
+
+host = Table(
+    "host",
+    metadata,
+    Column("id", Id, primary_key=True),
+    Column("name", Text, nullable=False, unique=True),
+    Column("created_ms", Ms, nullable=False),
+)
+
+#: What is known of a host from a time on; the latest recorded row that covers a moment holds.
+host_period = Table(
+    "host_period",
+    metadata,
+    Column("id", Id, primary_key=True),
+    Column("host_id", ForeignKey("host.id"), nullable=False),
+    Column("start_ms", Ms, nullable=False),
+    Column("end_ms", Ms, nullable=True),
+    Column("site", Text, nullable=True),
+    Column("zone", Text, nullable=True),
+    Column("pue", Float, nullable=True),
+    Column("owner", Text, nullable=True),
+    Column("correction_id", ForeignKey("correction.id"), nullable=True),
+    Column("recorded_ms", Ms, nullable=False),
+    CheckConstraint("pue IS NULL OR pue >= 1.0", name="pue_at_least_one"),
+    Index(None, "host_id", "start_ms"),
+)
+
+device = Table(
+    "device",
+    metadata,
+    Column("id", Id, primary_key=True),
+    Column("uuid", Text, nullable=False, unique=True),
+    Column("kind", Text, nullable=False, server_default="unknown"),
+    Column("model", Text, nullable=False, server_default=""),
+    Column("host_id", ForeignKey("host.id"), nullable=False),
+    Column("created_ms", Ms, nullable=False),
+)
+
+#: The zone a device's energy was stated to be in, from a time on (the first reaches back).
+device_zone = Table(
+    "device_zone",
+    metadata,
+    Column("device_id", ForeignKey("device.id"), primary_key=True),
+    Column("start_ms", Ms, primary_key=True),
+    Column("zone", Text, nullable=False),
+    #: Guessed, as from the system's time zone: weaker than what a person said of the host.
+    Column("is_guess", Boolean, nullable=False),
+    Column("recorded_ms", Ms, nullable=False),
+    sqlite_with_rowid=False,
+)
+
+meter = Table(
+    "meter",
+    metadata,
+    Column("id", Id, primary_key=True),
+    Column("device_id", ForeignKey("device.id"), nullable=False),
+    Column("source_id", ForeignKey("source.id"), nullable=False),
+    UniqueConstraint("device_id", "source_id"),
+)
+
+subject = Table(
+    "subject",
+    metadata,
+    Column("id", Id, primary_key=True),
+    Column("kind", Text, nullable=False),  # domain.claims.SubjectKind
+    Column("key", Text, nullable=False),
+    Column("created_ms", Ms, nullable=False),
+    UniqueConstraint("kind", "key"),
+)
+
+claim = Table(
+    "claim",
+    metadata,
+    Column("id", Id, primary_key=True),
+    Column("subject_id", ForeignKey("subject.id"), nullable=False),
+    Column("workload_id", ForeignKey("workload.id"), nullable=False),
+    Column("start_ms", Ms, nullable=False),
+    Column("end_ms", Ms, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("correction_id", ForeignKey("correction.id"), nullable=True),
+    Column("recorded_ms", Ms, nullable=False),
+    Index(None, "subject_id"),
+    Index(None, "workload_id"),
+)
+
+run = Table(
+    "run",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("subject_id", ForeignKey("subject.id"), nullable=False, unique=True),
+    Column("workload_id", ForeignKey("workload.id"), nullable=True),
+    Column("start_ms", Ms, nullable=False),
+    Column("end_ms", Ms, nullable=False),
+    Column("exit_code", Integer, nullable=True),
+    Index(None, "workload_id", "start_ms"),
+)
+
+correction = Table(
+    "correction",
+    metadata,
+    Column("id", Id, primary_key=True),
+    Column("kind", Text, nullable=False),
+    Column("body", Text, nullable=False),  # JSON
+    Column("reason", Text, nullable=False),
+    Column("actor", Text, nullable=False),
+    Column("undoes_id", ForeignKey("correction.id"), nullable=True),
+    Column("recorded_ms", Ms, nullable=False),
+)
