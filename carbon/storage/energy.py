@@ -2,17 +2,26 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left, bisect_right, insort
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass
+
 from sqlalchemy import (
     Column,
+    Connection,
     ForeignKey,
     Index,
     Integer,
     LargeBinary,
     Table,
     Text,
+    select,
 )
 
+from carbon.domain.energy import Method, Reading
+from carbon.storage.bulk import IntervalRow, insert_intervals
 from carbon.storage.schema import Amount, Code, Id, Ms, metadata
+from carbon.storage.upsert import set_rows
 
 #: Immutable. The key leads with the end, so that a bucket and a day lie together; the start is
 #: stored as the span, which keeps a row at 27 bytes on SQLite. On PostgreSQL one partition a
@@ -107,3 +116,143 @@ unit_conflict = Table(
     Column("count", Amount, nullable=False),
     Column("recorded_ms", Ms, nullable=False),
 )
+
+
+@dataclass(frozen=True, slots=True)
+class Contradiction:
+    """A row that contradicts an acknowledged one; `position` is its place among those sent."""
+
+    position: int
+    reason: str  # value | overlap
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """What became of the rows of one sending; positions are indexes into the rows."""
+
+    duplicates: frozenset[int]
+    contradictions: tuple[Contradiction, ...]
+
+
+NOTHING_SEEN_BEFORE = Written(frozenset(), ())
+
+
+def write_intervals(connection: Connection, rows: Sequence[IntervalRow], in_order: bool) -> Written:
+    """Stores rows; the first acknowledged stays, what contradicts it goes to the conflicts.
+
+    `in_order` promises that no row begins before the latest end known of its meter, so that no
+    overlap is possible and only equal keys need a look.
+    """
+    if in_order:
+        savepoint = connection.begin_nested()
+        if insert_intervals(connection, rows) == len(rows):
+            savepoint.commit()
+            return NOTHING_SEEN_BEFORE
+        savepoint.rollback()
+    return _write_carefully(connection, rows)
+
+
+def _write_carefully(connection: Connection, rows: Sequence[IntervalRow]) -> Written:
+    known = _rows_around(connection, rows)
+    new: list[IntervalRow] = []
+    duplicates: set[int] = set()
+    contradictions: list[Contradiction] = []
+    for position, row in enumerate(rows):
+        verdict = known.judge(row)
+        if verdict is None:
+            new.append(row)
+            known.add(row)
+        elif verdict == "duplicate":
+            duplicates.add(position)
+        else:
+            contradictions.append(Contradiction(position, verdict))
+    insert_intervals(connection, new)
+    return Written(frozenset(duplicates), tuple(contradictions))
+
+
+class _KnownRows:
+    """The acknowledged rows of some meters around a time, to judge a new one against."""
+
+    def __init__(self) -> None:
+        self._values: dict[tuple[int, int, int, int], tuple[int, int]] = {}
+        #: (meter, span) → starts; a row of equal span that starts within one span overlaps.
+        self._starts: dict[tuple[int, int], list[int]] = {}
+
+    def add(self, row: IntervalRow) -> None:
+        self._values[row[:4]] = row[4:]
+        insort(self._starts.setdefault((row[1], row[3]), []), row[0] - row[3])
+
+    def judge(self, row: IntervalRow) -> str | None:
+        known = self._values.get(row[:4])
+        if known is not None:
+            return "duplicate" if known == row[4:] else "value"
+        span, start = row[3], row[0] - row[3]
+        starts = self._starts.get((row[1], span), [])
+        lo, hi = bisect_right(starts, start - span), bisect_left(starts, start + span)
+        return "overlap" if any(other != start for other in starts[lo:hi]) else None
+
+
+def _rows_around(connection: Connection, rows: Sequence[IntervalRow]) -> _KnownRows:
+    widest = max(row[3] for row in rows)
+    first = min(row[0] - row[3] for row in rows)
+    last = max(row[0] for row in rows) + widest
+    t = energy_interval.c
+    found = connection.execute(
+        select(t.end_ms, t.meter_id, t.subject_id, t.span_ms, t.energy_mj, t.method).where(
+            t.end_ms > first, t.end_ms < last, t.meter_id.in_({row[1] for row in rows})
+        )
+    )
+    known = _KnownRows()
+    for row in found:
+        known.add(tuple(row))  # the columns in the order of IntervalRow
+    return known
+
+
+def keep_conflicts(
+    connection: Connection,
+    rows: Sequence[IntervalRow],
+    contradictions: Sequence[Contradiction],
+    now_ms: int,
+) -> None:
+    for c in contradictions:
+        end_ms, meter_id, subject_id, span_ms, energy_mj, method = rows[c.position]
+        connection.execute(
+            interval_conflict.insert().values(
+                meter_id=meter_id,
+                subject_id=subject_id,
+                start_ms=end_ms - span_ms,
+                end_ms=end_ms,
+                energy_mj=energy_mj,
+                method=method,
+                reason=c.reason,
+                recorded_ms=now_ms,
+            )
+        )
+
+
+def mark_dirty(connection: Connection, buckets: Iterable[tuple[int, int]], now_ms: int) -> None:
+    """Marks (start_ms, device_id) buckets; the row's update makes a racing roll-up wait."""
+    rows = [
+        {"start_ms": start_ms, "device_id": device_id, "marked_ms": now_ms}
+        for start_ms, device_id in sorted(buckets)
+    ]
+    set_rows(connection, dirty_bucket, rows)
+
+
+def readings_between(
+    connection: Connection,
+    start_ms: int,
+    end_ms: int,
+    meters: Collection[int] | None = None,
+    subject_id: int | None = None,
+) -> list[Reading]:
+    """Readings of whole buckets in [start, end); both must lie on bucket marks."""
+    t = energy_interval.c
+    query = select(
+        t.meter_id, t.subject_id, t.end_ms - t.span_ms, t.end_ms, t.energy_mj, t.method
+    ).where(t.end_ms > start_ms, t.end_ms <= end_ms)
+    if meters is not None:
+        query = query.where(t.meter_id.in_(meters))
+    if subject_id is not None:
+        query = query.where(t.subject_id == subject_id)
+    return [Reading(*row[:5], Method(row[5])) for row in connection.execute(query)]

@@ -2,9 +2,33 @@
 
 from __future__ import annotations
 
-from sqlalchemy import Column, Float, ForeignKey, Index, LargeBinary, Table, Text, UniqueConstraint
+from collections.abc import Iterable, Sequence
+from hashlib import sha256
 
+from sqlalchemy import (
+    Column,
+    Connection,
+    Float,
+    ForeignKey,
+    Index,
+    LargeBinary,
+    Table,
+    Text,
+    UniqueConstraint,
+    select,
+)
+
+from carbon.domain.intensity import (
+    EmissionScope,
+    IntensityPoint,
+    PointKind,
+    RatedPoint,
+    Signal,
+    Vintage,
+)
+from carbon.domain.units import MS_PER_HOUR
 from carbon.storage.schema import Id, Ms, metadata
+from carbon.storage.upsert import insert_new
 
 intensity_vintage = Table(
     "intensity_vintage",
@@ -50,3 +74,136 @@ intensity_quarantine = Table(
     Column("recorded_ms", Ms, nullable=False),
     Index(None, "zone", "recorded_ms"),
 )
+
+
+def save_vintage(connection: Connection, vintage: Vintage, now_ms: int) -> int | None:
+    """Stores a publication; answers its id, or None where it is stored already."""
+    key = {
+        "zone": vintage.zone,
+        "source": vintage.source,
+        "signal": str(vintage.signal),
+        "scope": str(vintage.scope),
+        "published_ms": vintage.published_ms,
+        "points_hash": _points_hash(vintage.points),
+    }
+    v = intensity_vintage.c
+    known = select(v.id).where(*(v[name] == value for name, value in key.items()))
+    if connection.scalar(known) is not None:
+        return None
+    others = {"recorded_ms": now_ms, "licence": vintage.licence, "flags": ",".join(vintage.flags)}
+    insert_new(connection, intensity_vintage, [{**key, **others}])
+    vintage_id = connection.execute(known).scalar_one()
+    insert_new(
+        connection,
+        intensity_point,
+        [
+            {
+                "zone": vintage.zone,
+                "start_ms": point.start_ms,
+                "vintage_id": vintage_id,
+                "end_ms": point.end_ms,
+                "g_per_kwh": point.g_per_kwh,
+                "kind": str(point.kind),
+            }
+            for point in vintage.points
+        ],
+    )
+    return vintage_id
+
+
+def _points_hash(points: Sequence[IntensityPoint]) -> bytes:
+    text = "\n".join(f"{p.start_ms} {p.end_ms} {p.g_per_kwh!r} {p.kind}" for p in points)
+    return sha256(text.encode()).digest()[:16]
+
+
+#: No point of any feed is longer; bounds the search for points that reach into a window.
+LONGEST_POINT_MS = 24 * MS_PER_HOUR
+
+
+def points_between(
+    connection: Connection,
+    zone: str,
+    start_ms: int,
+    end_ms: int,
+    signal: Signal,
+    scope: EmissionScope | None = None,
+    as_of_ms: int | None = None,
+) -> list[RatedPoint]:
+    """All stored points of a zone that reach into [start, end), of every vintage recorded by
+    `as_of_ms`; overlapping ones are the caller's to choose from (`domain.intensity.select`)."""
+    p, v = intensity_point.c, intensity_vintage.c
+    query = (
+        select(
+            p.start_ms,
+            p.end_ms,
+            p.g_per_kwh,
+            p.kind,
+            v.source,
+            v.signal,
+            v.scope,
+            v.id,
+            v.published_ms,
+            v.flags,
+        )
+        .join_from(intensity_point, intensity_vintage)
+        .where(
+            p.zone == zone,
+            p.start_ms > start_ms - LONGEST_POINT_MS,
+            p.start_ms < end_ms,
+            p.end_ms > start_ms,
+            v.signal == str(signal),
+        )
+    )
+    if scope is not None:
+        query = query.where(v.scope == str(scope))
+    if as_of_ms is not None:
+        query = query.where(v.recorded_ms <= as_of_ms)
+    return [
+        RatedPoint(
+            row.start_ms,
+            row.end_ms,
+            row.g_per_kwh,
+            PointKind(row.kind),
+            row.source,
+            Signal(row.signal),
+            EmissionScope(row.scope),
+            row.id,
+            row.published_ms,
+            flags=tuple(filter(None, row.flags.split(","))),
+        )
+        for row in connection.execute(query)
+    ]
+
+
+def stored_zones(connection: Connection) -> list[str]:
+    """Zones of which at least one vintage is stored."""
+    query = select(intensity_vintage.c.zone).distinct().order_by(intensity_vintage.c.zone)
+    return list(connection.scalars(query))
+
+
+def has_zone(connection: Connection, zone: str) -> bool:
+    query = select(intensity_vintage.c.id).where(intensity_vintage.c.zone == zone).limit(1)
+    return connection.scalar(query) is not None
+
+
+def quarantine(
+    connection: Connection,
+    zone: str,
+    source: str,
+    points: Iterable[tuple[IntensityPoint, str]],
+    now_ms: int,
+) -> None:
+    """Keeps refused points with their reasons, for people to see."""
+    for point, reason in points:
+        finite = point.g_per_kwh == point.g_per_kwh and abs(point.g_per_kwh) != float("inf")
+        connection.execute(
+            intensity_quarantine.insert().values(
+                zone=zone,
+                source=source,
+                start_ms=point.start_ms,
+                end_ms=point.end_ms,
+                g_per_kwh=point.g_per_kwh if finite else None,
+                reason=reason,
+                recorded_ms=now_ms,
+            )
+        )

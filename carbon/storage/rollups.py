@@ -70,7 +70,8 @@ quarter_hour = Table(
     Column("method", Code, primary_key=True),
     Column("rating_id", Integer, primary_key=True),
     *_measures(),
-    Column("revision", Integer, nullable=False),
+    #: When this row was computed: what a report pins.
+    Column("recorded_ms", Ms, nullable=False),
     Index(None, "workload_id", "start_ms"),
     Index(None, "subject_id", "start_ms"),
     sqlite_with_rowid=False,
@@ -87,7 +88,7 @@ def _workload_rollup(name: str) -> Table:
         Column("method", Code, primary_key=True),
         Column("rating_id", Integer, primary_key=True),
         *_measures(),
-        Column("revision", Integer, nullable=False),
+        Column("recorded_ms", Ms, nullable=False),
         Index(None, "workload_id", "start_ms"),
         sqlite_with_rowid=False,
     )

@@ -186,7 +186,7 @@ def upgrade() -> None:
         sa.Column("operational_ng", sa.BigInteger(), nullable=False),
         sa.Column("covered_ms", sa.BigInteger(), nullable=False),
         sa.Column("reserved_ms", sa.BigInteger(), nullable=False),
-        sa.Column("revision", sa.Integer(), nullable=False),
+        sa.Column("recorded_ms", sa.BigInteger(), nullable=False),
         sa.PrimaryKeyConstraint(
             "start_ms",
             "device_id",
@@ -270,7 +270,7 @@ def upgrade() -> None:
         sa.Column("operational_ng", sa.BigInteger(), nullable=False),
         sa.Column("covered_ms", sa.BigInteger(), nullable=False),
         sa.Column("reserved_ms", sa.BigInteger(), nullable=False),
-        sa.Column("revision", sa.Integer(), nullable=False),
+        sa.Column("recorded_ms", sa.BigInteger(), nullable=False),
         sa.PrimaryKeyConstraint(
             "start_ms",
             "workload_id",
@@ -299,7 +299,7 @@ def upgrade() -> None:
         sa.Column("operational_ng", sa.BigInteger(), nullable=False),
         sa.Column("covered_ms", sa.BigInteger(), nullable=False),
         sa.Column("reserved_ms", sa.BigInteger(), nullable=False),
-        sa.Column("revision", sa.Integer(), nullable=False),
+        sa.Column("recorded_ms", sa.BigInteger(), nullable=False),
         sa.PrimaryKeyConstraint(
             "start_ms",
             "workload_id",

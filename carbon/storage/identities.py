@@ -1,0 +1,149 @@
+"""Names to ids: looked up, created on first sight, and remembered once committed."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable
+from dataclasses import dataclass, field
+from typing import Any
+
+from sqlalchemy import Connection, Table, and_, func, select, update
+
+from carbon.domain.claims import SubjectRef
+from carbon.domain.energy import MeterKind
+from carbon.domain.tenancy import WorkloadName
+from carbon.errors import InvalidInput
+from carbon.storage import names
+from carbon.storage.upsert import insert_new
+
+IdCache = dict[tuple[Hashable, ...], int]
+
+
+@dataclass
+class Identities:
+    """The ids of one transaction over a cache shared by all.
+
+    What a transaction creates reaches the cache by `remember`, after its commit: a rolled-back
+    id must never be handed out.
+    """
+
+    connection: Connection
+    now_ms: int
+    cache: IdCache
+    fresh: IdCache = field(default_factory=dict)
+    #: Names created in this transaction, for the answer.
+    created_devices: list[str] = field(default_factory=list)
+    created_workloads: list[str] = field(default_factory=list)
+
+    def remember(self) -> None:
+        self.cache.update(self.fresh)
+
+    def team(self, name: str) -> int:
+        return self._id(names.team, {"name": name})
+
+    def workload(self, name: WorkloadName, is_named: bool = False) -> int:
+        key = {"team_id": self.team(name.team), "name": name.name}
+        known = self._known(names.workload, key)
+        if known is not None:
+            return known
+        self.created_workloads.append(str(name))
+        return self._id(names.workload, key, {"is_named": is_named})
+
+    def unit(self, workload_id: int, name: str) -> int:
+        return self._id(names.workload_unit, {"workload_id": workload_id, "name": name})
+
+    def source(self, team_id: int, name: str, kind: MeterKind) -> int:
+        """`team_id` 0 is the deployment's own: agents and importers."""
+        return self._id(names.source, {"team_id": team_id, "name": name}, {"kind": int(kind)})
+
+    def host(self, name: str) -> int:
+        return self._id(names.host, {"name": name})
+
+    def device(self, uuid: str, host_id: int, kind: str = "unknown", model: str = "") -> int:
+        known = self._known(names.device, {"uuid": uuid})
+        if known is not None:
+            return known
+        self.created_devices.append(uuid)
+        others = {"host_id": host_id, "kind": kind, "model": model}
+        return self._id(names.device, {"uuid": uuid}, others)
+
+    def meter(self, device_id: int, source_id: int) -> int:
+        key = {"device_id": device_id, "source_id": source_id}
+        return self._id(names.meter, key, stamped=False)
+
+    def subject(self, ref: SubjectRef) -> int:
+        return self._id(names.subject, {"kind": str(ref.kind), "key": ref.key})
+
+    def _known(self, table: Table, key: dict[str, Any]) -> int | None:
+        cache_key = (table.name, *key.values())
+        found = self.cache.get(cache_key) or self.fresh.get(cache_key)
+        if found is None and (found := self._select(table, key)) is not None:
+            self.fresh[cache_key] = found
+        return found
+
+    def _id(
+        self,
+        table: Table,
+        key: dict[str, Any],
+        others: dict[str, Any] | None = None,
+        stamped: bool = True,
+    ) -> int:
+        found = self._known(table, key)
+        if found is not None:
+            return found
+        stamp = {"created_ms": self.now_ms} if stamped else {}
+        insert_new(self.connection, table, [{**key, **(others or {}), **stamp}])
+        created = self._select(table, key)
+        assert created is not None
+        self.fresh[(table.name, *key.values())] = created
+        return created
+
+    def _select(self, table: Table, key: dict[str, Any]) -> int | None:
+        matches = and_(*(table.c[name] == value for name, value in key.items()))
+        return self.connection.scalar(select(table.c.id).where(matches))
+
+
+def team_id(connection: Connection, name: str, now_ms: int) -> int:
+    return Identities(connection, now_ms, {}).team(name)
+
+
+def describe_device(connection: Connection, device_id: int, kind: str, model: str) -> None:
+    """Fills in what a device is, where a first sight did not say."""
+    connection.execute(
+        update(names.device)
+        .where(names.device.c.id == device_id, names.device.c.kind != kind)
+        .values(kind=kind, model=model)
+    )
+
+
+def find_workload(connection: Connection, name: WorkloadName) -> int | None:
+    return connection.scalar(
+        select(names.workload.c.id)
+        .join(names.team)
+        .where(names.team.c.name == name.team, names.workload.c.name == name.name)
+    )
+
+
+def workload_names(
+    connection: Connection, team: str | None = None
+) -> list[tuple[int, WorkloadName]]:
+    """All workloads, of one team or of all, in order of name."""
+    query = (
+        select(names.workload.c.id, names.team.c.name, names.workload.c.name)
+        .join(names.team)
+        .order_by(names.team.c.name, names.workload.c.name)
+    )
+    if team is not None:
+        query = query.where(names.team.c.name == team)
+    return [(row[0], WorkloadName(row[1], row[2])) for row in connection.execute(query)]
+
+
+def check_room(connection: Connection, limit: int) -> None:
+    """Raises InvalidInput(`too_many_names`) where writes have created too many names."""
+    count = connection.scalar(
+        select(func.count()).select_from(names.workload).where(names.workload.c.is_named.is_(False))
+    )
+    if (count or 0) > limit:
+        raise InvalidInput(
+            "too_many_names",
+            f"more than {limit} workloads wait for a name; name or merge some first",
+        )
