@@ -1,0 +1,26 @@
+"""What can be wrong with a meter, as the odometer sees it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class FaultKind(StrEnum):
+    COUNTER_RESET = "counter_reset"  #: went backwards: driver reload, GPU reset
+    COUNTER_STUCK = "counter_stuck"  #: stands still while power is drawn
+    COUNTER_JUMP = "counter_jump"  #: rose by more than the device can draw
+    POWER_IMPLAUSIBLE = "power_implausible"  #: more than the device can draw, or negative
+    GAP = "gap"  #: nobody looked for too long
+    METERS_DISAGREE = "meters_disagree"  #: counter and integrated power, over a minute
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """One finding; what was done about it is in `detail`, one line for people."""
+
+    kind: FaultKind
+    device: str
+    #: Monotonic time of the look that showed it, ns.
+    at_ns: int
+    detail: str
