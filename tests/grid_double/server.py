@@ -1,0 +1,135 @@
+"""NESO's and Energy-Charts' paths on one loopback port.
+
+    with GridDouble(now_ms) as double:
+        feed = Neso(http, clock, base_url=double.url)
+
+Values follow `curve`, so that a test knows what a moment must say. `alter` changes the body
+before it is sent; `failure` replaces the whole answer.
+"""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Callable
+from enum import StrEnum
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from types import TracebackType
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+from grid_double import energy_charts_shape, neso_shape
+
+Body = dict[str, Any]
+
+
+class Failure(StrEnum):
+    """How a feed has been seen to fail, each with what it sends."""
+
+    SERVER_ERROR = "500"
+    HTML = "an HTML page with 200"
+    EMPTY_OBJECT = "{} with 200"
+    NOT_FOUND = "404"
+    RATE_LIMITED = "429 with Retry-After: 120"
+    RATE_LIMITED_UNTIL = "429 with a date"
+    RATE_LIMITED_BARE = "429 without a word"
+    HANG = "no answer"
+    CUT_OFF = "half a body"
+    NAN = "a NaN in the JSON"
+
+
+_ANSWERS: dict[Failure, tuple[int, str, dict[str, str]]] = {
+    Failure.SERVER_ERROR: (500, "Internal Server Error", {}),
+    Failure.HTML: (200, "<html><body>Under maintenance</body></html>", {}),
+    Failure.EMPTY_OBJECT: (200, "{}", {}),
+    Failure.NOT_FOUND: (404, '{"detail": "not available"}', {}),
+    Failure.RATE_LIMITED: (429, "slow down", {"Retry-After": "120"}),
+    Failure.RATE_LIMITED_BARE: (429, "slow down", {}),
+    Failure.NAN: (200, '{"data": [NaN], "unix_seconds": [NaN], "co2eq": [NaN]}', {}),
+}
+
+
+def curve(ms: int) -> float:
+    """The intensity that the double reports for a moment, g/kWh, 110 to 325."""
+    half_hours = ms // 1_800_000
+    return 110.0 + half_hours * 37 % 48 * 4.5 + half_hours % 8 * 0.5
+
+
+class GridDouble:
+    """The server. `now_ms` splits what is measured from what is forecast."""
+
+    def __init__(self, now_ms: int) -> None:
+        self.now_ms = now_ms
+        self.failure: Failure | None = None
+        self.alter: Callable[[Body], Body] = lambda body: body
+        #: Paths asked for, with their queries, in order.
+        self.requests: list[str] = []
+        self.closing = threading.Event()
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), _handler_of(self))
+        self._thread = threading.Thread(
+            target=self._server.serve_forever, args=(0.01,), daemon=True
+        )
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self._server.server_port}"
+
+    def __enter__(self) -> GridDouble:
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.closing.set()
+        self._server.shutdown()
+        self._server.server_close()
+        self._thread.join()
+
+    def answer(self, target: str) -> tuple[int, Body]:
+        """Status and body of a path, as the real one would answer on a good day."""
+        parts = urlsplit(target)
+        query = {name: values[0] for name, values in parse_qs(parts.query).items()}
+        if parts.path.startswith("/intensity/"):
+            return neso_shape.answer(parts.path, self.now_ms, curve)
+        if parts.path == "/co2eq":
+            return energy_charts_shape.answer(query, self.now_ms, curve)
+        return 404, {"detail": "Not Found"}
+
+
+def _handler_of(double: GridDouble) -> type[BaseHTTPRequestHandler]:
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            double.requests.append(self.path)
+            failure = double.failure
+            if failure is None:
+                status, body = double.answer(self.path)
+                self._send(status, json.dumps(double.alter(body) if status == 200 else body), {})
+            elif failure is Failure.HANG:
+                double.closing.wait(10)
+            elif failure is Failure.CUT_OFF:
+                self._send(200, '{"data": [', {"Content-Length": "4000"})
+            elif failure is Failure.RATE_LIMITED_UNTIL:
+                # Two minutes after the Date of this very answer, by a clock that is years off.
+                self._send(429, "", {"Retry-After": "Wed, 21 Oct 2015 07:30:00 GMT"})
+            else:
+                self._send(*_ANSWERS[failure])
+
+        def date_time_string(self, timestamp: float | None = None) -> str:
+            return "Wed, 21 Oct 2015 07:28:00 GMT"
+
+        def _send(self, status: int, text: str, headers: dict[str, str]) -> None:
+            body = text.encode()
+            self.send_response(status)
+            for name, value in ({"Content-Length": str(len(body))} | headers).items():
+                self.send_header(name, value)
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, format: str, *args: object) -> None:
+            """Silent."""
+
+    return Handler
