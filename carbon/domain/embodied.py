@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from carbon.domain.factors import Factor
+from carbon.domain.factor import Factor
 from carbon.domain.units import NG_PER_G, PPM
 
 

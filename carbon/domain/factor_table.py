@@ -1,4 +1,4 @@
-"""The factors that ship, their sources side by side, and which of them holds for a device.
+"""The factors that ship, with their sources side by side.
 
 Published footprints of one GPU differ by four times. The one with the best tier is the
 default: a maker's own ISO 14067 footprint or a teardown knows the product, a parametric model
@@ -8,15 +8,13 @@ knows its size. Its bounds reach over all the sources, so that no source is hidd
 
 from __future__ import annotations
 
-import re
-from dataclasses import replace
-
-from carbon.domain.factors import CRADLE_TO_GATE, Factor, FactorKind, LifeCycleStage, Tier, Unit
+from carbon.domain.factor import CRADLE_TO_GATE, Factor, FactorKind, LifeCycleStage, Tier, Unit
 from carbon.domain.footprint import cpu_kg, dimm_kg, scaled_by_memory_kg
 
 CITED = "a single figure, cited"
 NVIDIA_PCF = "https://images.nvidia.com/aem-dam/Solutions/documents/HGX-{}-PCF-Summary.pdf"
 BOAVIZTA = "https://doc.api.boavizta.org/Explanations/components/{}/"
+BOAVIZTA_SERVER = "https://doc.api.boavizta.org/Explanations/devices/server/"
 FALK = "https://arxiv.org/abs/2509.00093"
 CCF = "https://www.cloudcarbonfootprint.org/docs/embodied-emissions/"
 ECOLOGITS = "https://ecologits.ai/latest/methodology/llm_inference/"
@@ -36,7 +34,7 @@ BEST_HALF_WIDTH = 0.2
 PARAMETRIC_LOW = 164.0 / 575.2
 
 
-def _embodied(
+def embodied_factor(
     id_: str,
     name: str,
     kg: float,
@@ -75,7 +73,7 @@ def _from(kg: float, low: float | None = None, high: float | None = None) -> tup
     return min(kg - margin, low or kg), max(kg + margin, high or kg)
 
 
-A100_SXM_40 = _embodied(
+A100_SXM_40 = embodied_factor(
     "embodied/gpu/a100-sxm-40gb@falk-2025",
     "NVIDIA A100 SXM 40GB",
     127.6,
@@ -86,7 +84,7 @@ A100_SXM_40 = _embodied(
     flags=SECOND_HAND,
     note="A teardown with elemental analysis of this very card.",
 )
-A100_80 = _embodied(
+A100_80 = embodied_factor(
     "embodied/gpu/a100-80gb@scaled",
     "NVIDIA A100 80GB",
     scaled_by_memory_kg(127.6, 40, 80),
@@ -96,7 +94,7 @@ A100_80 = _embodied(
     Tier.PARAMETRIC,
     flags=MODELLED,
 )
-H100 = _embodied(
+H100 = embodied_factor(
     "embodied/gpu/h100@nvidia-pcf-2025",
     "NVIDIA H100 SXM 80GB",
     1312 / 8,
@@ -107,7 +105,7 @@ H100 = _embodied(
     flags=SECOND_HAND,
     note="An eighth of the HGX board: GPUs, NVLink, heat sinks. ISO 14067, reviewed.",
 )
-H200 = _embodied(
+H200 = embodied_factor(
     "embodied/gpu/h200@scaled",
     "NVIDIA H200 141GB",
     scaled_by_memory_kg(164, 80, 141),
@@ -118,7 +116,7 @@ H200 = _embodied(
     flags=MODELLED,
     note="No footprint of this GPU has been published. The upper bound is Boavizta's formula.",
 )
-B200 = _embodied(
+B200 = embodied_factor(
     "embodied/gpu/b200@nvidia-pcf-2025",
     "NVIDIA B200 180GB",
     2274 / 8,
@@ -129,7 +127,7 @@ B200 = _embodied(
     flags=SECOND_HAND,
     note="An eighth of the HGX board. It agrees with NVIDIA's own 0.50 gCO2e/EFLOP.",
 )
-L4 = _embodied(
+L4 = embodied_factor(
     "embodied/gpu/l4@boavizta",
     "NVIDIA L4 24GB",
     113.6,
@@ -140,7 +138,7 @@ L4 = _embodied(
     flags=("modelled",),
     stages=GATE_AND_END,
 )
-GENERIC_GPU = _embodied(
+GENERIC_GPU = embodied_factor(
     "embodied/gpu/generic@boavizta",
     "",
     575.1,
@@ -154,7 +152,7 @@ GENERIC_GPU = _embodied(
     "The lower bound is a desktop card's (EcoDiag, 60 kg).",
 )
 
-GENERIC_CPU = _embodied(
+GENERIC_CPU = embodied_factor(
     "embodied/cpu/generic@boavizta",
     "",
     cpu_kg(24),
@@ -165,7 +163,7 @@ GENERIC_CPU = _embodied(
     flags=(GENERIC_FLAG,),
     note="24 cores.",
 )
-GENERIC_DRAM = _embodied(
+GENERIC_DRAM = embodied_factor(
     "embodied/dram/generic@boavizta",
     "",
     12 * dimm_kg(32),
@@ -176,7 +174,7 @@ GENERIC_DRAM = _embodied(
     flags=(GENERIC_FLAG,),
     note="384 GB in 12 modules, a two-socket server.",
 )
-GENERIC_SERVER = _embodied(
+GENERIC_SERVER = embodied_factor(
     "embodied/server/generic@ccf",
     "",
     1000.0,
@@ -188,16 +186,16 @@ GENERIC_SERVER = _embodied(
     note="A two-socket rack server without GPUs. Makers' sheets often include the use phase "
     "(HPE DL360 Gen10, 6270 kg) and cannot stand here.",
 )
-R740 = _embodied(
+R740 = embodied_factor(
     "embodied/server/r740@boavizta",
     "Dell PowerEdge R740",
     967.9,
     (500.0, 1500.0),
-    BOAVIZTA.format("../devices/server"),
+    BOAVIZTA_SERVER,
     "2026",
     Tier.PARAMETRIC,
 )
-P5 = _embodied(
+P5 = embodied_factor(
     "embodied/server/p5.48xlarge@boavizta",
     "AWS p5.48xlarge without GPUs",
     5700.0,
@@ -233,14 +231,14 @@ GENERIC = {
 
 
 def _other(of: Factor, suffix: str, kg: float, source: str, vintage: str, note: str = "") -> Factor:
-    return _embodied(
+    return embodied_factor(
         f"{of.id.split('@')[0]}@{suffix}",
         of.name,
         kg,
         _from(kg),
         source,
         vintage,
-        Tier.PARAMETRIC,
+        Tier.GENERIC if of.tier is Tier.GENERIC else Tier.PARAMETRIC,
         note=note,
     )
 
@@ -249,9 +247,11 @@ def _other(of: Factor, suffix: str, kg: float, source: str, vintage: str, note: 
 DISAGREEING: tuple[Factor, ...] = (
     _other(A100_SXM_40, "boavizta", 273.4, BOAVIZTA.format("gpu"), "2026"),
     _other(A100_SXM_40, "boavizta-pcie", 275.7, BOAVIZTA.format("gpu"), "2026", "PCIe card."),
+    _other(A100_SXM_40, "hubblo", 181.0, "Hubblo, GPU calculator", "2025", "PCIe card."),
     _other(A100_SXM_40, "chien-2023", 318.0, CHIEN, "2023", "With an eighth of the server."),
     _other(H100, "boavizta", 575.2, BOAVIZTA.format("gpu"), "2026", "Memory is 431 kg of it."),
     _other(H100, "ecologits-0.11", 273.0, ECOLOGITS, "2026", "It was 164 until 2025-11."),
+    _other(H200, "boavizta", 1067.0, BOAVIZTA.format("gpu"), "2026", "Its formula, our inputs."),
     _other(GENERIC_GPU, "ccf", 150.0, CCF, "2021", "Also the default of Impact Framework."),
     _other(GENERIC_GPU, "ecodiag", 60.0, ECODIAG, "2023", "A desktop's card."),
 )
@@ -296,102 +296,3 @@ SHIPPED: tuple[Factor, ...] = (
     LIFESPAN,
     PUE,
 )
-
-
-def factor_for_device(kind: str, model: str) -> Factor:
-    """The embodied factor of a device, never 0.
-
-    `kind` is `gpu`, `cpu`, `dram`, `module` or `server`, `model` the text that its driver or
-    maker gives, in any case. Memory goes by the size in the text, a CPU by its cores; what the
-    text does not tell gets the generic factor, flagged `generic_factor`. A kind that we do not
-    know counts as a GPU and is flagged `unknown_kind` too.
-    """
-    kind = kind.lower()
-    if kind == "dram":
-        return _dram(model)
-    if kind == "cpu":
-        return _cpu(model)
-    if kind == "module":
-        return _known("gpu", model) or GENERIC_GPU
-    if kind in GENERIC:
-        return _known(kind, model) or GENERIC[kind]
-    return replace(GENERIC_GPU, flags=(*GENERIC_GPU.flags, "unknown_kind"))
-
-
-def sources_beside(factor: Factor) -> tuple[Factor, ...]:
-    """What other sources say of the same product or class."""
-    same = [other for other in SHIPPED if _same_thing(other, factor) and other.id != factor.id]
-    return tuple(same)
-
-
-def _same_thing(one: Factor, other: Factor) -> bool:
-    return (one.kind, one.subject, one.name) == (other.kind, other.subject, other.name)
-
-
-def _words(model: str) -> set[str]:
-    joined = re.sub(r"(\d)\s+(gb|gib)\b", r"\1\2", model.lower()).replace("gib", "gb")
-    return set(re.split(r"[^a-z0-9]+", joined))
-
-
-def _known(kind: str, model: str) -> Factor | None:
-    words = _words(model)
-    fits = [
-        (len(needed), factor.value, factor)
-        for subject, needed, factor in MODELS
-        if subject == kind and needed <= words
-    ]
-    return max(fits, key=lambda fit: fit[:2])[2] if fits else None
-
-
-#: `384 GB`, `1007GiB`, `2 TB`, `12 x 32GB`. A module's GB is a GiB, so both read alike.
-_SIZE = re.compile(r"(?:(\d+)\s*[x×*]\s*)?(\d+(?:\.\d+)?)\s*([gt])i?b\b", re.IGNORECASE)
-_DIMM_GB = 32.0
-
-
-def _dram(model: str) -> Factor:
-    found = _SIZE.search(model)
-    size_gb = 0.0
-    if found:
-        modules, size, prefix = found.groups()
-        size_gb = int(modules or 1) * float(size) * (1024 if prefix.lower() == "t" else 1)
-    return dram_factor(size_gb) if size_gb else GENERIC_DRAM
-
-
-def dram_factor(size_gb: float) -> Factor:
-    """Memory in modules of 32 GB. Dell's R740 study gives the same: 533 kg for 384 GB."""
-    kg_per_gb = dimm_kg(_DIMM_GB) / _DIMM_GB
-    densest, thinnest = dimm_kg(_DIMM_GB, 2.375), dimm_kg(_DIMM_GB, 0.625)
-    return _embodied(
-        f"embodied/dram/{size_gb:g}gb@boavizta",
-        f"{size_gb:g} GB of DRAM",
-        size_gb * kg_per_gb,
-        (size_gb * densest / _DIMM_GB, size_gb * thinnest / _DIMM_GB),
-        BOAVIZTA.format("ram"),
-        "2026",
-        Tier.PARAMETRIC,
-        flags=("modelled",),
-    )
-
-
-_CORES = re.compile(r"(\d+)[\s-]*cores?\b", re.IGNORECASE)
-
-
-def _cpu(model: str) -> Factor:
-    found = _CORES.search(model)
-    cores = int(found.group(1)) if found else 0
-    return cpu_factor(cores) if cores else GENERIC_CPU
-
-
-def cpu_factor(cores: int) -> Factor:
-    """One CPU package of that many cores. A published one: EPYC 7742, 64 cores, 40.7 kg."""
-    kg = cpu_kg(cores)
-    return _embodied(
-        f"embodied/cpu/{cores}-cores@boavizta",
-        f"CPU with {cores} cores",
-        kg,
-        (kg / 2, kg * 2),
-        BOAVIZTA.format("cpu"),
-        "2026",
-        Tier.PARAMETRIC,
-        flags=("modelled",),
-    )

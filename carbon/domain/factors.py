@@ -1,125 +1,137 @@
-"""Factors: sourced constants with their unit, bounds and origin.
-
-A factor is superseded, never edited. Bounds are meant as a 95 % interval. A value of 0 cannot
-be a factor: 0 is never "unknown" and never "green".
-"""
+"""Which factor holds for a device, and what other sources say of it."""
 
 from __future__ import annotations
 
-import math
-from dataclasses import dataclass
-from enum import StrEnum
+import re
+from dataclasses import replace
 
-from carbon.domain.uncertainty import Interval, Source
-from carbon.domain.units import MS_PER_LIFESPAN_YEAR
-from carbon.errors import InvalidInput
+from carbon.domain.factor import Factor, FactorKind, LifeCycleStage, Tier, Unit
+from carbon.domain.factor_table import (
+    BOAVIZTA,
+    GENERIC,
+    GENERIC_CPU,
+    GENERIC_DRAM,
+    GENERIC_FLAG,
+    GENERIC_GPU,
+    LIFESPAN,
+    MODELS,
+    PUE,
+    SHIPPED,
+    embodied_factor,
+)
+from carbon.domain.footprint import cpu_kg, dimm_kg
 
-
-class FactorKind(StrEnum):
-    EMBODIED = "embodied"
-    LIFESPAN = "lifespan"
-    PUE = "pue"
-    WUE = "wue"
-    INTENSITY = "intensity"
-
-
-class Unit(StrEnum):
-    KG = "kgCO2e"
-    G = "gCO2e"
-    YEAR = "year"  #: of 365 days, as ISO/IEC 21031 reads it
-    RATIO = "1"
-    L_PER_KWH = "L/kWh"  #: per kWh of IT energy
-    G_PER_KWH = "gCO2e/kWh"
-
-
-UNITS_BY_KIND = {
-    FactorKind.EMBODIED: (Unit.KG, Unit.G),
-    FactorKind.LIFESPAN: (Unit.YEAR,),
-    FactorKind.PUE: (Unit.RATIO,),
-    FactorKind.WUE: (Unit.L_PER_KWH,),
-    FactorKind.INTENSITY: (Unit.G_PER_KWH,),
-}
-
-
-class Tier(StrEnum):
-    """How a factor is known, best first."""
-
-    MEASURED = "measured"  #: primary analysis of the very product
-    SUPPLIER = "supplier"  #: the maker's own footprint of the product
-    PARAMETRIC = "parametric"  #: a model of its size, memory, mass
-    GENERIC = "generic"  #: a figure for a class of products
+__all__ = [
+    "GENERIC_FLAG",
+    "LIFESPAN",
+    "PUE",
+    "SHIPPED",
+    "Factor",
+    "FactorKind",
+    "LifeCycleStage",
+    "Tier",
+    "Unit",
+    "cpu_factor",
+    "dram_factor",
+    "factor_for_device",
+    "sources_beside",
+]
 
 
-class LifeCycleStage(StrEnum):
-    MATERIALS = "materials"
-    MANUFACTURE = "manufacture"
-    TRANSPORT = "transport"
-    USE = "use"
-    END_OF_LIFE = "end_of_life"
+def factor_for_device(kind: str, model: str) -> Factor:
+    """The embodied factor of a device, never 0.
+
+    `kind` is `gpu`, `cpu`, `dram`, `module` or `server`, `model` the text that its driver or
+    maker gives, in any case. Memory goes by the size in the text, a CPU by its cores; what the
+    text does not tell gets the generic factor, flagged `generic_factor`. A kind that we do not
+    know counts as a GPU and is flagged `unknown_kind` too.
+    """
+    kind = kind.lower()
+    if kind == "dram":
+        return _dram(model)
+    if kind == "cpu":
+        return _cpu(model)
+    if kind == "module":
+        return _known("gpu", model) or GENERIC_GPU
+    if kind in GENERIC:
+        return _known(kind, model) or GENERIC[kind]
+    return replace(GENERIC_GPU, flags=(*GENERIC_GPU.flags, "unknown_kind"))
 
 
-CRADLE_TO_GATE = (LifeCycleStage.MATERIALS, LifeCycleStage.MANUFACTURE)
+def sources_beside(factor: Factor) -> tuple[Factor, ...]:
+    """What other sources say of the same product or class."""
+    same = [other for other in SHIPPED if _same_thing(other, factor) and other.id != factor.id]
+    return tuple(same)
 
 
-@dataclass(frozen=True, slots=True)
-class Factor:
-    """One source's statement of one constant."""
+def _same_thing(one: Factor, other: Factor) -> bool:
+    return (one.kind, one.subject, one.name) == (other.kind, other.subject, other.name)
 
-    id: str
-    kind: FactorKind
-    #: What it speaks of: `gpu`, `cpu`, `dram`, `server`, or a region for PUE and WUE.
-    subject: str
-    #: The product, as its maker writes it; empty for a class.
-    name: str
-    value: float
-    unit: Unit
-    low: float
-    high: float
-    source: str
-    licence: str
-    vintage: str
-    tier: Tier
-    life_cycle_stages: tuple[LifeCycleStage, ...] = ()
-    #: Shown with every figure that rests on this one, such as `generic_factor`.
-    flags: tuple[str, ...] = ()
-    #: Why it was chosen, or what it leaves out.
-    note: str = ""
 
-    def __post_init__(self) -> None:
-        if self.unit not in UNITS_BY_KIND[self.kind]:
-            raise InvalidInput("wrong_unit", f"{self.id}: {self.kind} cannot be in {self.unit}")
-        if not 0 < self.value < math.inf:
-            raise InvalidInput("not_positive", f"{self.id}: give a finite value above 0")
-        if not 0 <= self.low <= self.value <= self.high < math.inf:
-            raise InvalidInput("bounds", f"{self.id}: give bounds with low <= value <= high")
-        if self.kind is FactorKind.EMBODIED and LifeCycleStage.USE in self.life_cycle_stages:
-            raise InvalidInput(
-                "use_phase_in_embodied",
-                f"{self.id} includes the use phase, which O counts already; give the footprint "
-                "without it",
-            )
+def _words(model: str) -> set[str]:
+    joined = re.sub(r"(\d)\s+(gb|gib)\b", r"\1\2", model.lower()).replace("gib", "gb")
+    return set(re.split(r"[^a-z0-9]+", joined))
 
-    @property
-    def interval(self) -> Interval:
-        return Interval(self.value, self.low, self.high)
 
-    @property
-    def uncertainty(self) -> Source:
-        """Shared by all that rests on this factor."""
-        return Source.of(("factor", self.id), self.interval)
+def _known(kind: str, model: str) -> Factor | None:
+    words = _words(model)
+    fits = [
+        (len(needed), factor.value, factor)
+        for subject, needed, factor in MODELS
+        if subject == kind and needed <= words
+    ]
+    return max(fits, key=lambda fit: fit[:2])[2] if fits else None
 
-    @property
-    def total_g(self) -> float:
-        """Grams of CO2e; only for a mass."""
-        if self.unit is Unit.KG:
-            return self.value * 1000.0
-        if self.unit is Unit.G:
-            return self.value
-        raise InvalidInput("wrong_unit", f"{self.id} is in {self.unit} and not a mass")
 
-    @property
-    def duration_ms(self) -> int:
-        """Milliseconds; only for a lifespan."""
-        if self.unit is not Unit.YEAR:
-            raise InvalidInput("wrong_unit", f"{self.id} is in {self.unit} and not a duration")
-        return round(self.value * MS_PER_LIFESPAN_YEAR)
+#: `384 GB`, `1007GiB`, `2 TB`, `12 x 32GB`. A module's GB is a GiB, so both read alike.
+_SIZE = re.compile(r"(?:(\d+)\s*[x×*]\s*)?(\d+(?:\.\d+)?)\s*([gt])i?b\b", re.IGNORECASE)
+_DIMM_GB = 32.0
+
+
+def _dram(model: str) -> Factor:
+    found = _SIZE.search(model)
+    size_gb = 0.0
+    if found:
+        modules, size, prefix = found.groups()
+        size_gb = int(modules or 1) * float(size) * (1024 if prefix.lower() == "t" else 1)
+    return dram_factor(size_gb) if size_gb else GENERIC_DRAM
+
+
+def dram_factor(size_gb: float) -> Factor:
+    """Memory in modules of 32 GB. Dell's R740 study gives the same: 533 kg for 384 GB."""
+    kg_per_gb = dimm_kg(_DIMM_GB) / _DIMM_GB
+    densest, thinnest = dimm_kg(_DIMM_GB, 2.375), dimm_kg(_DIMM_GB, 0.625)
+    return embodied_factor(
+        f"embodied/dram/{size_gb:g}gb@boavizta",
+        f"{size_gb:g} GB of DRAM",
+        size_gb * kg_per_gb,
+        (size_gb * densest / _DIMM_GB, size_gb * thinnest / _DIMM_GB),
+        BOAVIZTA.format("ram"),
+        "2026",
+        Tier.PARAMETRIC,
+        flags=("modelled",),
+    )
+
+
+_CORES = re.compile(r"(\d+)[\s-]*cores?\b", re.IGNORECASE)
+
+
+def _cpu(model: str) -> Factor:
+    found = _CORES.search(model)
+    cores = int(found.group(1)) if found else 0
+    return cpu_factor(cores) if cores else GENERIC_CPU
+
+
+def cpu_factor(cores: int) -> Factor:
+    """One CPU package of that many cores."""
+    kg = cpu_kg(cores)
+    return embodied_factor(
+        f"embodied/cpu/{cores}-cores@boavizta",
+        f"CPU with {cores} cores",
+        kg,
+        (kg / 2, kg * 2),
+        BOAVIZTA.format("cpu"),
+        "2026",
+        Tier.PARAMETRIC,
+        flags=("modelled",),
+    )

@@ -1,0 +1,125 @@
+"""Factors: sourced constants with their unit, bounds and origin.
+
+A factor is superseded, never edited. Bounds are meant as a 95 % interval. A value of 0 cannot
+be a factor: 0 is never "unknown" and never "green".
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from enum import StrEnum
+
+from carbon.domain.uncertainty import Interval, Source
+from carbon.domain.units import MS_PER_LIFESPAN_YEAR
+from carbon.errors import InvalidInput
+
+
+class FactorKind(StrEnum):
+    EMBODIED = "embodied"
+    LIFESPAN = "lifespan"
+    PUE = "pue"
+    WUE = "wue"
+    INTENSITY = "intensity"
+
+
+class Unit(StrEnum):
+    KG = "kgCO2e"
+    G = "gCO2e"
+    YEAR = "year"  #: of 365 days, as ISO/IEC 21031 reads it
+    RATIO = "1"
+    L_PER_KWH = "L/kWh"  #: per kWh of IT energy
+    G_PER_KWH = "gCO2e/kWh"
+
+
+UNITS_BY_KIND = {
+    FactorKind.EMBODIED: (Unit.KG, Unit.G),
+    FactorKind.LIFESPAN: (Unit.YEAR,),
+    FactorKind.PUE: (Unit.RATIO,),
+    FactorKind.WUE: (Unit.L_PER_KWH,),
+    FactorKind.INTENSITY: (Unit.G_PER_KWH,),
+}
+
+
+class Tier(StrEnum):
+    """How a factor is known, best first."""
+
+    MEASURED = "measured"  #: primary analysis of the very product
+    SUPPLIER = "supplier"  #: the maker's own footprint of the product
+    PARAMETRIC = "parametric"  #: a model of its size, memory, mass
+    GENERIC = "generic"  #: a figure for a class of products
+
+
+class LifeCycleStage(StrEnum):
+    MATERIALS = "materials"
+    MANUFACTURE = "manufacture"
+    TRANSPORT = "transport"
+    USE = "use"
+    END_OF_LIFE = "end_of_life"
+
+
+CRADLE_TO_GATE = (LifeCycleStage.MATERIALS, LifeCycleStage.MANUFACTURE)
+
+
+@dataclass(frozen=True, slots=True)
+class Factor:
+    """One source's statement of one constant."""
+
+    id: str
+    kind: FactorKind
+    #: What it speaks of: `gpu`, `cpu`, `dram`, `server`, or a region for PUE and WUE.
+    subject: str
+    #: The product, as its maker writes it; empty for a class.
+    name: str
+    value: float
+    unit: Unit
+    low: float
+    high: float
+    source: str
+    licence: str
+    vintage: str
+    tier: Tier
+    life_cycle_stages: tuple[LifeCycleStage, ...] = ()
+    #: Shown with every figure that rests on this one, such as `generic_factor`.
+    flags: tuple[str, ...] = ()
+    #: Why it was chosen, or what it leaves out.
+    note: str = ""
+
+    def __post_init__(self) -> None:
+        if self.unit not in UNITS_BY_KIND[self.kind]:
+            raise InvalidInput("wrong_unit", f"{self.id}: {self.kind} cannot be in {self.unit}")
+        if not 0 < self.value < math.inf:
+            raise InvalidInput("not_positive", f"{self.id}: give a finite value above 0")
+        if not 0 <= self.low <= self.value <= self.high < math.inf:
+            raise InvalidInput("bounds", f"{self.id}: give bounds with low <= value <= high")
+        if self.kind is FactorKind.EMBODIED and LifeCycleStage.USE in self.life_cycle_stages:
+            raise InvalidInput(
+                "use_phase_in_embodied",
+                f"{self.id} includes the use phase, which O counts already; give the footprint "
+                "without it",
+            )
+
+    @property
+    def interval(self) -> Interval:
+        return Interval(self.value, self.low, self.high)
+
+    @property
+    def uncertainty(self) -> Source:
+        """Shared by all that rests on this factor."""
+        return Source.of(("factor", self.id), self.interval)
+
+    @property
+    def total_g(self) -> float:
+        """Grams of CO2e; only for a mass."""
+        if self.unit is Unit.KG:
+            return self.value * 1000.0
+        if self.unit is Unit.G:
+            return self.value
+        raise InvalidInput("wrong_unit", f"{self.id} is in {self.unit} and not a mass")
+
+    @property
+    def duration_ms(self) -> int:
+        """Milliseconds; only for a lifespan."""
+        if self.unit is not Unit.YEAR:
+            raise InvalidInput("wrong_unit", f"{self.id} is in {self.unit} and not a duration")
+        return round(self.value * MS_PER_LIFESPAN_YEAR)
