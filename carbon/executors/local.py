@@ -1,0 +1,169 @@
+"""Jobs on this machine, each under a supervisor of its own (`executors.local_child`)."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Final
+
+from carbon.clock import Clock, SystemClock
+from carbon.errors import InvalidInput
+from carbon.executors.attempt_folder import AttemptFolder, Claim, Result, Spec
+from carbon.executors.executor import AttemptSpec, ExecutorAway, Handle, Logs, Look, LookState
+
+GRACE_S: Final = 10.0
+#: Kept of each stream's beginning and of its end.
+HEAD_BYTES: Final = 8 * 1024 * 1024
+TAIL_BYTES: Final = 1024 * 1024
+#: Most of a log that one answer carries.
+SHOWN_BYTES: Final = 256 * 1024
+_NVIDIA_GPUS: Final = Path("/proc/driver/nvidia/gpus")
+_ATTEMPT_ID: Final = re.compile(r"[A-Za-z0-9_-]{1,100}")
+#: Of our own settings a job inherits only where the server's address is found: the others may
+#: hold keys and passwords.
+_PASSED_SETTINGS: Final = frozenset({"CARBON_DATA_DIR"})
+
+
+class LocalExecutor:
+    """Runs attempts as this user. All that lasts lies in `jobs_dir`, one folder an attempt."""
+
+    name = "local"
+
+    def __init__(
+        self, jobs_dir: Path, clock: Clock | None = None, grace_s: float = GRACE_S
+    ) -> None:
+        self._jobs_dir, self._grace_s = jobs_dir, grace_s
+        self._clock = clock or SystemClock()
+        self.default_capacity = max(1, _gpu_count())
+        #: Supervisors that this process started: collected when they end.
+        self._supervisors: dict[str, subprocess.Popen[bytes]] = {}
+
+    def start(self, attempt: AttemptSpec) -> str:
+        folder = self._folder(attempt.attempt_id)
+        if folder.claimed() is None and not self._is_coming_up(attempt.attempt_id):
+            try:
+                folder.create(self._spec(attempt))
+                self._supervisors[attempt.attempt_id] = _supervise(folder)
+            except OSError as error:
+                raise ExecutorAway("executor_away", f"cannot start a process: {error}") from error
+        return attempt.attempt_id
+
+    def look(self, handle: Handle) -> Look:
+        self._collect()
+        folder = self._folder(handle.attempt_id)
+        # Twice, since a supervisor may write its last line between our looking for that line
+        # and our looking for the supervisor.
+        look = _look(folder)
+        return _look(folder) if look.state is LookState.LOST else look
+
+    def cancel(self, handle: Handle) -> None:
+        folder = self._folder(handle.attempt_id)
+        if folder.claim(Claim(supervisor=None)):
+            folder.write_result(
+                Result(None, self._clock.now_ms(), None, "cancelled before the start")
+            )
+            return
+        claim, start = folder.claimed(), folder.started()
+        if folder.result() is None and claim and claim.supervisor:
+            if claim.supervisor.is_alive:
+                _send(claim.supervisor.pid, signal.SIGTERM)
+            elif start and start.process and start.process.is_alive:
+                # Its supervisor was killed, so that nobody is left to grant a grace.
+                with contextlib.suppress(ProcessLookupError):
+                    os.killpg(start.process.pid, signal.SIGKILL)
+
+    def logs(self, handle: Handle) -> Logs:
+        folder = self._folder(handle.attempt_id)
+        return Logs(_shown(folder.log("stdout")), _shown(folder.log("stderr")))
+
+    def _folder(self, attempt_id: str) -> AttemptFolder:
+        if not _ATTEMPT_ID.fullmatch(attempt_id):
+            raise InvalidInput("invalid_attempt", f"{attempt_id!r} is no attempt's id")
+        return AttemptFolder(self._jobs_dir / attempt_id)
+
+    def _spec(self, attempt: AttemptSpec) -> Spec:
+        return Spec(
+            attempt.attempt_id,
+            list(attempt.command),
+            attempt.cwd,
+            dict(attempt.env),
+            self._grace_s,
+            HEAD_BYTES,
+            TAIL_BYTES,
+        )
+
+    def _is_coming_up(self, attempt_id: str) -> bool:
+        supervisor = self._supervisors.get(attempt_id)
+        return supervisor is not None and supervisor.poll() is None
+
+    def _collect(self) -> None:
+        ended = [name for name, child in self._supervisors.items() if child.poll() is not None]
+        for name in ended:
+            del self._supervisors[name]
+
+
+def _supervise(folder: AttemptFolder) -> subprocess.Popen[bytes]:
+    return subprocess.Popen(
+        [sys.executable, "-m", "carbon.executors.local_child", str(folder.path)],
+        cwd="/",
+        env=_environment(),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=folder.log("supervisor").open("ab"),
+        start_new_session=True,
+    )
+
+
+def _environment() -> dict[str, str]:
+    return {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith("CARBON_") or name in _PASSED_SETTINGS
+    }
+
+
+def _look(folder: AttemptFolder) -> Look:
+    if result := folder.result():
+        return Look(
+            LookState.ENDED, result.start_ms, result.end_ms, result.exit_code, result.detail
+        )
+    claim, start = folder.claimed(), folder.started()
+    if claim is None:
+        return Look(LookState.PENDING if folder.spec() else LookState.ABSENT)
+    is_supervised = claim.supervisor is not None and claim.supervisor.is_alive
+    start_ms = start.start_ms if start else None
+    if start and (is_supervised or (start.process and start.process.is_alive)):
+        return Look(LookState.RUNNING, start_ms)
+    if is_supervised:
+        return Look(LookState.PENDING)
+    return Look(LookState.LOST, start_ms, detail="the supervisor of the job is gone")
+
+
+def _send(pid: int, number: signal.Signals) -> None:
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(pid, number)
+
+
+def _shown(path: Path) -> str:
+    """The log's text; of a long one the beginning and the end."""
+    try:
+        with path.open("rb") as file:
+            size = file.seek(0, os.SEEK_END)
+            file.seek(0)
+            if size <= SHOWN_BYTES:
+                return file.read().decode(errors="replace")
+            head = file.read(SHOWN_BYTES // 2)
+            file.seek(size - SHOWN_BYTES // 2)
+            note = f"\n[{size - SHOWN_BYTES} bytes not shown; the whole is in {path.name}]\n"
+            return head.decode(errors="replace") + note + file.read().decode(errors="replace")
+    except FileNotFoundError:
+        return ""
+
+
+def _gpu_count() -> int:
+    return len(list(_NVIDIA_GPUS.iterdir())) if _NVIDIA_GPUS.is_dir() else 0

@@ -1,0 +1,28 @@
+"""The executors of this deployment, by name."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from carbon.clock import Clock
+from carbon.errors import InvalidInput
+from carbon.executors.executor import Executor
+from carbon.executors.local import LocalExecutor
+from carbon.settings import Settings
+
+Executors = Mapping[str, Executor]
+
+
+def build_executors(settings: Settings, clock: Clock) -> Executors:
+    local = LocalExecutor(settings.data_dir / "jobs", clock)
+    return {local.name: local}
+
+
+def executor_named(executors: Executors, name: str) -> Executor:
+    """Raises InvalidInput(`unknown_executor`) with the known names."""
+    if name not in executors:
+        known = sorted(executors)
+        raise InvalidInput(
+            "unknown_executor", f"no executor {name!r}; known: {', '.join(known)}", known=known
+        )
+    return executors[name]

@@ -1,0 +1,215 @@
+"""What every executor must do, told with real jobs."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from carbon.executors.executor import AttemptSpec, Executor, Handle, Look, LookState
+from carbon.executors.local import LocalExecutor
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Iterator[Path]:
+    yield tmp_path / "jobs"
+    shutil.rmtree(tmp_path, ignore_errors=True)
+
+
+#: Makes an executor anew over the same lasting state, as a restarted server would.
+Open = Callable[[], Executor]
+
+
+@pytest.fixture(params=["local"])
+def reopen(request: pytest.FixtureRequest, folder: Path) -> Open:
+    return {"local": lambda: LocalExecutor(folder, grace_s=0.3)}[request.param]
+
+
+def shell(script: str, attempt_id: str = "job-1", **env: str) -> AttemptSpec:
+    return AttemptSpec(attempt_id, ("/bin/sh", "-c", script), env=env)
+
+
+def look_until(
+    executor: Executor, handle: Handle, *wanted: LookState, within_s: float = 20
+) -> Look:
+    end = time.monotonic() + within_s
+    while (look := executor.look(handle)).state not in wanted and time.monotonic() < end:
+        time.sleep(0.01)
+    assert look.state in wanted, look
+    return look
+
+
+def run_to_end(executor: Executor, spec: AttemptSpec) -> tuple[Handle, Look]:
+    handle = Handle(spec.attempt_id, executor.start(spec))
+    return handle, look_until(executor, handle, LookState.ENDED)
+
+
+def test_a_job_runs_and_tells_times_exit_code_and_output(reopen: Open) -> None:
+    executor = reopen()
+    handle, look = run_to_end(executor, shell("echo out; echo err >&2; exit 3"))
+    assert look.exit_code == 3
+    assert look.start_ms is not None
+    assert look.end_ms is not None
+    assert look.start_ms <= look.end_ms
+    logs = executor.logs(handle)
+    assert (logs.stdout, logs.stderr) == ("out\n", "err\n")
+
+
+def test_an_attempt_never_handed_over_is_absent_and_has_no_output(reopen: Open) -> None:
+    executor = reopen()
+    handle = Handle("job-9")
+    assert executor.look(handle).state is LookState.ABSENT
+    assert executor.logs(handle).stdout == ""
+
+
+def test_the_job_sees_what_it_was_given(reopen: Open, tmp_path: Path) -> None:
+    executor = reopen()
+    spec = AttemptSpec(
+        "job-1", ("/bin/sh", "-c", 'echo "$A"; pwd'), cwd=str(tmp_path), env={"A": "a b"}
+    )
+    handle, _ = run_to_end(executor, spec)
+    assert executor.logs(handle).stdout == f"a b\n{tmp_path}\n"
+
+
+def test_arguments_are_not_read_by_a_shell(reopen: Open) -> None:
+    executor = reopen()
+    spec = AttemptSpec("job-1", (sys.executable, "-c", "import sys; print(sys.argv[1])", "$HOME *"))
+    handle, _ = run_to_end(executor, spec)
+    assert executor.logs(handle).stdout == "$HOME *\n"
+
+
+def test_started_twice_it_runs_once(reopen: Open, tmp_path: Path) -> None:
+    marks = tmp_path / "marks"
+    spec = shell(f"echo x >> {marks}; sleep 0.2")
+    executor = reopen()
+    handle = Handle("job-1", executor.start(spec))
+    assert executor.start(spec) == handle.external_id
+    look_until(executor, handle, LookState.ENDED)
+    assert executor.start(spec) == handle.external_id
+    assert marks.read_text() == "x\n"
+
+
+def test_many_servers_start_it_at_once_and_it_runs_once(reopen: Open, tmp_path: Path) -> None:
+    marks = tmp_path / "marks"
+    spec = shell(f"echo x >> {marks}")
+    executors = [reopen() for _ in range(5)]
+    threads = [threading.Thread(target=e.start, args=(spec,)) for e in executors]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    look_until(executors[0], Handle("job-1"), LookState.ENDED)
+    for executor in executors:  # until every supervisor that lost has gone
+        look_until(executor, Handle("job-1"), LookState.ENDED)
+    time.sleep(0.3)
+    assert marks.read_text() == "x\n"
+
+
+def test_a_server_that_starts_anew_finds_the_running_job(reopen: Open, tmp_path: Path) -> None:
+    gate = tmp_path / "gate"
+    executor = reopen()
+    handle = Handle("job-1", executor.start(shell(f"while [ ! -e {gate} ]; do sleep 0.02; done")))
+    started = look_until(executor, handle, LookState.RUNNING)
+    successor = reopen()
+    assert successor.look(handle) == started
+    gate.touch()
+    ended = look_until(successor, handle, LookState.ENDED)
+    assert (ended.exit_code, ended.start_ms) == (0, started.start_ms)
+
+
+def test_without_the_engines_id_the_attempt_is_found_all_the_same(reopen: Open) -> None:
+    executor = reopen()
+    run_to_end(executor, shell("exit 0"))
+    assert reopen().look(Handle("job-1", None)).state is LookState.ENDED
+
+
+def test_cancel_ends_a_running_job(reopen: Open) -> None:
+    executor = reopen()
+    handle = Handle("job-1", executor.start(shell("sleep 60")))
+    look_until(executor, handle, LookState.RUNNING)
+    executor.cancel(handle)
+    look = look_until(executor, handle, LookState.ENDED)
+    assert look.exit_code == 143
+
+
+def test_a_job_may_tidy_up_when_it_is_cancelled(reopen: Open) -> None:
+    executor = reopen()
+    script = 'trap "echo tidy; exit 7" TERM; echo ready; while :; do sleep 0.02; done'
+    handle = Handle("job-1", executor.start(shell(script)))
+    _until_it_says(executor, handle, "ready\n")
+    executor.cancel(handle)
+    assert look_until(executor, handle, LookState.ENDED).exit_code == 7
+    assert executor.logs(handle).stdout == "ready\ntidy\n"
+
+
+def test_a_job_that_ignores_term_is_killed_after_the_grace(reopen: Open) -> None:
+    executor = reopen()
+    script = 'trap "" TERM; echo ready; while :; do sleep 0.02; done'
+    handle = Handle("job-1", executor.start(shell(script)))
+    _until_it_says(executor, handle, "ready\n")
+    executor.cancel(handle)
+    executor.cancel(handle)
+    assert look_until(executor, handle, LookState.ENDED).exit_code == 137
+
+
+def test_what_a_job_leaves_behind_is_ended_with_it(reopen: Open, tmp_path: Path) -> None:
+    pid_file = tmp_path / "pid"
+    executor = reopen()
+    _, look = run_to_end(executor, shell(f"sleep 60 & echo $! > {pid_file}; exit 0"))
+    assert look.exit_code == 0
+    stat = Path(f"/proc/{int(pid_file.read_text())}/stat")
+    assert not stat.exists() or stat.read_text().rpartition(")")[2].split()[0] in "ZX"
+
+
+def test_cancelled_before_it_was_handed_over_it_never_starts(reopen: Open, tmp_path: Path) -> None:
+    executor = reopen()
+    executor.cancel(Handle("job-1"))
+    executor.start(shell(f"touch {tmp_path}/ran"))
+    look = look_until(executor, Handle("job-1"), LookState.ENDED)
+    time.sleep(0.2)
+    assert (look.start_ms, look.exit_code) == (None, None)
+    assert not (tmp_path / "ran").exists()
+
+
+def test_cancel_after_the_end_changes_nothing(reopen: Open) -> None:
+    executor = reopen()
+    handle, look = run_to_end(executor, shell("exit 0"))
+    executor.cancel(handle)
+    assert executor.look(handle) == look
+
+
+def test_a_command_that_does_not_exist_ends_as_a_shell_would_say(reopen: Open) -> None:
+    executor = reopen()
+    handle, look = run_to_end(executor, AttemptSpec("job-1", ("/no/such/command",)))
+    assert look.exit_code == 127
+    assert "/no/such/command" in executor.logs(handle).stderr
+
+
+def test_a_folder_that_does_not_exist_ends_the_attempt_with_a_reason(reopen: Open) -> None:
+    _, look = run_to_end(reopen(), AttemptSpec("job-1", ("true",), cwd="/no/such/folder"))
+    assert look.exit_code == 127
+    assert "/no/such/folder" in look.detail
+
+
+def test_endless_output_is_capped_and_says_so(reopen: Open) -> None:
+    executor = reopen()
+    script = "echo first; yes | head -c 30000000; echo last"
+    handle, look = run_to_end(executor, shell(script))
+    logs = executor.logs(handle)
+    assert look.exit_code == 0
+    assert logs.stdout.startswith("first\ny\n")
+    assert logs.stdout.endswith("y\nlast\n")
+    assert "bytes not shown" in logs.stdout
+    assert len(logs.stdout) < 1_000_000
+
+
+def _until_it_says(executor: Executor, handle: Handle, text: str) -> None:
+    end = time.monotonic() + 20
+    while executor.logs(handle).stdout != text and time.monotonic() < end:
+        time.sleep(0.01)
+    assert executor.logs(handle).stdout == text
