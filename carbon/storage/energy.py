@@ -19,7 +19,10 @@ from sqlalchemy import (
 )
 
 from carbon.domain.energy import Method, Reading
+from carbon.domain.rollup import Reservation
+from carbon.domain.units import BUCKET_MS, floor_to
 from carbon.storage.bulk import IntervalRow, insert_intervals
+from carbon.storage.names import meter
 from carbon.storage.schema import Amount, Code, Id, Ms, metadata
 from carbon.storage.upsert import set_rows
 
@@ -256,3 +259,31 @@ def readings_between(
     if subject_id is not None:
         query = query.where(t.subject_id == subject_id)
     return [Reading(*row[:5], Method(row[5])) for row in connection.execute(query)]
+
+
+def reservations_between(
+    connection: Connection, device_ids: Collection[int], start_ms: int, end_ms: int
+) -> dict[int, list[Reservation]]:
+    """The reservations of each device that reach into [start, end)."""
+    r = reservation.c
+    query = select(r.device_id, r.subject_id, r.start_ms, r.end_ms, r.share_ppm).where(
+        r.device_id.in_(device_ids), r.start_ms < end_ms, r.end_ms > start_ms
+    )
+    found: dict[int, list[Reservation]] = {}
+    for row in connection.execute(query):
+        found.setdefault(row.device_id, []).append(Reservation(*row[1:]))
+    return found
+
+
+def rolled_buckets(connection: Connection, device_id: int, start_ms: int) -> list[tuple[int, int]]:
+    """(start_ms, device_id) of a device's raw buckets from a time on: what a change of its
+    zone touches."""
+    t = energy_interval.c
+    ends = (
+        select(t.end_ms)
+        .join(meter, meter.c.id == t.meter_id)
+        .where(t.end_ms > start_ms, meter.c.device_id == device_id)
+        .distinct()
+    )
+    buckets = {floor_to(end_ms - 1, BUCKET_MS) for end_ms in connection.scalars(ends)}
+    return [(start, device_id) for start in sorted(buckets)]

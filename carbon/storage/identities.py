@@ -58,13 +58,29 @@ class Identities:
     def host(self, name: str) -> int:
         return self._id(names.host, {"name": name})
 
-    def device(self, uuid: str, host_id: int, kind: str = "unknown", model: str = "") -> int:
+    def device(self, uuid: str, host_id: int) -> int:
+        """A device first seen is of unknown kind until `describe_device` tells."""
         known = self._known(names.device, {"uuid": uuid})
         if known is not None:
             return known
         self.created_devices.append(uuid)
-        others = {"host_id": host_id, "kind": kind, "model": model}
+        others = {"host_id": host_id, "model_id": self.device_model("unknown", "")}
         return self._id(names.device, {"uuid": uuid}, others)
+
+    def device_model(self, kind: str, model: str) -> int:
+        return self._id(names.device_model, {"kind": kind, "model": model})
+
+    def describe_device(self, device_id: int, kind: str, model: str) -> None:
+        described = ("described", device_id, kind, model)
+        if described in self.cache:
+            return
+        model_id = self.device_model(kind, model)
+        self.connection.execute(
+            update(names.device)
+            .where(names.device.c.id == device_id, names.device.c.model_id != model_id)
+            .values(model_id=model_id)
+        )
+        self.fresh[described] = device_id
 
     def meter(self, device_id: int, source_id: int) -> int:
         key = {"device_id": device_id, "source_id": source_id}
@@ -104,15 +120,6 @@ class Identities:
 
 def team_id(connection: Connection, name: str, now_ms: int) -> int:
     return Identities(connection, now_ms, {}).team(name)
-
-
-def describe_device(connection: Connection, device_id: int, kind: str, model: str) -> None:
-    """Fills in what a device is, where a first sight did not say."""
-    connection.execute(
-        update(names.device)
-        .where(names.device.c.id == device_id, names.device.c.kind != kind)
-        .values(kind=kind, model=model)
-    )
 
 
 def find_workload(connection: Connection, name: WorkloadName) -> int | None:

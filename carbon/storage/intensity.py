@@ -108,7 +108,7 @@ def save_vintage(connection: Connection, vintage: Vintage, now_ms: int) -> int |
             for point in vintage.points
         ],
     )
-    return vintage_id
+    return int(vintage_id)
 
 
 def _points_hash(points: Sequence[IntensityPoint]) -> bytes:

@@ -5,11 +5,15 @@ Small tables that change rarely; the writer keeps their ids in memory (`storage.
 
 from __future__ import annotations
 
+from collections.abc import Collection
+from dataclasses import dataclass
+
 from sqlalchemy import (
     BigInteger,
     Boolean,
     CheckConstraint,
     Column,
+    Connection,
     Float,
     ForeignKey,
     Index,
@@ -17,10 +21,17 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
+    case,
+    func,
+    select,
     text,
+    update,
 )
 
+from carbon.domain.claims import Claim, workload_of
+from carbon.domain.energy import MeterKind
 from carbon.storage.schema import Code, Id, Ms, metadata
+from carbon.storage.upsert import insert_new
 
 team = Table(
     "team",
@@ -108,13 +119,23 @@ host_period = Table(
     Index(None, "host_id", "start_ms"),
 )
 
+#: Device kind and model, on which the embodied factor hangs.
+device_model = Table(
+    "device_model",
+    metadata,
+    Column("id", Id, primary_key=True),
+    Column("kind", Text, nullable=False),
+    Column("model", Text, nullable=False),
+    Column("created_ms", Ms, nullable=False),
+    UniqueConstraint("kind", "model"),
+)
+
 device = Table(
     "device",
     metadata,
     Column("id", Id, primary_key=True),
     Column("uuid", Text, nullable=False, unique=True),
-    Column("kind", Text, nullable=False, server_default="unknown"),
-    Column("model", Text, nullable=False, server_default=""),
+    Column("model_id", ForeignKey("device_model.id"), nullable=False),
     Column("host_id", ForeignKey("host.id"), nullable=False),
     Column("created_ms", Ms, nullable=False),
 )
@@ -189,3 +210,90 @@ correction = Table(
     Column("undoes_id", ForeignKey("correction.id"), nullable=True),
     Column("recorded_ms", Ms, nullable=False),
 )
+
+
+def claims_of(connection: Connection, subject_ids: Collection[int]) -> dict[int, list[Claim]]:
+    found: dict[int, list[Claim]] = {}
+    c = claim.c
+    query = select(c.subject_id, c.workload_id, c.start_ms, c.end_ms, c.recorded_ms, c.id).where(
+        c.subject_id.in_(subject_ids)
+    )
+    for row in connection.execute(query):
+        found.setdefault(row[0], []).append(Claim(*row))
+    return found
+
+
+#: The end of a claim that has none.
+FOR_EVER_MS = 1 << 53
+
+
+def claim_subject(
+    connection: Connection,
+    subject_id: int,
+    workload_id: int,
+    start_ms: int,
+    reason: str,
+    now_ms: int,
+) -> bool:
+    """Claims a subject for a workload from a time on, where no claim says so yet."""
+    held = claims_of(connection, [subject_id]).get(subject_id, [])
+    if workload_of(held, start_ms) == workload_id:
+        return False
+    connection.execute(
+        claim.insert().values(
+            subject_id=subject_id,
+            workload_id=workload_id,
+            start_ms=start_ms,
+            end_ms=FOR_EVER_MS,
+            reason=reason,
+            recorded_ms=now_ms,
+        )
+    )
+    return True
+
+
+def widen_run(
+    connection: Connection,
+    run_id: str,
+    subject_id: int,
+    workload_id: int | None,
+    start_ms: int,
+    end_ms: int,
+) -> None:
+    """Notes that a run was seen over [start, end); known runs grow to include it."""
+    row = {
+        "id": run_id,
+        "subject_id": subject_id,
+        "workload_id": workload_id,
+        "start_ms": start_ms,
+        "end_ms": end_ms,
+    }
+    insert_new(connection, run, [row])
+    connection.execute(
+        update(run)
+        .where(run.c.id == run_id)
+        .values(
+            start_ms=case((run.c.start_ms < start_ms, run.c.start_ms), else_=start_ms),
+            end_ms=case((run.c.end_ms > end_ms, run.c.end_ms), else_=end_ms),
+            workload_id=func.coalesce(run.c.workload_id, workload_id),
+        )
+    )
+
+
+def meters_of(connection: Connection, device_ids: Collection[int]) -> dict[int, list[MeterRef]]:
+    """The meters of each device, with the kind of their source."""
+    found: dict[int, list[MeterRef]] = {}
+    query = (
+        select(meter.c.device_id, meter.c.id, source.c.kind)
+        .join_from(meter, source)
+        .where(meter.c.device_id.in_(device_ids))
+    )
+    for device_id, meter_id, kind in connection.execute(query):
+        found.setdefault(device_id, []).append(MeterRef(meter_id, MeterKind(kind)))
+    return found
+
+
+@dataclass(frozen=True, slots=True)
+class MeterRef:
+    meter: int
+    kind: MeterKind

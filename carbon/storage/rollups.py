@@ -9,9 +9,32 @@ of all subjects sum to the covered time.
 
 from __future__ import annotations
 
-from sqlalchemy import Column, Float, Index, Integer, Table, Text, UniqueConstraint
+from collections.abc import Collection, Sequence
 
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    ColumnElement,
+    Connection,
+    Float,
+    Index,
+    Integer,
+    Table,
+    Text,
+    UniqueConstraint,
+    cast,
+    delete,
+    func,
+    insert,
+    literal,
+    select,
+)
+
+from carbon.domain.units import MS_PER_HOUR, QUARTER_MS, floor_to
+from carbon.storage.energy import dirty_bucket
+from carbon.storage.names import device
 from carbon.storage.schema import Amount, Code, Id, Ms, metadata
+from carbon.storage.upsert import Row, set_rows
 
 
 def _measures() -> list[Column[int]]:
@@ -94,16 +117,6 @@ def _workload_rollup(name: str) -> Table:
     )
 
 
-#: Device kind and model, on which the embodied factor hangs.
-device_model = Table(
-    "device_model",
-    metadata,
-    Column("id", Id, primary_key=True),
-    Column("kind", Text, nullable=False),
-    Column("model", Text, nullable=False),
-    UniqueConstraint("kind", "model"),
-)
-
 workload_hour = _workload_rollup("workload_hour")
 workload_day = _workload_rollup("workload_day")
 
@@ -116,3 +129,133 @@ dirty_hour = Table(
     Column("marked_ms", Ms, nullable=False),
     sqlite_with_rowid=False,
 )
+
+
+def buckets_of_zone(
+    connection: Connection, zone: str, start_ms: int, end_ms: int
+) -> list[tuple[int, int]]:
+    """(start_ms, device_id) of the rolled-up buckets that a zone's intensity priced."""
+    query = (
+        select(bucket.c.start_ms, bucket.c.device_id)
+        .join(rating, rating.c.id == bucket.c.rating_id)
+        .where(bucket.c.start_ms >= start_ms, bucket.c.start_ms < end_ms, rating.c.zone == zone)
+        .distinct()
+    )
+    return [(row[0], row[1]) for row in connection.execute(query)]
+
+
+def take_dirty(
+    connection: Connection, limit: int, end_ms: int | None = None
+) -> tuple[int, list[int]] | None:
+    """Takes the oldest dirty bucket before `end_ms` with up to `limit` of its devices.
+
+    Their marks are deleted first, so that a batch that arrives meanwhile marks them anew.
+    """
+    c = dirty_bucket.c
+    oldest = select(func.min(c.start_ms))
+    if end_ms is not None:
+        oldest = oldest.where(c.start_ms < end_ms)
+    start_ms = connection.scalar(oldest)
+    if start_ms is None:
+        return None
+    some = select(c.device_id).where(c.start_ms == start_ms).order_by(c.device_id).limit(limit)
+    devices = list(connection.scalars(some))
+    connection.execute(delete(dirty_bucket).where(c.start_ms == start_ms, c.device_id.in_(devices)))
+    return start_ms, devices
+
+
+def count_dirty(connection: Connection) -> int:
+    return connection.scalar(select(func.count()).select_from(dirty_bucket)) or 0
+
+
+def set_buckets(
+    connection: Connection,
+    start_ms: int,
+    devices: Collection[int],
+    rows: Sequence[Row],
+    now_ms: int,
+) -> None:
+    """Replaces the rows of some devices' bucket, their quarter-hours with them, and marks the
+    hours of every workload that gained or lost by it."""
+    quarter_ms = floor_to(start_ms, QUARTER_MS)
+    touched = _workloads_in(connection, quarter_ms, devices)
+    b = bucket.c
+    connection.execute(delete(bucket).where(b.start_ms == start_ms, b.device_id.in_(devices)))
+    if rows:
+        connection.execute(bucket.insert(), list(rows))
+    _set_quarters(connection, quarter_ms, devices, now_ms)
+    touched |= _workloads_in(connection, quarter_ms, devices)
+    hour_ms = floor_to(start_ms, MS_PER_HOUR)
+    marks = [
+        {"start_ms": hour_ms, "workload_id": workload_id, "marked_ms": now_ms}
+        for workload_id in sorted(touched)
+    ]
+    set_rows(connection, dirty_hour, marks)
+
+
+def _workloads_in(connection: Connection, quarter_ms: int, devices: Collection[int]) -> set[int]:
+    q = quarter_hour.c
+    query = select(q.workload_id).where(q.start_ms == quarter_ms, q.device_id.in_(devices))
+    return set(connection.scalars(query.distinct()))
+
+
+def _set_quarters(
+    connection: Connection, quarter_ms: int, devices: Collection[int], now_ms: int
+) -> None:
+    q, b = quarter_hour.c, bucket.c
+    connection.execute(
+        delete(quarter_hour).where(q.start_ms == quarter_ms, q.device_id.in_(devices))
+    )
+    keys = [b.device_id, b.subject_id, b.workload_id, b.method, b.rating_id]
+    sums = (
+        select(literal(quarter_ms), *keys, *_summed(bucket), literal(now_ms))
+        .where(
+            b.start_ms >= quarter_ms,
+            b.start_ms < quarter_ms + QUARTER_MS,
+            b.device_id.in_(devices),
+        )
+        .group_by(*keys)
+    )
+    connection.execute(insert(quarter_hour).from_select([*quarter_hour.c], sums))
+
+
+def _summed(table: Table) -> list[ColumnElement[int]]:
+    return [
+        cast(func.sum(table.c[name]), BigInteger)
+        for name in ("energy_mj", "operational_ng", "covered_ms", "reserved_ms")
+    ]
+
+
+def take_dirty_hours(connection: Connection, limit: int) -> list[tuple[int, int]]:
+    """Takes up to `limit` (start_ms, workload_id) whose hour is behind, oldest first."""
+    c = dirty_hour.c
+    query = select(c.start_ms, c.workload_id).order_by(c.start_ms, c.workload_id).limit(limit)
+    taken = [(row[0], row[1]) for row in connection.execute(query)]
+    for start_ms, workload_id in taken:
+        connection.execute(
+            delete(dirty_hour).where(c.start_ms == start_ms, c.workload_id == workload_id)
+        )
+    return taken
+
+
+def set_workload_period(
+    connection: Connection,
+    table: Table,
+    workload_id: int,
+    start_ms: int,
+    end_ms: int,
+    now_ms: int,
+) -> None:
+    """Sets a workload's hour or civil day from its quarter-hours."""
+    t, q = table.c, quarter_hour.c
+    connection.execute(delete(table).where(t.start_ms == start_ms, t.workload_id == workload_id))
+    keys = [device.c.model_id, q.method, q.rating_id]
+    sums = (
+        select(
+            literal(start_ms), literal(workload_id), *keys, *_summed(quarter_hour), literal(now_ms)
+        )
+        .join_from(quarter_hour, device, device.c.id == q.device_id)
+        .where(q.workload_id == workload_id, q.start_ms >= start_ms, q.start_ms < end_ms)
+        .group_by(*keys)
+    )
+    connection.execute(insert(table).from_select([*t], sums))

@@ -54,6 +54,8 @@ class EnergyBatch(Struct, frozen=True, omit_defaults=True):
     sent_ms: Ms | None = None
     host: str | None = None
     zone: str | None = None
+    #: The zone was guessed, as from the system's time zone: weaker than what people stated.
+    zone_is_guess: bool = False
     devices: list[DeviceInfo] = []
     reservations: list[ReservationInfo] = []
 

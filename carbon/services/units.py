@@ -1,0 +1,71 @@
+"""Takes in unit counts: POST /v1/units."""
+
+from __future__ import annotations
+
+from concurrent.futures import Future
+
+from carbon.auth.principal import Principal
+from carbon.domain.energy import cut
+from carbon.domain.tenancy import WorkloadName
+from carbon.errors import CarbonError, InvalidInput, NotFound
+from carbon.services.context import Context
+from carbon.services.ingest import check_span
+from carbon.services.writer import Writer
+from carbon.storage.identities import Identities
+from carbon.storage.unit_counts import choose_source, write_count
+from carbon.wire.decode import Decoded
+from carbon.wire.energy import IngestAnswer, Rejection, UnitCount
+
+#: Derived by the ledger itself, so that nobody may send them.
+DERIVED_UNITS = frozenset({"run", "device_hour"})
+
+
+class UnitIngest:
+    def __init__(self, context: Context, writer: Writer) -> None:
+        self._context = context
+        self._writer = writer
+
+    def submit(self, principal: Principal, decoded: Decoded) -> Future[IngestAnswer]:
+        now_ms = self._context.clock.now_ms()
+        good: list[tuple[UnitCount, WorkloadName]] = []
+        rejected = list(decoded.rejected)
+        for position, sent in zip(decoded.positions, decoded.items, strict=True):
+            try:
+                good.append((sent, _judged(principal, sent, now_ms)))
+            except CarbonError as error:
+                rejected.append(Rejection(position, error.code, error.detail))
+        rejected.sort(key=lambda rejection: rejection.index)
+
+        def write(ids: Identities) -> IngestAnswer:
+            verdicts = [_write(ids, principal, sent, name) for sent, name in good]
+            return IngestAnswer(
+                accepted=verdicts.count("accepted"),
+                duplicate=verdicts.count("duplicate"),
+                conflict=verdicts.count("conflict"),
+                rejected=rejected,
+            )
+
+        return self._writer.submit(write)
+
+
+def _judged(principal: Principal, sent: UnitCount, now_ms: int) -> WorkloadName:
+    check_span(sent.start_ms, sent.end_ms, now_ms)
+    if sent.unit in DERIVED_UNITS:
+        raise InvalidInput("derived_unit", f"{sent.unit!r} is counted by the ledger itself")
+    try:
+        return principal.workload(sent.workload)
+    except NotFound:
+        raise InvalidInput(
+            "foreign_team", f"this key may not write for {sent.workload!r}"
+        ) from None
+
+
+def _write(ids: Identities, principal: Principal, sent: UnitCount, name: WorkloadName) -> str:
+    unit_id = ids.unit(ids.workload(name), sent.unit)
+    source_id = ids.source(ids.team(name.team), sent.source, principal.meter_kind)
+    choose_source(ids.connection, unit_id, source_id)
+    rows = [
+        (end_ms, unit_id, source_id, end_ms - start_ms, count)
+        for start_ms, end_ms, count in cut(sent.start_ms, sent.end_ms, sent.count)
+    ]
+    return write_count(ids.connection, rows, ids.now_ms)

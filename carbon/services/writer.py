@@ -1,0 +1,109 @@
+"""The one writer of what is sent in bulk: commits in groups, acknowledges after the commit."""
+
+from __future__ import annotations
+
+import queue
+import threading
+from collections.abc import Callable
+from concurrent.futures import Future
+from dataclasses import dataclass
+from typing import Any
+
+from carbon.clock import Clock
+from carbon.errors import TooBusy
+from carbon.services.context import Context
+from carbon.storage.engine import writing
+from carbon.storage.identities import IdCache, Identities
+
+#: Sendings that may wait; beyond, clients are told to come back.
+_QUEUE_SIZE = 256
+#: Sendings that share one commit.
+_GROUP_SIZE = 32
+
+Work = Callable[[Identities], Any]
+
+
+@dataclass
+class _Order:
+    work: Work
+    done: Future[Any]
+
+
+class Writer:
+    """A thread that runs sendings one after the other, several to a transaction.
+
+    `work` gets the identities (and with them the connection) of its transaction. Where one
+    sending fails, the group is rolled back and each is tried alone, so that it sinks nobody
+    else.
+    """
+
+    def __init__(self, context: Context) -> None:
+        self._engine = context.engine
+        self._clock: Clock = context.clock
+        self._ids: IdCache = {}
+        self._orders: queue.Queue[_Order | None] = queue.Queue(_QUEUE_SIZE)
+        self._thread = threading.Thread(target=self._run, name="writer", daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Finishes what is queued."""
+        self._orders.put(None)
+        self._thread.join()
+
+    def submit(self, work: Work) -> Future[Any]:
+        """Queues a sending; the future holds its answer once committed.
+
+        Raises TooBusy(`ingest_full`) where too many wait.
+        """
+        order = _Order(work, Future())
+        try:
+            self._orders.put_nowait(order)
+        except queue.Full:
+            raise TooBusy("ingest_full", "too many batches are waiting; send again", 1) from None
+        return order.done
+
+    @property
+    def depth(self) -> int:
+        return self._orders.qsize()
+
+    def _run(self) -> None:
+        while (order := self._orders.get()) is not None:
+            group = [order]
+            stopping = self._fill(group)
+            self._write(group)
+            if stopping:
+                return
+
+    def _fill(self, group: list[_Order]) -> bool:
+        """Takes what is waiting already; never waits for more. True where the end is reached."""
+        while len(group) < _GROUP_SIZE:
+            try:
+                order = self._orders.get_nowait()
+            except queue.Empty:
+                return False
+            if order is None:
+                return True
+            group.append(order)
+        return False
+
+    def _write(self, group: list[_Order]) -> None:
+        try:
+            answers = self._commit(group)
+        except BaseException as error:
+            if len(group) == 1:
+                group[0].done.set_exception(error)
+                return
+            for order in group:
+                self._write([order])
+            return
+        for order, answer in zip(group, answers, strict=True):
+            order.done.set_result(answer)
+
+    def _commit(self, group: list[_Order]) -> list[Any]:
+        with writing(self._engine) as connection:
+            ids = Identities(connection, self._clock.now_ms(), self._ids)
+            answers = [order.work(ids) for order in group]
+        ids.remember()
+        return answers

@@ -1,0 +1,122 @@
+"""Where a device stands at a moment: its zone and PUE, and who says so."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Connection, RowMapping, select
+
+from carbon.domain.yearly import WORLD
+from carbon.storage.names import device, device_zone, host_period
+from carbon.storage.upsert import insert_new
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    zone: str
+    #: 1.0 where nobody has stated one, flagged `pue_unset`.
+    pue: float
+    flags: tuple[str, ...]
+
+
+def places_at(
+    connection: Connection,
+    device_ids: Collection[int],
+    at_ms: int,
+    default_zone: str | None,
+) -> dict[int, Place]:
+    """The place of each device at a moment.
+
+    A correction outweighs what senders state, which outweighs the inventory of hosts, the
+    deployment's own zone and, last, a sender's guess.
+    """
+    hosts = {
+        row.id: row.host_id
+        for row in connection.execute(
+            select(device.c.id, device.c.host_id).where(device.c.id.in_(device_ids))
+        )
+    }
+    periods = _host_periods(connection, set(hosts.values()), at_ms)
+    stated = _stated_zones(connection, device_ids, at_ms)
+    return {
+        device_id: _place(periods.get(host_id, []), stated.get(device_id), default_zone)
+        for device_id, host_id in hosts.items()
+    }
+
+
+def _place(
+    periods: Iterable[RowMapping], stated: RowMapping | None, default_zone: str | None
+) -> Place:
+    corrected = [p for p in periods if p["correction_id"] is not None]
+    inventory = [p for p in periods if p["correction_id"] is None]
+    guess = stated["zone"] if stated and stated["is_guess"] else None
+    zone = (
+        _latest(corrected, "zone")
+        or (stated["zone"] if stated and not stated["is_guess"] else None)
+        or _latest(inventory, "zone")
+        or default_zone
+        or guess
+        or WORLD
+    )
+    pue = _latest(corrected, "pue") or _latest(inventory, "pue")
+    flags = []
+    if zone == WORLD:
+        flags.append("zone_unknown")
+    elif zone == guess:
+        flags.append("zone_guessed")
+    if pue is None:
+        flags.append("pue_unset")
+    return Place(zone, pue or 1.0, tuple(flags))
+
+
+def _latest(periods: Iterable[RowMapping], field: str) -> Any:
+    known = [p for p in periods if p[field] is not None]
+    return max(known, key=lambda p: (p["recorded_ms"], p["id"]))[field] if known else None
+
+
+def _host_periods(
+    connection: Connection, host_ids: Collection[int], at_ms: int
+) -> dict[int, list[RowMapping]]:
+    c = host_period.c
+    query = select(host_period).where(
+        c.host_id.in_(host_ids),
+        c.start_ms <= at_ms,
+        c.end_ms.is_(None) | (c.end_ms > at_ms),
+    )
+    found: dict[int, list[RowMapping]] = {}
+    for row in connection.execute(query).mappings():
+        found.setdefault(row["host_id"], []).append(row)
+    return found
+
+
+def _stated_zones(
+    connection: Connection, device_ids: Collection[int], at_ms: int
+) -> dict[int, RowMapping]:
+    """The last statement before the moment; before the first one, that first one."""
+    c = device_zone.c
+    query = select(device_zone).where(c.device_id.in_(device_ids)).order_by(c.start_ms)
+    found: dict[int, RowMapping] = {}
+    for row in connection.execute(query).mappings():
+        if row["device_id"] not in found or row["start_ms"] <= at_ms:
+            found[row["device_id"]] = row
+    return found
+
+
+def state_zone(
+    connection: Connection, device_id: int, zone: str, is_guess: bool, start_ms: int, now_ms: int
+) -> bool:
+    """Notes a device's zone from a time on, where that says something new; answers whether."""
+    held = _stated_zones(connection, [device_id], start_ms).get(device_id)
+    if held is not None and (held["zone"], held["is_guess"]) == (zone, is_guess):
+        return False
+    row = {
+        "device_id": device_id,
+        "start_ms": start_ms,
+        "zone": zone,
+        "is_guess": is_guess,
+        "recorded_ms": now_ms,
+    }
+    insert_new(connection, device_zone, [row])
+    return True

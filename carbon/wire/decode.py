@@ -1,0 +1,104 @@
+"""Reads bodies strictly: what cannot be read is 400, what cannot be meant is 422."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import msgspec
+from msgspec import Raw, Struct, structs
+
+from carbon.errors import InvalidInput, MalformedInput
+from carbon.wire.energy import EnergyBatch, EnergyInterval, Rejection, UnitBatch, UnitCount
+
+Body = TypeVar("Body")
+
+
+def decode(body: bytes, kind: type[Body]) -> Body:
+    """Raises MalformedInput(`malformed_json`) or InvalidInput(`invalid_body`)."""
+    try:
+        return msgspec.json.decode(body, type=kind)
+    except msgspec.ValidationError as error:
+        raise InvalidInput("invalid_body", _in_words(error)) from None
+    except msgspec.DecodeError as error:
+        raise malformed(error) from None
+
+
+def malformed(error: Exception) -> MalformedInput:
+    return MalformedInput("malformed_json", f"the body is not JSON: {error}")
+
+
+def _in_words(error: Exception) -> str:
+    return str(error).replace("Object missing", "missing").replace(" - at `$", " at `$")
+
+
+@dataclass(frozen=True, slots=True)
+class Decoded:
+    """A batch with the items that could be read, where they stood, and what could not."""
+
+    body: Any
+    items: list[Any]
+    #: Index of each item among those sent.
+    positions: range | list[int]
+    rejected: list[Rejection]
+
+
+class _EnergyEnvelope(EnergyBatch, frozen=True, kw_only=True):
+    intervals: list[Raw]  # type: ignore[assignment]  # read one by one below
+
+
+class _UnitEnvelope(Struct, frozen=True):
+    units: list[Raw]
+
+
+def decode_energy(body: bytes) -> Decoded:
+    """A POST /v1/energy body. A bad interval does not sink the good ones: where strict decoding
+    of the whole fails, the intervals are read one by one and the bad ones rejected by index."""
+    return _decode_each(body, EnergyBatch, _EnergyEnvelope, EnergyInterval, "intervals")
+
+
+def decode_units(body: bytes) -> Decoded:
+    return _decode_each(body, UnitBatch, _UnitEnvelope, UnitCount, "units")
+
+
+def _decode_each(
+    body: bytes, whole: type[Any], envelope: type[Any], item: type[Any], field: str
+) -> Decoded:
+    try:
+        batch = msgspec.json.decode(body, type=whole)
+        items = getattr(batch, field)
+        return Decoded(batch, items, range(len(items)), [])
+    except msgspec.ValidationError:
+        batch = decode(body, envelope)
+    except msgspec.DecodeError as error:
+        raise malformed(error) from None
+    items, positions, rejected = [], [], []
+    for index, raw in enumerate(getattr(batch, field)):
+        try:
+            items.append(msgspec.json.decode(raw, type=item))
+            positions.append(index)
+        except msgspec.ValidationError as error:
+            rejected.append(Rejection(index, _code_of(raw, item), _in_words(error)))
+        except msgspec.DecodeError as error:
+            raise malformed(error) from None
+    return Decoded(batch, items, positions, rejected)
+
+
+#: Fields whose negative values get a code of their own, since they are met most often.
+_AMOUNTS = {"energy_mj": "negative_energy", "count": "negative_count"}
+
+
+def _code_of(raw: Raw, item: type[Any]) -> str:
+    """`negative_energy`, `missing_field`, else `invalid_field`."""
+    try:
+        fields = msgspec.json.decode(raw)
+    except msgspec.DecodeError as error:
+        raise malformed(error) from None
+    if not isinstance(fields, dict):
+        return "invalid_field"
+    for name, code in _AMOUNTS.items():
+        value = fields.get(name)
+        if isinstance(value, int | float) and not isinstance(value, bool) and value < 0:
+            return code
+    required = {f.name for f in structs.fields(item) if f.required}
+    return "missing_field" if required - fields.keys() else "invalid_field"
