@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -65,7 +67,7 @@ def test_windows_that_adjoin_sum_to_the_window_they_make(
     edges = [start, *inner, end]
     parts = [
         accrued_ng(total_g, commissioned_ms, lifespan_ms, lo, hi, share_ppm)
-        for lo, hi in zip(edges, edges[1:], strict=False)
+        for lo, hi in pairwise(edges)
     ]
     assert sum(parts) == accrued_ng(total_g, commissioned_ms, lifespan_ms, start, end, share_ppm)
     assert min(parts) >= 0
