@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 from itertools import pairwise
+from random import Random
 
 import pytest
 from hypothesis import given
@@ -106,10 +107,10 @@ def test_a_good_vintage_passes_whole_and_unflagged(values: list[float]) -> None:
 
 @given(ANY_VINTAGE, st.randoms())
 def test_which_times_are_covered_does_not_depend_on_the_order_sent(
-    sent: Vintage, random: object
+    sent: Vintage, random: Random
 ) -> None:
     shuffled = list(sent.points)
-    random.shuffle(shuffled)  # type: ignore[attr-defined]
+    random.shuffle(shuffled)
     one, other = validate(sent, NOW_MS), validate(replace(sent, points=tuple(shuffled)), NOW_MS)
 
     def times(checked: Checked) -> set[int]:

@@ -1,0 +1,1 @@
+"""What other tools have measured or published, read into the ledger: one module per format."""
