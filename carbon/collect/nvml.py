@@ -1,0 +1,263 @@
+"""NVIDIA GPUs, through the driver's management library (nvidia-ml-py)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final, NamedTuple
+
+from carbon.clock import Clock, SystemClock
+from carbon.collect import nvml_processes
+from carbon.collect.source import Device, DeviceKind, ProcessUse, Sample
+from carbon.errors import Unavailable
+
+
+class _Field(NamedTuple):
+    """A field value and its scope, as nvmlDeviceGetFieldValues takes them."""
+
+    id: int
+    scope: int
+
+
+#: NVML_FI_DEV_TOTAL_ENERGY_CONSUMPTION in mJ, NVML_FI_DEV_POWER_INSTANT and _AVERAGE in mW.
+ENERGY: Final = _Field(83, 0)
+INSTANT: Final = _Field(186, 0)
+AVERAGE: Final = _Field(185, 0)
+#: Scope 1 is the module: CPU and GPU behind one sensor.
+MODULE_INSTANT: Final = _Field(186, 1)
+MODULE_AVERAGE: Final = _Field(185, 1)
+PROBED: Final = (ENERGY, INSTANT, AVERAGE, MODULE_INSTANT, MODULE_AVERAGE)
+
+#: From here on a value says "not supported" or "not known" and not how much.
+BLANK_64: Final = 2**63 - 1024
+BLANK_32: Final = 0x7FFF_FFF0
+#: Which member of the value union holds, by NVML_VALUE_TYPE.
+_MEMBERS: Final = ("dVal", "uiVal", "ulVal", "ullVal", "sllVal", "siVal", "usVal")
+
+#: NVML_DEVICE_ARCH_AMPERE. From there on nvmlDeviceGetPowerUsage is a mean over a second, but
+#: an instant on GA100 (NVIDIA's NVML reference).
+AMPERE: Final = 7
+GA100_MODELS: Final = ("A100", "A800", "A30")
+
+#: The driver's stamp replaces the time of the look where it lies this far back. Below, the
+#: wall clock's millisecond would add more error than the stamp removes; above, the stamp
+#: belongs to no look of ours.
+STAMP_AGE_NS: Final = range(2_000_000, 1_000_000_000)
+#: How far back process samples are asked for; a driver makes one each 1/6 to 1 s.
+ACTIVITY_WINDOW_US: Final = 1_500_000
+
+
+@dataclass(frozen=True, slots=True)
+class _Gpu:
+    """A GPU with the ways of reading it that answered when it was last probed."""
+
+    handle: Any
+    device: Device
+    fields: tuple[_Field, ...]
+    #: Plain calls that stand in for missing fields: total energy, power usage.
+    asks_energy: bool
+    asks_power: bool
+    power_usage_is_averaged: bool
+
+
+@dataclass(frozen=True, slots=True)
+class _Values:
+    """What field values answered; those that failed or are blank are left out."""
+
+    by_field: Mapping[_Field, int]
+    stamp_us: int | None = None
+
+    def first(self, *fields: _Field) -> int | None:
+        return next((self.by_field[f] for f in fields if f in self.by_field), None)
+
+
+class NvmlSource:
+    """Raises Unavailable `nvml_absent` without the library, `nvml_failed` where it will not start.
+
+    Not for use across a fork: make it in the process that reads.
+    """
+
+    name = "nvml"
+
+    def __init__(self, clock: Clock | None = None) -> None:
+        # Imported late: most machines that import the client have no GPU.
+        import pynvml
+
+        self._nvml: Any = pynvml
+        self._clock = clock or SystemClock()
+        self._gpus: dict[str, _Gpu] | None = None
+        self._start()
+
+    def devices(self) -> Sequence[Device]:
+        """The GPUs that answer, each probed anew."""
+        self._gpus = {gpu.device.uuid: gpu for gpu in self._probe_all()}
+        return [gpu.device for gpu in self._gpus.values()]
+
+    def sample(self) -> Sequence[Sample]:
+        """One trip to the driver for each GPU that answers field values."""
+        looks = (self._look(gpu) for gpu in list(self._known().values()))
+        return [look for look in looks if look is not None]
+
+    def processes(self, device: str) -> Sequence[ProcessUse] | None:
+        gpu = self._known().get(device)
+        if gpu is None:
+            return None
+        since_us = self._clock.now_ms() * 1000 - ACTIVITY_WINDOW_US
+        return nvml_processes.processes(self._nvml, gpu.handle, since_us)
+
+    def close(self) -> None:
+        try:
+            self._nvml.nvmlShutdown()
+        except self._nvml.NVMLError:
+            return  # another library in this process has shut it down
+
+    def _start(self) -> None:
+        try:
+            self._nvml.nvmlInit()
+        except self._nvml.NVMLError as error:
+            if error.value == self._nvml.NVML_ERROR_LIBRARY_NOT_FOUND:
+                detail = "no NVIDIA driver library (libnvidia-ml.so.1): no GPU is measured"
+                raise Unavailable("nvml_absent", detail) from error
+            raise _failed(error) from error
+
+    def _known(self) -> dict[str, _Gpu]:
+        if self._gpus is None:
+            self.devices()
+        return self._gpus or {}
+
+    def _probe_all(self) -> Iterator[_Gpu]:
+        for index in range(self._count()):
+            try:
+                yield self._probe(self._nvml.nvmlDeviceGetHandleByIndex(index))
+            except self._nvml.NVMLError as error:
+                self._raise_if_gone(error)
+
+    def _count(self) -> int:
+        nvml = self._nvml
+        try:
+            try:
+                return int(nvml.nvmlDeviceGetCount())
+            except nvml.NVMLError_Uninitialized:
+                self._start()  # another library in this process shut NVML down
+                return int(nvml.nvmlDeviceGetCount())
+        except nvml.NVMLError as error:
+            raise _failed(error) from error
+
+    def _probe(self, handle: Any) -> _Gpu:
+        nvml = self._nvml
+        uuid, model = nvml.nvmlDeviceGetUUID(handle), nvml.nvmlDeviceGetName(handle)
+        answered = self._read_fields(handle, PROBED).by_field
+        fields = tuple(f for f in answered if f.scope == 0)
+        asks_energy = ENERGY not in fields and self._counter(handle) is not None
+        asks_power = not {INSTANT, AVERAGE} & set(fields) and self._power(handle) is not None
+        kind, limit_mw = DeviceKind.GPU, self._ask(nvml.nvmlDeviceGetEnforcedPowerLimit, handle)
+        if not (fields or asks_energy or asks_power) and answered:
+            # The limit is the GPU's; what the module as a whole may draw is not told.
+            kind, limit_mw, fields = DeviceKind.MODULE, None, tuple(answered)
+        device = Device(uuid, kind, model, limit_mw)
+        averaged = asks_power and self._averages(handle, model)
+        return _Gpu(handle, device, fields, asks_energy, asks_power, averaged)
+
+    def _averages(self, handle: Any, model: str) -> bool:
+        architecture = self._ask(self._nvml.nvmlDeviceGetArchitecture, handle)
+        if architecture == AMPERE:
+            return not any(name in model for name in GA100_MODELS)
+        return architecture is None or architecture > AMPERE
+
+    def _look(self, gpu: _Gpu) -> Sample | None:
+        try:
+            values = self._read_fields(gpu.handle, gpu.fields)
+            if len(values.by_field) < len(gpu.fields):
+                self._probe_again(gpu)
+        except self._nvml.NVMLError as error:
+            self._raise_if_gone(error)
+            return None
+        counter_mj, power_mw = values.first(ENERGY), values.first(INSTANT, MODULE_INSTANT)
+        averaged = power_mw is None
+        if power_mw is None:
+            power_mw = values.first(AVERAGE, MODULE_AVERAGE)
+        if counter_mj is None and gpu.asks_energy:
+            counter_mj = self._counter(gpu.handle)
+        if power_mw is None and gpu.asks_power:
+            power_mw, averaged = self._power(gpu.handle), gpu.power_usage_is_averaged
+        if counter_mj is None and power_mw is None:
+            return None
+        at_ns = self._time_of(values.stamp_us)
+        return Sample(
+            gpu.device.uuid, at_ns, counter_mj, power_mw, averaged and power_mw is not None
+        )
+
+    def _probe_again(self, gpu: _Gpu) -> None:
+        """A GPU stopped giving a field: the next look goes by what it gives now."""
+        self._known()[gpu.device.uuid] = self._probe(gpu.handle)
+
+    def _read_fields(self, handle: Any, fields: Sequence[_Field]) -> _Values:
+        """Raises NVMLError where the GPU is lost; a driver without the call answers nothing."""
+        nvml = self._nvml
+        if not fields:
+            return _Values({})
+        try:
+            told = nvml.nvmlDeviceGetFieldValues(handle, fields)
+        except nvml.NVMLError as error:
+            if error.value in (nvml.NVML_ERROR_NOT_SUPPORTED, nvml.NVML_ERROR_FUNCTION_NOT_FOUND):
+                return _Values({})
+            raise
+        good = {
+            field: value
+            for field, element in zip(fields, told, strict=True)
+            if element.nvmlReturn == nvml.NVML_SUCCESS
+            and (value := _believable(field, _value_of(element))) is not None
+        }
+        return _Values(good, told[0].timestamp or None)
+
+    def _counter(self, handle: Any) -> int | None:
+        return _believable(
+            ENERGY, self._ask(self._nvml.nvmlDeviceGetTotalEnergyConsumption, handle)
+        )
+
+    def _power(self, handle: Any) -> int | None:
+        return _believable(INSTANT, self._ask(self._nvml.nvmlDeviceGetPowerUsage, handle))
+
+    def _ask(self, call: Callable[[Any], int], handle: Any) -> int | None:
+        try:
+            return int(call(handle))
+        except self._nvml.NVMLError as error:
+            self._raise_if_gone(error)
+            return None
+
+    def _raise_if_gone(self, error: Any) -> None:
+        """Tells the loss of the driver from that of one GPU, which costs that GPU alone."""
+        nvml = self._nvml
+        if error.value in (
+            nvml.NVML_ERROR_UNINITIALIZED,
+            nvml.NVML_ERROR_DRIVER_NOT_LOADED,
+            nvml.NVML_ERROR_LIB_RM_VERSION_MISMATCH,
+        ):
+            self._gpus = None
+            raise _failed(error) from error
+
+    def _time_of(self, stamp_us: int | None) -> int:
+        """The look's monotonic time; the driver's own where it answered from a cache."""
+        now_ns = self._clock.monotonic_ns()
+        age_ns = 0 if stamp_us is None else self._clock.now_ms() * 1_000_000 - stamp_us * 1000
+        return now_ns - age_ns if age_ns in STAMP_AGE_NS else now_ns
+
+
+def _failed(error: Exception) -> Unavailable:
+    detail = f"the NVIDIA driver does not answer ({error}); see what `nvidia-smi` says"
+    return Unavailable("nvml_failed", detail)
+
+
+def _value_of(element: Any) -> int | None:
+    kind = element.valueType
+    value = getattr(element.value, _MEMBERS[kind]) if kind < len(_MEMBERS) else None
+    return None if value is None or value != value else int(value)  # NaN differs from itself
+
+
+def _believable(field: _Field, value: int | None) -> int | None:
+    """None for blanks, and for a power of zero: no GPU that answers draws nothing."""
+    if value is None or value < 0:
+        return None
+    if field == ENERGY:
+        return value if value < BLANK_64 else None
+    return value if 0 < value < BLANK_32 else None
