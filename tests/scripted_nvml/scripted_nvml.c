@@ -2,7 +2,7 @@
  *
  * The script is named by CARBON_NVML_SCRIPT and read when the library is initialised. Its lines
  * are described in script.py, which writes them. All waveforms are pieces of constant power, so
- * that energy is an integral in integers: mW x us = nJ.
+ * that energy is an integral in integers: mW x us = nJ, in 128 bits because 64 hold half a year.
  */
 #define _GNU_SOURCE
 #include <stdint.h>
@@ -17,6 +17,7 @@ enum { FIELD_ENERGY = 83, FIELD_AVERAGE = 185, FIELD_INSTANT = 186, FIELD_LIMIT 
 enum { TYPE_UINT = 1, TYPE_ULONGLONG = 3 };
 enum { DEVICES = 16, PIECES = 4096, RULES = 256, ROWS = 256, TEXT = 256 };
 
+typedef __int128 Nanojoules;
 typedef struct { int64_t span_us, power_mw; } Piece;
 typedef struct { char call[64]; int64_t from_us, to_us; int has_value; uint64_t value; int code; } Rule;
 typedef struct { char pid[64]; int64_t from_us, to_us; unsigned sm, memory; uint64_t bytes; } Row;
@@ -27,7 +28,8 @@ typedef struct {
     int64_t counter_start_mj, update_us, window_us, period_us, util_us;
     Piece once[PIECES], cycle[PIECES];
     int once_count, cycle_count;
-    int64_t cycle_us, cycle_nj;
+    int64_t cycle_us;
+    Nanojoules cycle_nj;
     int64_t resets_us[64];
     int reset_count;
     Rule rules[RULES];
@@ -64,11 +66,11 @@ static int64_t stamp_us(void) { return clock_file[0] ? epoch_us + now_us() : clo
 
 /* Power and energy of the waveform */
 
-static int64_t sum_nj(const Piece *pieces, int count, int64_t until_us) {
-    int64_t nj = 0;
+static Nanojoules sum_nj(const Piece *pieces, int count, int64_t until_us) {
+    Nanojoules nj = 0;
     for (int i = 0; i < count && until_us > 0; i++) {
         int64_t span = pieces[i].span_us < until_us ? pieces[i].span_us : until_us;
-        nj += span * pieces[i].power_mw;
+        nj += (Nanojoules)span * pieces[i].power_mw;
         until_us -= span;
     }
     return nj;
@@ -80,10 +82,11 @@ static int64_t once_us(const Device *d) {
     return span;
 }
 
-static int64_t true_nj(const Device *d, int64_t until_us) {
-    int64_t nj = sum_nj(d->once, d->once_count, until_us), rest = until_us - once_us(d);
+static Nanojoules true_nj(const Device *d, int64_t until_us) {
+    Nanojoules nj = sum_nj(d->once, d->once_count, until_us);
+    int64_t rest = until_us - once_us(d);
     if (rest <= 0 || !d->cycle_us) return nj;
-    return nj + rest / d->cycle_us * d->cycle_nj + sum_nj(d->cycle, d->cycle_count, rest % d->cycle_us);
+    return nj + d->cycle_nj * (rest / d->cycle_us) + sum_nj(d->cycle, d->cycle_count, rest % d->cycle_us);
 }
 
 static unsigned mean_mw(const Device *d, int64_t from_us, int64_t to_us) {
