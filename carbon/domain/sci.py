@@ -163,7 +163,7 @@ class Charge:
 class Score:
     """The SCI of one subject over one window. Masses are integers of nanograms, and exact."""
 
-    count: int
+    count: int | float
     energy_mj: int
     measured_ng: int
     estimated_ng: int
@@ -213,7 +213,9 @@ class Score:
         return None if self.reason else self.total.high / self.count
 
 
-def score(charges: Iterable[Charge], embodied: Iterable[EmbodiedCharge], count: int) -> Score:
+def score(
+    charges: Iterable[Charge], embodied: Iterable[EmbodiedCharge], count: int | float
+) -> Score:
     """ΣC / ΣR of one window; `count` is R over the device-time that the charges cover."""
     charges, embodied = list(charges), list(embodied)
     energy_mj = sum(charge.energy_mj for charge in charges)

@@ -8,15 +8,18 @@ from zoneinfo import ZoneInfo
 
 from sqlalchemy import Connection
 
+from carbon.clock import to_rfc3339
 from carbon.domain.claims import Claim, workload_of
 from carbon.domain.energy import MeterView, Reading, clip, settle
-from carbon.domain.intensity import RatedPoint, mean_g_per_kwh
+from carbon.domain.intensity import EmissionScope, RatedPoint, Signal, mean_g_per_kwh
 from carbon.domain.rollup import BucketRow, Rate, Reservation, roll_bucket
 from carbon.domain.units import BUCKET_MS, MS_PER_HOUR
+from carbon.errors import InvalidInput
 from carbon.services.context import Context
 from carbon.services.intensity import points_of
 from carbon.storage.energy import readings_between, reservations_between
 from carbon.storage.engine import writing
+from carbon.storage.ledger_rows import LedgerRow
 from carbon.storage.names import MeterRef, claims_of, meters_of
 from carbon.storage.places import Place, places_at
 from carbon.storage.ratings import rating_id, rating_of
@@ -95,6 +98,8 @@ class BucketRoller:
         devices: Collection[int],
         start_ms: int,
         end_ms: int,
+        signal: Signal = Signal.AVERAGE,
+        scope: EmissionScope | None = None,
     ) -> BucketRoller:
         """Reads the raw rows of the bucket around [start, end) and clips them to it."""
         bucket_ms = start_ms - start_ms % BUCKET_MS
@@ -109,7 +114,7 @@ class BucketRoller:
         subjects |= {r.subject for held in reservations.values() for r in held}
         places = places_at(connection, devices, start_ms, context.settings.zone)
         points = {
-            zone: points_of(connection, zone, start_ms, end_ms)
+            zone: points_of(connection, zone, start_ms, end_ms, signal, scope)
             for zone in {place.zone for place in places.values()}
         }
         claims = claims_of(connection, subjects)
@@ -126,6 +131,24 @@ class BucketRoller:
         held = self._reservations.get(device, ())
         rows = roll_bucket(views, rate, self._workload_at, held, self._start_ms, self._end_ms)
         return rate, rows
+
+    def ledger_rows(self, device: int, workload: int, subject: int | None) -> list[LedgerRow]:
+        """What one workload (and, where given, one subject of it) has of the span."""
+        rate, rows = self.rows(device)
+        return [
+            LedgerRow(
+                device,
+                row.subject,
+                int(row.method),
+                rate.rating,
+                row.energy_mj,
+                row.operational_ng,
+                row.covered_ms,
+                row.reserved_ms,
+            )
+            for row in rows
+            if row.workload == workload and subject in (None, row.subject)
+        ]
 
     def stored_rows(self, device: int) -> list[dict[str, object]]:
         """Rows of the table `bucket`."""
@@ -160,7 +183,11 @@ class BucketRoller:
     def _rate(self, place: Place) -> Rate:
         points = self._points[place.zone]
         mean = mean_g_per_kwh(points, self._start_ms, self._end_ms)
-        assert mean is not None, "the ladder ends in a figure that covers every moment"
+        if mean is None:
+            raise InvalidInput(
+                "missing_intensity",
+                f"no such intensity is stored for {place.zone} at {to_rfc3339(self._start_ms)}",
+            )
         main = max(points, key=_overlap(self._start_ms, self._end_ms))
         rating = rating_id(self._connection, rating_of(place.zone, main, place.flags))
         return Rate(rating, main.vintage, mean, place.pue)
@@ -189,7 +216,7 @@ def _roll_hours(context: Context) -> bool:
 
 def civil_days(start_ms: int, end_ms: int, timezone: ZoneInfo) -> list[tuple[int, int]]:
     """The civil days, as [start, end) in epoch ms, that [start, end) touches; 23 to 25 h long."""
-    days = []
+    days: list[tuple[int, int]] = []
     date = datetime.fromtimestamp(start_ms / 1000, timezone).date()
     while True:
         lo, hi = (

@@ -287,3 +287,9 @@ def rolled_buckets(connection: Connection, device_id: int, start_ms: int) -> lis
     )
     buckets = {floor_to(end_ms - 1, BUCKET_MS) for end_ms in connection.scalars(ends)}
     return [(start, device_id) for start in sorted(buckets)]
+
+
+def has_raw_between(connection: Connection, start_ms: int, end_ms: int) -> bool:
+    t = energy_interval.c
+    query = select(t.end_ms).where(t.end_ms > start_ms, t.end_ms <= end_ms).limit(1)
+    return connection.scalar(query) is not None

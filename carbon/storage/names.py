@@ -5,7 +5,7 @@ Small tables that change rarely; the writer keeps their ids in memory (`storage.
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from sqlalchemy import (
@@ -18,6 +18,7 @@ from sqlalchemy import (
     ForeignKey,
     Index,
     Integer,
+    Row,
     Table,
     Text,
     UniqueConstraint,
@@ -297,3 +298,14 @@ def meters_of(connection: Connection, device_ids: Collection[int]) -> dict[int, 
 class MeterRef:
     meter: int
     kind: MeterKind
+
+
+def runs_between(
+    connection: Connection, subject_ids: Collection[int], start_ms: int, end_ms: int
+) -> Sequence[Row[tuple[int, int, int]]]:
+    """(subject_id, start_ms, end_ms) of the runs among some subjects that reach into a window."""
+    r = run.c
+    query = select(r.subject_id, r.start_ms, r.end_ms).where(
+        r.subject_id.in_(subject_ids), r.start_ms < end_ms, r.end_ms > start_ms
+    )
+    return connection.execute(query).all()

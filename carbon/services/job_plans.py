@@ -1,0 +1,166 @@
+"""When a job is to start: its zone's intensity, its pool's room, and the guard before them.
+
+The planner decides for one job; here it is told what it may not know: which times are taken
+by others of the same pool, and how long and how hungry the job is where nobody said.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from typing import Final
+
+from sqlalchemy import Connection, select
+
+from carbon.domain.intensity import RatedPoint
+from carbon.domain.jobs import PlacementReason
+from carbon.domain.units import MS_PER_HOUR
+from carbon.domain.yearly import WORLD, normal_zone
+from carbon.errors import InvalidInput, NotFound
+from carbon.planning.decision import DISPATCH_MARGIN_MS, plan
+from carbon.planning.series import IntensitySeries
+from carbon.services.context import Context
+from carbon.services.intensity import known_zone, rated_points
+from carbon.storage.engine import reading
+from carbon.storage.job_queries import PlacementRow
+from carbon.storage.names import device
+from carbon.storage.places import places_at
+
+#: For planning alone, where nobody said what a job draws; flagged `power_assumed`.
+ASSUMED_POWER_W: Final = 100.0
+#: How long a job of unknown length is taken to hold its place of the pool.
+_ASSUMED_LENGTH_MS: Final = MS_PER_HOUR
+
+Span = tuple[int, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """What is asked of the planner."""
+
+    earliest_ms: int
+    deadline_ms: int
+    length_ms: int | None
+    power_w: float | None
+
+
+def zone_of(context: Context, zones: Sequence[str]) -> str:
+    """The zone in which the job will draw its power: the one named, else this deployment's,
+    else that of most of its devices. Raises InvalidInput(`unknown_zone`)."""
+    with reading(context.engine) as connection:
+        try:
+            if zones:
+                return known_zone(connection, zones[0])
+        except NotFound as error:
+            raise InvalidInput(error.code, error.detail, **error.extra) from None
+        return _own_zone(connection, context.clock.now_ms(), context.settings.zone)
+
+
+def _own_zone(connection: Connection, now_ms: int, default_zone: str | None) -> str:
+    if default_zone:
+        return normal_zone(default_zone)
+    devices = list(connection.scalars(select(device.c.id)))
+    places = places_at(connection, devices, now_ms, None).values()
+    count = Counter(place.zone for place in places)
+    return min(count, key=lambda zone: (-count[zone], zone)) if count else WORLD
+
+
+def points_until(context: Context, zone: str, deadline_ms: int) -> list[RatedPoint]:
+    """The intensity that a plan made now may look at."""
+    return rated_points(context, zone, context.clock.now_ms(), deadline_ms)
+
+
+def margin_ms(length_ms: int) -> int:
+    """Kept free before the deadline: a tenth of the length, at most the planner's own."""
+    return min(DISPATCH_MARGIN_MS, length_ms // 10)
+
+
+def decide(
+    wish: Wish, zone: str, points: Sequence[RatedPoint], taken: Sequence[Span], now_ms: int
+) -> PlacementRow:
+    """The placement of one job among those of its pool; `taken` are times at which it is full."""
+    length_ms = wish.length_ms
+    hold_ms = length_ms or _ASSUMED_LENGTH_MS
+    at_once = first_room_ms(taken, max(now_ms, wish.earliest_ms), hold_ms)
+    margin = margin_ms(length_ms or 0)
+    latest_ms = wish.deadline_ms - (length_ms or 0) - margin
+    placed = plan(
+        _series(points, taken),
+        now_ms,
+        at_once,
+        wish.deadline_ms,
+        length_ms,
+        wish.power_w or ASSUMED_POWER_W,
+        margin_ms=margin,
+    )
+    return PlacementRow(
+        start_ms=placed.start_ms,
+        end_ms=placed.end_ms if placed.end_ms is not None else placed.start_ms + hold_ms,
+        latest_start_ms=latest_ms,
+        zone=zone,
+        expected_g=placed.expected_g,
+        start_now_g=placed.start_now_g,
+        reason=PlacementReason(str(placed.reason)),
+        decided_ms=now_ms,
+        vintages=tuple(sorted({p.vintage for p in points if p.vintage})),
+    )
+
+
+def full_spans(spans: Iterable[Span], capacity: int) -> list[Span]:
+    """The times at which `capacity` or more of the spans lie over one another; ascending."""
+    steps = sorted(
+        [(lo, 1) for lo, hi in spans if lo < hi] + [(hi, -1) for lo, hi in spans if lo < hi]
+    )
+    full: list[Span] = []
+    count, since = 0, 0
+    for at_ms, step in steps:
+        count += step
+        if step > 0 and count == capacity:
+            since = at_ms
+        elif step < 0 and count == capacity - 1 and at_ms > since:
+            full.append((since, at_ms))
+    return full
+
+
+def first_room_ms(taken: Sequence[Span], from_ms: int, length_ms: int) -> int:
+    """The first moment from which the pool has room for the whole length."""
+    at = from_ms
+    for lo, hi in taken:
+        if lo >= at + length_ms:
+            break
+        at = max(at, hi)
+    return at
+
+
+def _series(points: Sequence[RatedPoint], taken: Sequence[Span]) -> IntensitySeries | None:
+    """The intensity with gaps where the pool is full: the planner never runs into a gap."""
+    free = [part for point in points for part in _without(point, taken)]
+    return IntensitySeries.of(free) if free else None
+
+
+def _without(point: RatedPoint, taken: Sequence[Span]) -> list[RatedPoint]:
+    parts, at = [], point.start_ms
+    for lo, hi in taken:
+        if hi <= at or lo >= point.end_ms:
+            continue
+        if lo > at:
+            parts.append(replace(point, start_ms=at, end_ms=lo))
+        at = max(at, hi)
+    if at < point.end_ms:
+        parts.append(replace(point, start_ms=at))
+    return parts
+
+
+def is_better(new: PlacementRow, old: PlacementRow, points: Sequence[RatedPoint]) -> bool:
+    """Whether a new plan is worth a move: at least one per cent below the old one as the
+    newest intensity sees it. Less is noise, and moving with noise loses what planning won."""
+    if new.start_ms == old.start_ms:
+        return False
+    if new.expected_g is None or new.start_now_g is None:
+        return True
+    series = IntensitySeries.of(points)
+    length = max(1, old.end_ms - old.start_ms)
+    old_area = float(series.area(old.end_ms) - series.area(old.start_ms)) / length
+    new_area = float(series.area(new.end_ms) - series.area(new.start_ms)) / length
+    return not series.covers(old.start_ms, old.end_ms) or new_area < 0.99 * old_area

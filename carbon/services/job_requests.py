@@ -1,0 +1,159 @@
+"""What a submitted job must be, judged once at the edge."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from hashlib import sha256
+from typing import Final
+
+import msgspec
+
+from carbon.auth.principal import Principal
+from carbon.clock import to_rfc3339
+from carbon.domain.tenancy import WorkloadName
+from carbon.errors import Forbidden, InvalidInput, NotFound
+from carbon.executors.registry import Executors, executor_named
+from carbon.services.context import Context
+from carbon.wire.durations import resolve_moment_ms
+from carbon.wire.jobs import JobBody
+
+_ENV_NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,199}")
+#: Set by carbon itself: they say whose energy it is.
+RUN_VARIABLE: Final = "CARBON_RUN"
+WORKLOAD_VARIABLE: Final = "CARBON_WORKLOAD"
+_OWN_VARIABLES: Final = frozenset({RUN_VARIABLE, WORKLOAD_VARIABLE})
+
+
+class JobSpec(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What an executor is given, as it lies in the job's row."""
+
+    command: list[str]
+    cwd: str | None = None
+    env: dict[str, str] = {}
+    checkpoint: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class JobRequest:
+    """A job that may be stored as it stands."""
+
+    name: str
+    workload: WorkloadName
+    executor: str
+    #: Named after the executor where the body names none.
+    pool: str
+    pool_is_named: bool
+    spec: JobSpec
+    earliest_ms: int
+    deadline_ms: int
+    length_ms: int | None
+    power_w: float | None
+    interruptible: bool
+    priority: int
+    retries: int
+    zones: tuple[str, ...]
+    body_hash: str
+
+
+def judged(
+    context: Context, executors: Executors, principal: Principal, body: JobBody
+) -> JobRequest:
+    """Raises InvalidInput or Forbidden for what cannot be run as asked."""
+    now_ms = context.clock.now_ms()
+    executor_named(executors, body.executor)
+    _check_account(context, principal, body.executor)
+    earliest_ms = max(now_ms, resolve_moment_ms(body.earliest, now_ms) if body.earliest else 0)
+    deadline_ms = resolve_moment_ms(body.deadline, now_ms)
+    length_ms = round(body.length_s * 1000) or 1 if body.length_s is not None else None
+    check_window(now_ms, earliest_ms, deadline_ms, length_ms)
+    if len(body.zones) > 1:
+        raise InvalidInput(
+            "too_many_zones", f"executor {body.executor!r} stands in one place; name one zone"
+        )
+    return JobRequest(
+        name=body.name,
+        workload=_workload(principal, body.workload or body.name),
+        executor=body.executor,
+        pool=body.pool or body.executor,
+        pool_is_named=body.pool is not None,
+        spec=_spec(body),
+        earliest_ms=earliest_ms,
+        deadline_ms=deadline_ms,
+        length_ms=length_ms,
+        power_w=body.power_w,
+        interruptible=body.interruptible,
+        priority=body.priority,
+        retries=body.retries,
+        zones=tuple(body.zones),
+        body_hash=sha256(msgspec.json.encode(body, order="deterministic")).hexdigest(),
+    )
+
+
+def check_window(now_ms: int, earliest_ms: int, deadline_ms: int, length_ms: int | None) -> None:
+    """Raises InvalidInput: `deadline_past`, `deadline_before_earliest`, `length_exceeds_window`."""
+    deadline = to_rfc3339(deadline_ms)
+    if deadline_ms <= now_ms:
+        raise InvalidInput("deadline_past", f"the deadline {deadline} has passed; give a later one")
+    if deadline_ms <= earliest_ms:
+        raise InvalidInput(
+            "deadline_before_earliest",
+            f"the deadline {deadline} is not after the earliest start {to_rfc3339(earliest_ms)}",
+        )
+    if length_ms is not None and length_ms > deadline_ms - earliest_ms:
+        window_s = (deadline_ms - earliest_ms) / 1000
+        raise InvalidInput(
+            "length_exceeds_window",
+            f"a job of {length_ms / 1000:g} s does not fit into the {window_s:g} s between its "
+            "earliest start and its deadline; give a later deadline",
+        )
+
+
+def _check_account(context: Context, principal: Principal, executor: str) -> None:
+    """Local jobs run as the account of this service, which is one team's alone."""
+    own_team = context.settings.team
+    if executor == "local" and principal.team != own_team and not principal.sees_all_teams:
+        raise Forbidden(
+            "executor_not_allowed",
+            f"local jobs run as the account of team {own_team!r}; submit to a shared executor",
+        )
+
+
+def _workload(principal: Principal, text: str) -> WorkloadName:
+    try:
+        return principal.workload(text)
+    except NotFound:
+        raise InvalidInput("foreign_team", f"this key may not submit for {text!r}") from None
+
+
+def _spec(body: JobBody) -> JobSpec:
+    if body.spec is not None:
+        raise InvalidInput("spec_unsupported", f"executor {body.executor!r} takes a command")
+    if body.command is None:
+        raise InvalidInput("command_missing", "say what to run: command")
+    if body.secrets:
+        raise InvalidInput(
+            "secrets_unsupported",
+            f"executor {body.executor!r} keeps no secrets; let the job read them itself",
+        )
+    shell = isinstance(body.command, str)
+    command = ["/bin/sh", "-c", str(body.command)] if shell else list(body.command)
+    _check_texts([*command, body.cwd or "", *body.env.values()])
+    if not command[0]:
+        raise InvalidInput("command_missing", "the command's first word is empty")
+    for name in body.env:
+        _check_variable(name)
+    return JobSpec(command, body.cwd, dict(body.env), body.checkpoint)
+
+
+def _check_variable(name: str) -> None:
+    if not _ENV_NAME.fullmatch(name):
+        raise InvalidInput("invalid_env", f"{name!r} is no name of an environment variable")
+    if name in _OWN_VARIABLES:
+        raise InvalidInput("invalid_env", f"{name} is set by carbon itself")
+
+
+def _check_texts(texts: list[str]) -> None:
+    for text in texts:
+        if "\0" in text:
+            raise InvalidInput("invalid_text", "command, cwd and env cannot hold a NUL character")

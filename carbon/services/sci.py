@@ -1,0 +1,440 @@
+"""SCI of a workload over a window, from the ledger."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from difflib import get_close_matches
+from hashlib import sha256
+from typing import Any
+
+import msgspec
+from msgspec import UNSET
+from sqlalchemy import Connection, func, select
+
+from carbon.auth.principal import Principal
+from carbon.clock import to_rfc3339
+from carbon.domain.embodied import EmbodiedCharge, embodied_ng
+from carbon.domain.energy import Method, energy_until
+from carbon.domain.factor import Factor
+from carbon.domain.factor_table import LIFESPAN
+from carbon.domain.factors import factor_for_device
+from carbon.domain.intensity import EmissionScope, PointKind, Signal
+from carbon.domain.sci import Charge, Score, score
+from carbon.domain.tenancy import WorkloadName
+from carbon.domain.units import BUCKET_MS, MS_PER_HOUR, ceil_to, floor_to
+from carbon.errors import InvalidInput, NotFound
+from carbon.services.boundary import boundary_of
+from carbon.services.context import Context
+from carbon.services.rollup import BucketRoller, roll_up
+from carbon.storage.energy import has_raw_between
+from carbon.storage.engine import writing
+from carbon.storage.identities import find_workload, workload_names
+from carbon.storage.ledger_rows import (
+    DeviceRef,
+    LedgerRow,
+    added,
+    buckets_with_energy,
+    devices_by_id,
+    devices_in_bucket,
+    life_of,
+    rows_between,
+)
+from carbon.storage.names import run, runs_between
+from carbon.storage.ratings import Rating, ratings
+from carbon.storage.unit_counts import counts_between, units_of
+from carbon.wire.answer import FactorUsed, IntensityUsed, SciAnswer
+
+#: Units that every workload has; the ledger counts them itself.
+RUN, DEVICE_HOUR = "run", "device_hour"
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What is asked; None takes the default: the whole recorded life, the only unit."""
+
+    workload: str
+    start_ms: int | None = None
+    end_ms: int | None = None
+    unit: str | None = None
+    run: str | None = None
+    #: With either given, the window is re-rated with just that signal and scope.
+    signal: Signal | None = None
+    scope: EmissionScope | None = None
+
+    @property
+    def is_rerated(self) -> bool:
+        return self.signal is not None or self.scope is not None
+
+
+def workload_sci(context: Context, principal: Principal, question: Question) -> SciAnswer:
+    """Answers a question. Brings the window's roll-ups up to date first.
+
+    Raises NotFound (`unknown_workload` with near names, `unknown_run`) and InvalidInput
+    (`unit_required`, `unknown_unit`, `end_before_start`).
+    """
+    name = principal.workload(question.workload)
+    roll_up(context, end_ms=question.end_ms)
+    with writing(context.engine) as connection:  # may note a rating for an edge bucket
+        workload_id = known_workload(connection, principal, name)
+        subject_id, run_span = _run(connection, workload_id, name, question.run)
+        start_ms, end_ms = _window(connection, workload_id, question, run_span)
+        scope = _Scope(context, connection, workload_id, subject_id, question)
+        ledger = _read(scope, start_ms, end_ms)
+        unit, counted, aside = _count(connection, ledger, question)
+        boundary = boundary_of(connection, workload_id)
+    return _answer(name, ledger, unit, counted, aside, boundary)
+
+
+def known_workload(connection: Connection, principal: Principal, name: WorkloadName) -> int:
+    """Raises NotFound(`unknown_workload`) with the near names that this principal may see."""
+    found = find_workload(connection, name)
+    if found is not None:
+        return found
+    team = None if principal.sees_all_teams else principal.team
+    seen = [
+        str(n) if principal.sees_all_teams and n.team != principal.team else n.name
+        for _, n in workload_names(connection, team)
+    ]
+    near = get_close_matches(name.name, seen, n=3, cutoff=0.5)
+    hint = f"; did you mean {', '.join(near)}?" if near else ""
+    raise NotFound("unknown_workload", f"no workload {name}{hint}", near=near)
+
+
+def _run(
+    connection: Connection, workload_id: int, name: WorkloadName, run_id: str | None
+) -> tuple[int | None, tuple[int, int] | None]:
+    if run_id is None:
+        return None, None
+    key = f"{name.team}/{run_id}"
+    query = select(run).where(run.c.id == key, run.c.workload_id == workload_id)
+    row = connection.execute(query).one_or_none()
+    if row is None:
+        raise NotFound("unknown_run", f"{name} has no run {run_id!r}")
+    return row.subject_id, (row.start_ms, row.end_ms)
+
+
+def _window(
+    connection: Connection,
+    workload_id: int,
+    question: Question,
+    run_span: tuple[int, int] | None,
+) -> tuple[int, int]:
+    first, last = run_span or life_of(connection, workload_id) or (0, 0)
+    start_ms = first if question.start_ms is None else question.start_ms
+    end_ms = max(last, start_ms) if question.end_ms is None else question.end_ms
+    if end_ms < start_ms:
+        raise InvalidInput("end_before_start", "end must not lie before start")
+    return start_ms, end_ms
+
+
+@dataclass(frozen=True, slots=True)
+class _Ledger:
+    """Everything a window's score is computed from."""
+
+    workload_id: int
+    subject_id: int | None
+    start_ms: int
+    end_ms: int
+    rows: Sequence[LedgerRow]
+    devices: Mapping[int, DeviceRef]
+    ratings: Mapping[int, Rating]
+    expected_ms: int
+    flags: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _Scope:
+    """Whose rows are read, and how they are priced."""
+
+    context: Context
+    connection: Connection
+    workload_id: int
+    subject_id: int | None
+    question: Question
+
+    def rolled_rows(self, start_ms: int, end_ms: int) -> list[LedgerRow]:
+        return rows_between(self.connection, self.workload_id, start_ms, end_ms, self.subject_id)
+
+    def raw_rows(self, start_ms: int, end_ms: int) -> list[LedgerRow]:
+        """Rows of a part of one bucket, from its raw readings."""
+        bucket_ms = floor_to(start_ms, BUCKET_MS)
+        devices = devices_in_bucket(self.connection, self.workload_id, bucket_ms)
+        roller = BucketRoller.load(
+            self.context,
+            self.connection,
+            devices,
+            start_ms,
+            end_ms,
+            self.question.signal or Signal.AVERAGE,
+            self.question.scope,
+        )
+        return [
+            row
+            for device in devices
+            for row in roller.ledger_rows(device, self.workload_id, self.subject_id)
+        ]
+
+
+def _read(scope: _Scope, start_ms: int, end_ms: int) -> _Ledger:
+    rows, snapped = _rows(scope, start_ms, end_ms)
+    connection = scope.connection
+    return _Ledger(
+        scope.workload_id,
+        scope.subject_id,
+        start_ms,
+        end_ms,
+        rows,
+        devices_by_id(connection, sorted({row.device_id for row in rows})),
+        ratings(connection),
+        _expected_ms(connection, rows, start_ms, end_ms),
+        ("window_snapped",) if snapped else (),
+    )
+
+
+def _rows(scope: _Scope, start_ms: int, end_ms: int) -> tuple[list[LedgerRow], bool]:
+    """The window's rows, and whether it had to be snapped outward.
+
+    Whole buckets come from the roll-ups, unless another signal or scope was asked for; the
+    buckets at the edges from raw readings, or whole where these are no longer hot.
+    """
+    rows: list[LedgerRow] = []
+    snapped = False
+    for lo, hi, is_whole in _spans(start_ms, end_ms):
+        if is_whole and not scope.question.is_rerated:
+            rows += scope.rolled_rows(lo, hi)
+            continue
+        for at in range(floor_to(lo, BUCKET_MS), hi, BUCKET_MS):
+            if has_raw_between(scope.connection, at, at + BUCKET_MS):
+                rows += scope.raw_rows(max(at, lo), min(at + BUCKET_MS, hi))
+            elif whole := scope.rolled_rows(at, at + BUCKET_MS):
+                _check_rerating(scope.question)
+                rows += whole
+                snapped |= not is_whole
+    return added(rows), snapped
+
+
+def _check_rerating(question: Question) -> None:
+    if question.is_rerated:
+        raise InvalidInput(
+            "window_not_hot",
+            "another signal or scope can be asked for while raw readings are hot; "
+            "choose a later start",
+        )
+
+
+def _spans(start_ms: int, end_ms: int) -> list[tuple[int, int, bool]]:
+    """(start, end, is_whole): the edges inside one bucket each, and the whole buckets between."""
+    first, last = ceil_to(start_ms, BUCKET_MS), floor_to(end_ms, BUCKET_MS)
+    if first > last:
+        return [(start_ms, end_ms, False)]
+    spans = [(start_ms, first, False), (first, last, True), (last, end_ms, False)]
+    return [span for span in spans if span[0] < span[1]]
+
+
+def _expected_ms(
+    connection: Connection, rows: Sequence[LedgerRow], start_ms: int, end_ms: int
+) -> int:
+    """Device-time that readings should back: a run's whole span on each of its devices, what
+    was reserved, and otherwise what was read."""
+    spans = {
+        row.subject_id: min(row.end_ms, end_ms) - max(row.start_ms, start_ms)
+        for row in runs_between(connection, {r.subject_id for r in rows}, start_ms, end_ms)
+    }
+    expected = 0
+    for (_, subject_id), (covered, reserved) in _device_times(rows).items():
+        expected += max(spans.get(subject_id, 0), covered, reserved)
+    return expected
+
+
+def _device_times(rows: Sequence[LedgerRow]) -> dict[tuple[int, int], tuple[int, int]]:
+    """(device, subject) → (device-time backed by readings, device-time held), ms."""
+    times: dict[tuple[int, int], tuple[int, int]] = {}
+    for row in rows:
+        key = (row.device_id, row.subject_id)
+        covered, reserved = times.get(key, (0, 0))
+        backed = 0 if row.method == Method.ESTIMATED else row.covered_ms
+        times[key] = (covered + backed, reserved + row.reserved_ms)
+    return times
+
+
+def _count(
+    connection: Connection, ledger: _Ledger, question: Question
+) -> tuple[str, int | float, int | float]:
+    """(unit, R, counts set aside)."""
+    own = units_of(connection, ledger.workload_id)
+    unit = question.unit or _only_unit(own)
+    if unit == DEVICE_HOUR:
+        return unit, sum(row.covered_ms for row in ledger.rows) / MS_PER_HOUR, 0
+    if unit in own:
+        counted, aside = _counted(connection, ledger, own[unit])
+        return unit, counted, aside
+    if unit == RUN:
+        return unit, _runs(connection, ledger), 0
+    known = [*own, RUN, DEVICE_HOUR]
+    raise InvalidInput(
+        "unknown_unit",
+        f"{question.workload} has no unit {unit!r}; it has {', '.join(known)}",
+        near=get_close_matches(unit, known),
+    )
+
+
+def _only_unit(own: Mapping[str, int]) -> str:
+    if len(own) > 1:
+        raise InvalidInput("unit_required", f"say which unit: {', '.join(own)}", units=list(own))
+    return next(iter(own), RUN)
+
+
+def _counted(connection: Connection, ledger: _Ledger, unit_id: int) -> tuple[int, int]:
+    """Counts in buckets where the workload has energy, and the rest of the window's."""
+    start_ms, end_ms = ledger.start_ms, ledger.end_ms
+    powered = buckets_with_energy(
+        connection, ledger.workload_id, start_ms, end_ms, ledger.subject_id
+    )
+    inside = outside = 0
+    for lo, hi, count in counts_between(connection, unit_id, start_ms, end_ms):
+        until, before = min(hi, end_ms), max(lo, start_ms)
+        part = energy_until(count, lo, hi, until) - energy_until(count, lo, hi, before)
+        if floor_to(lo, BUCKET_MS) in powered:
+            inside += part
+        else:
+            outside += part
+    return inside, outside
+
+
+def _runs(connection: Connection, ledger: _Ledger) -> int:
+    """Runs that ended in the window."""
+    r = run.c
+    query = select(func.count()).where(
+        r.workload_id == ledger.workload_id, r.end_ms > ledger.start_ms, r.end_ms <= ledger.end_ms
+    )
+    if ledger.subject_id is not None:
+        query = query.where(r.subject_id == ledger.subject_id)
+    return connection.scalar(query) or 0
+
+
+def _answer(
+    name: WorkloadName,
+    ledger: _Ledger,
+    unit: str,
+    counted: int | float,
+    aside: int | float,
+    boundary: dict[str, Any],
+) -> SciAnswer:
+    embodied = [charge for row in _held(ledger.rows) if (charge := _embodied(ledger, *row))]
+    result = score([_charge(ledger, row) for row in ledger.rows], embodied, counted)
+    used = [ledger.ratings[row.rating_id] for row in ledger.rows]
+    answer = SciAnswer(
+        workload=str(name),
+        start=to_rfc3339(ledger.start_ms),
+        end=to_rfc3339(ledger.end_ms),
+        unit=unit,
+        count=counted,
+        count_set_aside=aside,
+        energy_mj=result.energy_mj,
+        measured_g=result.measured_g,
+        estimated_g=result.estimated_g,
+        operational_g=result.operational_g,
+        embodied_g=result.embodied_g,
+        total_g=result.total_g,
+        sci_g_per_unit=result.sci_g_per_unit,
+        low=result.low,
+        high=result.high,
+        reason=str(result.reason) if result.reason else UNSET,
+        coverage=_coverage(ledger),
+        methods=result.methods,
+        zones=list(result.zones),
+        boundary=boundary,
+        factors=_factors(embodied),
+        intensity=_intensity(ledger, result),
+        flags=sorted({*ledger.flags, *(flag for rating in used for flag in rating.flags)}),
+        input_hash="",
+    )
+    return _hashed(answer, ledger)
+
+
+def _hashed(answer: SciAnswer, ledger: _Ledger) -> SciAnswer:
+    """The answer with the hash of everything it was computed from."""
+    inputs = [
+        answer.workload,
+        ledger.start_ms,
+        ledger.end_ms,
+        answer.unit,
+        answer.count,
+        answer.boundary,
+        [factor.id for factor in answer.factors],
+        [_row_inputs(ledger, row) for row in ledger.rows],
+    ]
+    digest = sha256(msgspec.json.encode(inputs, order="sorted")).hexdigest()
+    return msgspec.structs.replace(answer, input_hash=f"sha256:{digest}")
+
+
+def _row_inputs(ledger: _Ledger, row: LedgerRow) -> list[object]:
+    """A row by names instead of surrogate ids: the same ledger elsewhere hashes the same."""
+    rating = ledger.ratings[row.rating_id]
+    return [
+        ledger.devices[row.device_id].uuid,
+        row.method,
+        [rating.zone, rating.source, rating.signal, rating.scope, rating.kind],
+        row.energy_mj,
+        row.operational_ng,
+        row.covered_ms,
+        row.reserved_ms,
+    ]
+
+
+def _charge(ledger: _Ledger, row: LedgerRow) -> Charge:
+    rating = ledger.ratings[row.rating_id]
+    return Charge(
+        device=row.device_id,
+        method=Method(row.method),
+        zone=rating.zone,
+        energy_mj=row.energy_mj,
+        operational_ng=row.operational_ng,
+        covered_ms=row.covered_ms,
+        intensity_kind=PointKind(rating.kind),
+    )
+
+
+def _held(rows: Sequence[LedgerRow]) -> list[tuple[int, int]]:
+    """(device, reserved time) in order of device."""
+    held: dict[int, int] = {}
+    for row in rows:
+        held[row.device_id] = held.get(row.device_id, 0) + row.reserved_ms
+    return sorted(held.items())
+
+
+def _embodied(ledger: _Ledger, device_id: int, reserved_ms: int) -> EmbodiedCharge | None:
+    device = ledger.devices[device_id]
+    factor = factor_for_device(device.kind, device.model)
+    mass_ng = embodied_ng(factor.total_g, reserved_ms, LIFESPAN.duration_ms)
+    return EmbodiedCharge(device_id, mass_ng, factor, LIFESPAN) if reserved_ms else None
+
+
+def _factors(embodied: Sequence[EmbodiedCharge]) -> list[FactorUsed]:
+    used: dict[str, Factor] = {}
+    for charge in embodied:
+        used |= {charge.factor.id: charge.factor, charge.lifespan.id: charge.lifespan}
+    return [
+        FactorUsed(f.id, str(f.kind), f.value, f.low, f.high, str(f.unit), f.source, list(f.flags))
+        for _, f in sorted(used.items())
+    ]
+
+
+def _intensity(ledger: _Ledger, result: Score) -> list[IntensityUsed]:
+    energy: dict[int, int] = {}
+    for row in ledger.rows:
+        energy[row.rating_id] = energy.get(row.rating_id, 0) + row.energy_mj
+    used = [(ledger.ratings[rating_id], mj) for rating_id, mj in energy.items()]
+    return [
+        IntensityUsed(
+            r.zone, r.source, r.signal, r.scope, r.kind, list(r.flags), mj / result.energy_mj
+        )
+        for r, mj in sorted(used, key=lambda pair: (-pair[1], pair[0].zone, pair[0].source))
+        if mj
+    ]
+
+
+def _coverage(ledger: _Ledger) -> float | None:
+    covered = sum(backed for backed, _ in _device_times(ledger.rows).values())
+    return min(1.0, covered / ledger.expected_ms) if ledger.expected_ms else None

@@ -1,0 +1,274 @@
+"""Jobs as the scheduler reads and writes them, each with the placement in force."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Connection, Row, Select, select, tuple_, update
+
+from carbon.domain.jobs import JobState, PlacementReason, check_move
+from carbon.domain.tenancy import WorkloadName
+from carbon.errors import Conflicting, NotFound
+from carbon.storage.jobs import job, placement, pool
+from carbon.storage.names import team, workload
+
+#: States in which a job holds a place of its pool.
+LIVE_STATES = (JobState.STARTING, JobState.RUNNING)
+
+
+@dataclass(frozen=True, slots=True)
+class PlacementRow:
+    """A decision: when and where a job is to run."""
+
+    start_ms: int
+    #: Equals the start where the length is not known.
+    end_ms: int
+    latest_start_ms: int
+    zone: str
+    expected_g: float | None
+    start_now_g: float | None
+    reason: PlacementReason
+    decided_ms: int
+    vintages: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class JobRow:
+    id: str
+    team_id: int
+    workload_id: int
+    workload: WorkloadName
+    pool_id: int
+    pool: str
+    name: str
+    executor: str
+    spec: str
+    state: JobState
+    reason: str
+    earliest_ms: int
+    deadline_ms: int
+    length_ms: int | None
+    power_w: float | None
+    interruptible: bool
+    priority: int
+    retries_left: int
+    zones: tuple[str, ...]
+    start_ms: int | None
+    end_ms: int | None
+    exit_code: int | None
+    body_hash: str
+    created_ms: int
+    placement: PlacementRow | None
+
+
+def _jobs() -> Select[Any]:
+    return (
+        select(
+            job,
+            team.c.name.label("team"),
+            workload.c.name.label("workload"),
+            pool.c.name.label("pool"),
+            *(column.label(f"placement_{column.name}") for column in placement.c),
+        )
+        .join(team, team.c.id == job.c.team_id)
+        .join(workload, workload.c.id == job.c.workload_id)
+        .join(pool, pool.c.id == job.c.pool_id)
+        .outerjoin(placement, placement.c.id == job.c.placement_id)
+    )
+
+
+def _job_row(row: Row[Any]) -> JobRow:
+    return JobRow(
+        id=row.id,
+        team_id=row.team_id,
+        workload_id=row.workload_id,
+        workload=WorkloadName(row.team, row.workload),
+        pool_id=row.pool_id,
+        pool=row.pool,
+        name=row.name,
+        executor=row.executor,
+        spec=row.spec,
+        state=JobState(row.state),
+        reason=row.reason,
+        earliest_ms=row.earliest_ms,
+        deadline_ms=row.deadline_ms,
+        length_ms=row.length_ms,
+        power_w=row.power_w,
+        interruptible=row.interruptible,
+        priority=row.priority,
+        retries_left=row.retries_left,
+        zones=tuple(json.loads(row.zones)),
+        start_ms=row.start_ms,
+        end_ms=row.end_ms,
+        exit_code=row.exit_code,
+        body_hash=row.body_hash,
+        created_ms=row.created_ms,
+        placement=_placement_row(row) if row.placement_start_ms is not None else None,
+    )
+
+
+def _placement_row(row: Row[Any]) -> PlacementRow:
+    return PlacementRow(
+        row.placement_start_ms,
+        row.placement_end_ms,
+        row.placement_latest_start_ms,
+        row.placement_zone,
+        row.placement_expected_g,
+        row.placement_start_now_g,
+        PlacementReason(row.placement_reason),
+        row.placement_decided_ms,
+        tuple(json.loads(row.placement_vintages)),
+    )
+
+
+def insert_job(connection: Connection, row: JobRow, idempotency_key: str | None) -> None:
+    """Stores a new job; its placement, if any, is stored with it."""
+    connection.execute(
+        job.insert().values(
+            id=row.id,
+            team_id=row.team_id,
+            workload_id=row.workload_id,
+            name=row.name,
+            executor=row.executor,
+            pool_id=row.pool_id,
+            spec=row.spec,
+            state=str(row.state),
+            reason=row.reason,
+            earliest_ms=row.earliest_ms,
+            deadline_ms=row.deadline_ms,
+            length_ms=row.length_ms,
+            power_w=row.power_w,
+            interruptible=row.interruptible,
+            priority=row.priority,
+            retries_left=row.retries_left,
+            zones=json.dumps(row.zones),
+            idempotency_key=idempotency_key,
+            body_hash=row.body_hash,
+            created_ms=row.created_ms,
+        )
+    )
+    if row.placement is not None:
+        place(connection, row.id, row.placement)
+
+
+def place(connection: Connection, job_id: str, decision: PlacementRow) -> None:
+    """Stores a decision and puts it in force."""
+    stored = connection.execute(
+        placement.insert()
+        .values(
+            job_id=job_id,
+            decided_ms=decision.decided_ms,
+            start_ms=decision.start_ms,
+            end_ms=decision.end_ms,
+            latest_start_ms=decision.latest_start_ms,
+            zone=decision.zone,
+            expected_g=decision.expected_g,
+            start_now_g=decision.start_now_g,
+            reason=str(decision.reason),
+            vintages=json.dumps(decision.vintages),
+        )
+        .returning(placement.c.id)
+    )
+    values = {"placement_id": stored.scalar_one(), "reason": str(decision.reason)}
+    connection.execute(update(job).where(job.c.id == job_id).values(values))
+
+
+def move(
+    connection: Connection, job_id: str, before: JobState, after: JobState, **values: Any
+) -> None:
+    """Moves a job to another state and sets further columns with it.
+
+    Raises Conflicting(`job_state`) where there is no such move, or where the job has moved
+    meanwhile.
+    """
+    check_move(job_id, before, after)
+    moved = connection.execute(
+        update(job)
+        .where(job.c.id == job_id, job.c.state == str(before))
+        .values(state=str(after), **values)
+    )
+    if not moved.rowcount:
+        raise Conflicting("job_state", f"job {job_id} is no longer {before}")
+
+
+def set_deadline(connection: Connection, job_id: str, deadline_ms: int) -> None:
+    connection.execute(update(job).where(job.c.id == job_id).values(deadline_ms=deadline_ms))
+
+
+def get_job(connection: Connection, job_id: str, team_name: str | None = None) -> JobRow:
+    """Of one team, or of any. Raises NotFound(`unknown_job`)."""
+    query = _jobs().where(job.c.id == job_id)
+    if team_name is not None:
+        query = query.where(team.c.name == team_name)
+    row = connection.execute(query).first()
+    if row is None:
+        raise NotFound("unknown_job", f"no job {job_id!r}")
+    return _job_row(row)
+
+
+def job_of_key(connection: Connection, team_id: int, idempotency_key: str) -> JobRow | None:
+    c = job.c
+    query = _jobs().where(c.team_id == team_id, c.idempotency_key == idempotency_key)
+    row = connection.execute(query).first()
+    return _job_row(row) if row else None
+
+
+def page_of_jobs(
+    connection: Connection,
+    team_name: str | None,
+    states: Collection[JobState],
+    limit: int,
+    after: tuple[int, str] | None,
+) -> list[JobRow]:
+    """Newest first; `after` is (created_ms, id) of the last one of the page before."""
+    c = job.c
+    query = _jobs().order_by(c.created_ms.desc(), c.id.desc()).limit(limit)
+    if team_name is not None:
+        query = query.where(team.c.name == team_name)
+    if states:
+        query = query.where(c.state.in_([str(s) for s in states]))
+    if after is not None:
+        query = query.where(tuple_(c.created_ms, c.id) < tuple_(*after))
+    return [_job_row(row) for row in connection.execute(query)]
+
+
+def due_jobs(connection: Connection, now_ms: int) -> list[JobRow]:
+    """Waiting jobs whose start has come, or whose latest safe start has: nearest deadline first.
+
+    The latter does not ask what the planner said.
+    """
+    c, p = job.c, placement.c
+    query = (
+        _jobs()
+        .where(
+            c.state == str(JobState.WAITING),
+            (p.start_ms <= now_ms) | (p.latest_start_ms <= now_ms) | p.id.is_(None),
+        )
+        .order_by(c.deadline_ms, c.priority.desc(), c.created_ms, c.id)
+    )
+    return [_job_row(row) for row in connection.execute(query)]
+
+
+def jobs_in(connection: Connection, states: Collection[JobState]) -> list[JobRow]:
+    """In order of deadline."""
+    c = job.c
+    query = _jobs().where(c.state.in_([str(s) for s in states])).order_by(c.deadline_ms, c.id)
+    return [_job_row(row) for row in connection.execute(query)]
+
+
+def finished_lengths_ms(
+    connection: Connection, team_id: int, name: str, limit: int = 20
+) -> list[int]:
+    """How long the last successful jobs of that name ran, newest first."""
+    c = job.c
+    query = (
+        select(c.end_ms - c.start_ms)
+        .where(c.team_id == team_id, c.name == name, c.state == str(JobState.SUCCEEDED))
+        .where(c.start_ms.is_not(None), c.end_ms.is_not(None))
+        .order_by(c.created_ms.desc())
+        .limit(limit)
+    )
+    return list(connection.scalars(query))

@@ -1,0 +1,72 @@
+"""Leases: who leads, and the fence that keeps a former leader from writing.
+
+Times are the callers' wall clocks, which processes sharing a database must keep in step to
+within a part of the lease; two leaders at once are harmless because of the fence.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from sqlalchemy import Connection, select, update
+
+from carbon.errors import CarbonError
+from carbon.storage.keys import lease
+from carbon.storage.upsert import insert_new
+
+
+class LeaseLost(CarbonError):
+    """Another process leads now; what was about to be written is not."""
+
+
+@dataclass(frozen=True, slots=True)
+class Lease:
+    name: str
+    holder: str
+    epoch: int
+    expires_ms: int
+
+
+def take(connection: Connection, name: str, holder: str, now_ms: int, ttl_ms: int) -> Lease | None:
+    """Takes or prolongs the lease; None while somebody else holds it.
+
+    The epoch grows whenever the lease had run out, also for the same holder: whatever it began
+    before may have been taken over in between.
+    """
+    c = lease.c
+    until_ms = now_ms + ttl_ms
+    insert_new(
+        connection, lease, [{"name": name, "holder": holder, "epoch": 0, "expires_ms": now_ms}]
+    )
+    mine = (c.name == name) & (c.holder == holder) & (c.expires_ms > now_ms)
+    if not connection.execute(update(lease).where(mine).values(expires_ms=until_ms)).rowcount:
+        free = (c.name == name) & (c.expires_ms <= now_ms)
+        taken = connection.execute(
+            update(lease).where(free).values(holder=holder, epoch=c.epoch + 1, expires_ms=until_ms)
+        )
+        if not taken.rowcount:
+            return None
+    epoch = connection.execute(select(c.epoch).where(c.name == name)).scalar_one()
+    return Lease(name, holder, epoch, until_ms)
+
+
+def give_up(connection: Connection, held: Lease) -> None:
+    """Lets the next one lead at once; nothing happens where the lease is lost already."""
+    c = lease.c
+    connection.execute(
+        update(lease)
+        .where(c.name == held.name, c.holder == held.holder, c.epoch == held.epoch)
+        .values(expires_ms=0)
+    )
+
+
+def check_lease(connection: Connection, held: Lease) -> None:
+    """The fence: to be called first in every transaction in which a leader writes.
+
+    Holds back a successor until the transaction ends. Raises LeaseLost(`lease_lost`) where the
+    epoch is another's.
+    """
+    c = lease.c
+    query = select(c.epoch).where(c.name == held.name, c.holder == held.holder)
+    if connection.scalar(query.with_for_update(read=True)) != held.epoch:
+        raise LeaseLost("lease_lost", f"{held.holder} no longer leads {held.name}")

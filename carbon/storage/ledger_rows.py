@@ -1,0 +1,128 @@
+"""The rows that a score is made of, read from the coarsest roll-up that fits the window."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from sqlalchemy import Connection, Select, Table, func, select
+
+from carbon.domain.units import BUCKET_MS, QUARTER_MS, ceil_to, floor_to
+from carbon.storage.names import device, device_model
+from carbon.storage.rollups import bucket, quarter_hour
+
+
+@dataclass(frozen=True, slots=True)
+class LedgerRow:
+    """Sums over a window of one device, subject, method and way of pricing."""
+
+    device_id: int
+    subject_id: int
+    method: int
+    rating_id: int
+    energy_mj: int
+    operational_ng: int
+    covered_ms: int
+    reserved_ms: int
+
+
+def rows_between(
+    connection: Connection,
+    workload_id: int,
+    start_ms: int,
+    end_ms: int,
+    subject_id: int | None = None,
+) -> list[LedgerRow]:
+    """Rows of the whole buckets in [start, end): whole quarter-hours from their roll-up, the
+    buckets at either edge from theirs. Both ends must lie on bucket marks."""
+    first, last = ceil_to(start_ms, QUARTER_MS), floor_to(end_ms, QUARTER_MS)
+    if first >= last:
+        spans = [(bucket, start_ms, end_ms)]
+    else:
+        spans = [
+            (bucket, start_ms, first),
+            (quarter_hour, first, last),
+            (bucket, last, end_ms),
+        ]
+    found: list[LedgerRow] = []
+    for table, lo, hi in spans:
+        if lo < hi:
+            query = _sums(table, workload_id, lo, hi, subject_id)
+            found.extend(LedgerRow(*map(int, row)) for row in connection.execute(query))
+    return added(found)
+
+
+def _sums(
+    table: Table, workload_id: int, start_ms: int, end_ms: int, subject_id: int | None
+) -> Select[tuple[int, ...]]:
+    t = table.c
+    keys = (t.device_id, t.subject_id, t.method, t.rating_id)
+    measures = (t.energy_mj, t.operational_ng, t.covered_ms, t.reserved_ms)
+    query = (
+        select(*keys, *(func.sum(m) for m in measures))
+        .where(t.workload_id == workload_id, t.start_ms >= start_ms, t.start_ms < end_ms)
+        .group_by(*keys)
+    )
+    return query if subject_id is None else query.where(t.subject_id == subject_id)
+
+
+def added(rows: Iterable[LedgerRow]) -> list[LedgerRow]:
+    """Rows of equal key summed, in order of key."""
+    sums: dict[tuple[int, int, int, int], list[int]] = {}
+    for row in rows:
+        key = (row.device_id, row.subject_id, row.method, row.rating_id)
+        so_far = sums.setdefault(key, [0, 0, 0, 0])
+        measures = (row.energy_mj, row.operational_ng, row.covered_ms, row.reserved_ms)
+        for place, value in enumerate(measures):
+            so_far[place] += value
+    return [LedgerRow(*key, *sums[key]) for key in sorted(sums)]
+
+
+def devices_in_bucket(connection: Connection, workload_id: int, start_ms: int) -> list[int]:
+    b = bucket.c
+    query = select(b.device_id).where(b.start_ms == start_ms, b.workload_id == workload_id)
+    return sorted(set(connection.scalars(query)))
+
+
+def buckets_with_energy(
+    connection: Connection,
+    workload_id: int,
+    start_ms: int,
+    end_ms: int,
+    subject_id: int | None = None,
+) -> set[int]:
+    """Starts of the buckets that touch [start, end) in which the workload has energy."""
+    b = bucket.c
+    query = select(b.start_ms).where(
+        b.workload_id == workload_id,
+        b.start_ms > start_ms - BUCKET_MS,
+        b.start_ms < end_ms,
+        b.energy_mj > 0,
+    )
+    if subject_id is not None:
+        query = query.where(b.subject_id == subject_id)
+    return set(connection.scalars(query.distinct()))
+
+
+def life_of(connection: Connection, workload_id: int) -> tuple[int, int] | None:
+    """First start and last end of the workload's buckets; None where it has none."""
+    q = quarter_hour.c
+    query = select(func.min(q.start_ms), func.max(q.start_ms)).where(q.workload_id == workload_id)
+    first, last = connection.execute(query).one()
+    return None if first is None else (first, last + QUARTER_MS)
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceRef:
+    uuid: str
+    kind: str
+    model: str
+
+
+def devices_by_id(connection: Connection, ids: Sequence[int]) -> dict[int, DeviceRef]:
+    query = (
+        select(device.c.id, device.c.uuid, device_model.c.kind, device_model.c.model)
+        .join_from(device, device_model)
+        .where(device.c.id.in_(ids))
+    )
+    return {row[0]: DeviceRef(*row[1:]) for row in connection.execute(query)}

@@ -1,0 +1,77 @@
+"""Pools: the capacity that jobs share, and who holds it when."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Connection, Row, Select, case, func, select, update
+
+from carbon.domain.jobs import JobState
+from carbon.storage.job_queries import LIVE_STATES
+from carbon.storage.jobs import job, placement, pool
+from carbon.storage.upsert import insert_new
+
+
+@dataclass(frozen=True, slots=True)
+class PoolRow:
+    id: int
+    name: str
+    #: None takes the executor's default.
+    capacity: int | None
+    running: int
+    waiting: int
+
+
+def _pools() -> Select[Any]:
+    live, waiting = [str(s) for s in LIVE_STATES], [str(JobState.WAITING)]
+    return (
+        select(
+            pool.c.id,
+            pool.c.name,
+            pool.c.capacity,
+            *(func.count(case((job.c.state.in_(states), 1))) for states in (live, waiting)),
+        )
+        .outerjoin(job, (job.c.pool_id == pool.c.id) & job.c.state.in_(live + waiting))
+        .group_by(pool.c.id, pool.c.name, pool.c.capacity)
+        .order_by(pool.c.name)
+    )
+
+
+def _pool_row(row: Row[Any]) -> PoolRow:
+    pool_id, name, capacity, running, waiting = row
+    return PoolRow(pool_id, name, capacity, running, waiting)
+
+
+def all_pools(connection: Connection) -> list[PoolRow]:
+    return [_pool_row(row) for row in connection.execute(_pools())]
+
+
+def find_pool(connection: Connection, name: str) -> PoolRow | None:
+    row = connection.execute(_pools().where(pool.c.name == name)).first()
+    return _pool_row(row) if row else None
+
+
+def create_pool(connection: Connection, name: str, now_ms: int) -> None:
+    """Without a stated capacity; nothing happens where it exists."""
+    insert_new(connection, pool, [{"name": name, "created_ms": now_ms}])
+
+
+def set_capacity(connection: Connection, name: str, capacity: int) -> None:
+    connection.execute(update(pool).where(pool.c.name == name).values(capacity=capacity))
+
+
+def planned_spans(
+    connection: Connection, pool_id: int, but_for: str | None = None
+) -> list[tuple[int, int]]:
+    """(start_ms, end_ms) planned for the pool's jobs, waiting and live, but for one job."""
+    open_states = [str(s) for s in (JobState.WAITING, *LIVE_STATES)]
+    start_ms = func.coalesce(job.c.start_ms, placement.c.start_ms)
+    query = (
+        select(start_ms, start_ms + placement.c.end_ms - placement.c.start_ms)
+        .join_from(job, placement, placement.c.id == job.c.placement_id)
+        .where(job.c.pool_id == pool_id, job.c.state.in_(open_states))
+    )
+    if but_for is not None:
+        query = query.where(job.c.id != but_for)
+    return [(row[0], row[1]) for row in connection.execute(query)]
