@@ -85,7 +85,7 @@ class EnergyCharts:
                 self.scope,
                 now_ms,
                 tuple(points),
-                self.licence.name,
+                self.licence.attribution,
                 flags,
             )
         ]

@@ -19,7 +19,8 @@ from carbon.errors import Unavailable
 
 @dataclass(frozen=True, slots=True)
 class Licence:
-    """What a source allows. It travels with its figures to every page and export."""
+    """What a source allows. Its attribution is the `licence` of each vintage, and so travels with
+    the figures to every page and export."""
 
     name: str
     url: str

@@ -10,7 +10,7 @@ It looks only at points that ended by `now_ms`: what lies ahead cannot change it
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Final
+from typing import Final, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,7 +25,8 @@ from carbon.domain.intensity import (
 )
 from carbon.domain.units import MS_PER_HOUR, floor_to
 
-SOURCE: Final = "own"
+#: The source that such points are filed under.
+OWN_FORECAST: Final = "own"
 LICENCE: Final = "derived from the zone's own history"
 
 DAY_WEIGHT: Final = 0.8
@@ -38,8 +39,21 @@ FULL_HOURS: Final = 7 * HOURS_PER_DAY * 4 // 5
 FEWEST_HOURS: Final = 2 * HOURS_PER_DAY * 4 // 5
 
 
+class KnownPoint(Protocol):
+    """What history is made of: IntensityPoint and RatedPoint both are."""
+
+    @property
+    def start_ms(self) -> int: ...
+    @property
+    def end_ms(self) -> int: ...
+    @property
+    def g_per_kwh(self) -> float: ...
+    @property
+    def kind(self) -> PointKind: ...
+
+
 def forecast(
-    history: Iterable[IntensityPoint], now_ms: int, horizon_h: int = 96
+    history: Iterable[KnownPoint], now_ms: int, horizon_h: int = 96
 ) -> list[IntensityPoint]:
     """Hourly points from the hour of `now_ms` on, `horizon_h` of them, g/kWh.
 
@@ -65,7 +79,7 @@ def forecast(
 
 def own_vintage(
     zone: str,
-    history: Iterable[IntensityPoint],
+    history: Iterable[KnownPoint],
     now_ms: int,
     signal: Signal,
     scope: EmissionScope,
@@ -81,10 +95,10 @@ def own_vintage(
         return None
     short = points[0].kind is PointKind.TYPICAL
     flags = ("own_forecast", "short_history") if short else ("own_forecast",)
-    return Vintage(zone, SOURCE, signal, scope, now_ms, points, LICENCE, flags)
+    return Vintage(zone, OWN_FORECAST, signal, scope, now_ms, points, LICENCE, flags)
 
 
-def hourly_means(history: Iterable[IntensityPoint], now_ms: int) -> NDArray[np.float64]:
+def hourly_means(history: Iterable[KnownPoint], now_ms: int) -> NDArray[np.float64]:
     """Mean g/kWh of each of the last `PROFILE_DAYS` days' hours, oldest first; NaN where unknown.
 
     The last cell is the hour before the one of `now_ms`. A point weighs by its overlap; of an
@@ -109,7 +123,7 @@ def hourly_means(history: Iterable[IntensityPoint], now_ms: int) -> NDArray[np.f
     return known
 
 
-def _usable(point: IntensityPoint, now_ms: int) -> bool:
+def _usable(point: KnownPoint, now_ms: int) -> bool:
     return point.end_ms <= now_ms and point.kind.may_credit and is_plausible(point.g_per_kwh)
 
 

@@ -9,8 +9,8 @@ from typing import Final
 from carbon.domain.intensity import EmissionScope
 from carbon.domain.yearly import normal_zone
 from carbon.grid import energy_charts, neso
+from carbon.grid.forecast import OWN_FORECAST
 
-OWN: Final = "own"
 BUNDLED: Final = "bundled"
 
 #: The rank of what people bring themselves, by import or by post: before every feed.
@@ -37,7 +37,7 @@ class Step:
 DEFAULT_STEPS: Final = (
     Step("neso", frozenset({neso.ZONE}), EmissionScope.DIRECT),
     Step("energy_charts", frozenset(energy_charts.ZONES), EmissionScope.LIFECYCLE),
-    Step(OWN),
+    Step(OWN_FORECAST),
     Step(BUNDLED),
 )
 
@@ -80,3 +80,8 @@ KEYLESS: Final = Ladder()
 def sources_for(zone: str, scope: EmissionScope | None = None) -> tuple[str, ...]:
     """The key-less sources of a zone, best first."""
     return KEYLESS.sources_for(zone, scope)
+
+
+def source_rank(zone: str, source: str) -> int:
+    """The place of a source in the key-less ladder of a zone."""
+    return KEYLESS.source_rank(zone, source)

@@ -74,7 +74,13 @@ class Neso:
             raise FeedAnswerInvalid(self.name, "the answer holds no half-hour with a value")
         return [
             Vintage(
-                ZONE, self.name, self.signal, self.scope, now_ms, tuple(points), self.licence.name
+                ZONE,
+                self.name,
+                self.signal,
+                self.scope,
+                now_ms,
+                tuple(points),
+                self.licence.attribution,
             )
         ]
 

@@ -55,7 +55,7 @@ class Quarantined:
 class Checked:
     """`vintage` keeps the good points alone, ordered, and the flags that it earned.
 
-    Flags: `stale` (tells nothing of the last two steps), `short_horizon`, `gaps`, and
+    Flags: `stale` (live, but silent about the last two steps), `short_horizon`, `gaps`, and
     `quarantine` where points were taken out.
     """
 
@@ -67,14 +67,15 @@ def validate(
     vintage: Vintage,
     now_ms: int,
     *,
-    horizon_ms: int | None = 0,
+    horizon_ms: int | None = None,
     usual_g_per_kwh: float | None = None,
 ) -> Checked:
     """Judges a vintage as it was at `now_ms`. Every point comes out, on one side or the other.
 
-    `horizon_ms` is how far ahead the source promises to look; None for history, which is
-    allowed to be old. `usual_g_per_kwh` is the zone's level as known from before, against
-    which a change of unit shows; without it the vintage's own median serves.
+    `horizon_ms` is how far ahead a live source promises to look, 0 where it promises nothing;
+    None for history, which is allowed to be old. `usual_g_per_kwh` is the zone's level as
+    known from before, against which a change of unit shows; without it the vintage's own
+    median serves.
     """
     bad: list[Quarantined] = []
     good = _settled(_plausible(vintage.points, now_ms, bad), bad)

@@ -33,7 +33,8 @@ def test_a_vintage_says_what_it_is(feed: EnergyCharts, now_ms: int) -> None:
     assert (vintage.zone, vintage.source) == ("DE", "energy_charts")
     assert (vintage.signal, vintage.scope) == (Signal.AVERAGE, EmissionScope.LIFECYCLE)
     assert vintage.published_ms == now_ms
-    assert "Energy-Charts.info" in feed.licence.attribution
+    assert vintage.licence == feed.licence.attribution
+    assert "Energy-Charts.info" in vintage.licence
     assert vintage.flags == ()
 
 

@@ -205,18 +205,18 @@ def test_a_forecast_of_29_half_hours_is_short_of_48_hours() -> None:
 
 def test_a_source_that_stopped_hours_ago_is_stale() -> None:
     old = hours(200.0, 210.0, first=-6, kind=PointKind.ACTUAL)
-    assert "stale" in validate(vintage(old), NOW_MS).vintage.flags
+    assert "stale" in validate(vintage(old), NOW_MS, horizon_ms=0).vintage.flags
     fresh = hours(200.0, 210.0, first=-3, kind=PointKind.ACTUAL)
-    assert "stale" not in validate(vintage(fresh), NOW_MS).vintage.flags
+    assert "stale" not in validate(vintage(fresh), NOW_MS, horizon_ms=0).vintage.flags
 
 
 def test_history_may_be_old() -> None:
     old = hours(200.0, 210.0, first=-600, kind=PointKind.ACTUAL)
-    assert validate(vintage(old), NOW_MS, horizon_ms=None).vintage.flags == ()
+    assert validate(vintage(old), NOW_MS).vintage.flags == ()
 
 
 def test_an_empty_vintage_is_stale_and_not_an_error() -> None:
-    checked = validate(vintage([]), NOW_MS)
+    checked = validate(vintage([]), NOW_MS, horizon_ms=0)
     assert checked.quarantined == ()
     assert "stale" in checked.vintage.flags
 

@@ -13,7 +13,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from carbon.domain.intensity import EmissionScope, IntensityPoint, PointKind, Signal
+from carbon.domain.intensity import (
+    EmissionScope,
+    IntensityPoint,
+    PointKind,
+    RatedPoint,
+    Signal,
+)
 from carbon.grid.forecast import PROFILE_DAYS, forecast, hourly_means, own_vintage, predict
 
 HOUR_MS = 3_600_000
@@ -143,6 +149,23 @@ def test_one_hour_in_seven_missing_still_gives_a_forecast_near_the_whole() -> No
     gappy = [p for i, p in enumerate(whole) if i % 7]
     pairs = zip(forecast(gappy, NOW_MS), forecast(whole, NOW_MS), strict=True)
     assert all(a.g_per_kwh == pytest.approx(b.g_per_kwh, rel=0.05) for a, b in pairs)
+
+
+def test_points_as_the_store_rates_them_are_history_too() -> None:
+    bare = past(*solar(7 * DAY_H))
+    rated = [
+        RatedPoint(
+            p.start_ms,
+            p.end_ms,
+            p.g_per_kwh,
+            p.kind,
+            "a-feed",
+            Signal.AVERAGE,
+            EmissionScope.LIFECYCLE,
+        )
+        for p in bare
+    ]
+    assert forecast(rated, NOW_MS) == forecast(bare, NOW_MS)
 
 
 def test_hours_lie_in_their_cells() -> None:

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from carbon.domain.intensity import EmissionScope
 from carbon.domain.yearly import ZONE_NAMES, yearly_intensity
 from carbon.grid.bundled import Bundled
-from carbon.grid.ladder import BROUGHT_RANK, Ladder, Step, sources_for
+from carbon.grid.ladder import BROUGHT_RANK, Ladder, Step, source_rank, sources_for
 
 ZONES = st.sampled_from(sorted(ZONE_NAMES)) | st.from_regex(
     r"[A-Z]{2}(-[A-Z0-9]{1,6})?", fullmatch=True
@@ -34,6 +34,7 @@ def test_the_rank_is_the_place_in_the_ladder(zone: str) -> None:
     ladder = Ladder()
     sources = ladder.sources_for(zone)
     assert [ladder.source_rank(zone, name) for name in sources] == list(range(len(sources)))
+    assert [source_rank(zone, name) for name in sources] == list(range(len(sources)))
 
 
 @pytest.mark.parametrize(
