@@ -112,7 +112,9 @@ def select(points: Iterable[RatedPoint], start_ms: int, end_ms: int) -> list[Rat
     chosen: list[RatedPoint] = []
     starts: list[int] = []
     for point in sorted(points, key=lambda p: (p.preference, p.start_ms)):
-        for lo, hi in _free(chosen, starts, max(point.start_ms, start_ms), min(point.end_ms, end_ms)):
+        for lo, hi in _free(
+            chosen, starts, max(point.start_ms, start_ms), min(point.end_ms, end_ms)
+        ):
             at = bisect_right(starts, lo)
             starts.insert(at, lo)
             chosen.insert(at, _between(point, lo, hi))

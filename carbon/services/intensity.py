@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 from sqlalchemy import Connection
 
 from carbon.domain.intensity import (
     EmissionScope,
+    IntensityPoint,
     PointKind,
     RatedPoint,
     Signal,
     Vintage,
     select,
 )
-from carbon.domain.units import BUCKET_MS, MS_PER_DAY, floor_to
+from carbon.domain.units import BUCKET_MS, MS_PER_DAY, MS_PER_HOUR, floor_to
 from carbon.domain.yearly import normal_zone, yearly_intensity
 from carbon.errors import NotFound
-from carbon.grid.forecast import OWN_FORECAST, forecast
-from carbon.grid.ladder import source_rank
+from carbon.grid.forecast import own_vintage
+from carbon.grid.ladder import KEYLESS
 from carbon.grid.validation import Quarantined, validate
 from carbon.services.context import Context
 from carbon.storage.energy import mark_dirty
@@ -27,7 +29,9 @@ from carbon.storage.intensity import has_zone, points_between, quarantine, save_
 from carbon.storage.rollups import buckets_of_zone
 
 #: How much history the own forecaster is given.
-_HISTORY_MS = 15 * MS_PER_DAY
+_HISTORY_MS = 28 * MS_PER_DAY
+#: Behind every source that publishes.
+_LAST_RANK = 1_000
 
 
 def known_zone(connection: Connection, zone: str) -> str:
@@ -65,7 +69,7 @@ def points_of(
 
 def _rank(zone: str, point: RatedPoint) -> int:
     """Place in the zone's ladder; of one source, life-cycle before direct."""
-    return 2 * source_rank(zone, point.source) + (point.scope is EmissionScope.DIRECT)
+    return 2 * KEYLESS.source_rank(zone, point.source) + (point.scope is EmissionScope.DIRECT)
 
 
 def _yearly(zone: str, start_ms: int, end_ms: int, scope: EmissionScope | None) -> list[RatedPoint]:
@@ -108,7 +112,7 @@ def rated_points(
         if not _future_is_bare(points, now_ms):
             return points
         history = points_of(connection, zone, now_ms - _HISTORY_MS, now_ms, signal, scope)
-    own = _own_forecast(history, now_ms, end_ms)
+    own = _own_forecast(zone, history, now_ms, end_ms)
     return select([*points, *own], start_ms, end_ms)
 
 
@@ -116,49 +120,59 @@ def _future_is_bare(points: list[RatedPoint], now_ms: int) -> bool:
     return any(p.kind is PointKind.YEARLY and p.end_ms > now_ms for p in points)
 
 
-def _own_forecast(history: list[RatedPoint], now_ms: int, end_ms: int) -> list[RatedPoint]:
+def _own_forecast(
+    zone: str, history: list[RatedPoint], now_ms: int, end_ms: int
+) -> list[RatedPoint]:
     known = [p for p in history if p.kind.may_credit]
     if not known or end_ms <= now_ms:
         return []
-    hours = min(96, -(-(end_ms - now_ms) // 3_600_000) + 1)
-    last = known[-1]
+    hours = min(96, -(-(end_ms - now_ms) // MS_PER_HOUR) + 1)
+    points = (IntensityPoint(p.start_ms, p.end_ms, p.g_per_kwh, p.kind) for p in known)
+    own = own_vintage(zone, points, now_ms, known[-1].signal, known[-1].scope, hours)
+    if own is None:
+        return []
     return [
         RatedPoint(
             point.start_ms,
             point.end_ms,
             point.g_per_kwh,
             point.kind,
-            OWN_FORECAST,
-            last.signal,
-            last.scope,
+            own.source,
+            own.signal,
+            own.scope,
             published_ms=now_ms,
-            source_rank=1_000,
+            source_rank=_LAST_RANK,
+            flags=own.flags,
         )
-        for point in forecast(known, now_ms, hours)
+        for point in own.points
     ]
 
 
 def record_vintage(context: Context, vintage: Vintage) -> list[Quarantined]:
-    """Checks a publication, stores what is sound, and marks what it prices for a new roll-up.
-
-    Answers the points that were refused; they are kept in quarantine.
-    """
-    now_ms = context.clock.now_ms()
+    """Checks a publication that people brought, stores what is sound of it, and answers the
+    points that were refused; these are kept in quarantine."""
     vintage = replace(vintage, zone=normal_zone(vintage.zone))
-    checked = validate(vintage, now_ms)
-    with writing(context.engine) as connection:
-        quarantine(
-            connection,
-            vintage.zone,
-            vintage.source,
-            [(q.point, q.reason) for q in checked.quarantined],
-            now_ms,
-        )
-        points = checked.vintage.points
-        if points and save_vintage(connection, checked.vintage, now_ms) is not None:
-            start_ms = floor_to(min(p.start_ms for p in points), BUCKET_MS)
-            end_ms = max(p.end_ms for p in points)
-            mark_dirty(
-                connection, buckets_of_zone(connection, vintage.zone, start_ms, end_ms), now_ms
-            )
+    checked = validate(vintage, context.clock.now_ms(), horizon_ms=None)
+    store_quarantine(context, checked.vintage, checked.quarantined)
+    store_vintage(context, checked.vintage)
     return list(checked.quarantined)
+
+
+def store_vintage(context: Context, vintage: Vintage) -> None:
+    """Stores a checked publication and marks what it may price anew for a new roll-up."""
+    if not vintage.points:
+        return
+    now_ms = context.clock.now_ms()
+    with writing(context.engine) as connection:
+        if save_vintage(connection, vintage, now_ms) is None:
+            return
+        start_ms = floor_to(min(p.start_ms for p in vintage.points), BUCKET_MS)
+        end_ms = max(p.end_ms for p in vintage.points)
+        touched = buckets_of_zone(connection, vintage.zone, start_ms, end_ms)
+        mark_dirty(connection, touched, now_ms)
+
+
+def store_quarantine(context: Context, vintage: Vintage, refused: Sequence[Quarantined]) -> None:
+    points = [(q.point, str(q.reason)) for q in refused]
+    with writing(context.engine) as connection:
+        quarantine(connection, vintage.zone, vintage.source, points, context.clock.now_ms())

@@ -32,6 +32,16 @@ ASSUMED_POWER_W: Final = 100.0
 #: How long a job of unknown length is taken to hold its place of the pool.
 _ASSUMED_LENGTH_MS: Final = MS_PER_HOUR
 
+#: Reasons that do not wait for anything.
+AT_ONCE: Final = frozenset(
+    {
+        PlacementReason.LENGTH_UNKNOWN,
+        PlacementReason.NO_FORECAST,
+        PlacementReason.DEADLINE_GUARD,
+        PlacementReason.ASKED_TO_START,
+    }
+)
+
 Span = tuple[int, int]
 
 
@@ -94,14 +104,17 @@ def decide(
         wish.power_w or ASSUMED_POWER_W,
         margin_ms=margin,
     )
+    reason = PlacementReason(str(placed.reason))
+    # Without a window to wait for, the job goes as soon as its pool really has room.
+    start_ms = max(now_ms, wish.earliest_ms) if reason in AT_ONCE else placed.start_ms
     return PlacementRow(
-        start_ms=placed.start_ms,
-        end_ms=placed.end_ms if placed.end_ms is not None else placed.start_ms + hold_ms,
+        start_ms=start_ms,
+        end_ms=start_ms + hold_ms,
         latest_start_ms=latest_ms,
         zone=zone,
         expected_g=placed.expected_g,
         start_now_g=placed.start_now_g,
-        reason=PlacementReason(str(placed.reason)),
+        reason=reason,
         decided_ms=now_ms,
         vintages=tuple(sorted({p.vintage for p in points if p.vintage})),
     )

@@ -32,6 +32,8 @@ class JobSpec(msgspec.Struct, frozen=True, omit_defaults=True):
     cwd: str | None = None
     env: dict[str, str] = {}
     checkpoint: str | None = None
+    #: What was assumed for the plan, shown with it.
+    flags: list[str] = []
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +58,11 @@ class JobRequest:
     body_hash: str
 
 
+def hash_of(body: JobBody) -> str:
+    """Equal for equal bodies, however they were written."""
+    return sha256(msgspec.json.encode(body, order="deterministic")).hexdigest()
+
+
 def judged(
     context: Context, executors: Executors, principal: Principal, body: JobBody
 ) -> JobRequest:
@@ -73,7 +80,7 @@ def judged(
         )
     return JobRequest(
         name=body.name,
-        workload=_workload(principal, body.workload or body.name),
+        workload=workload_of(principal, body),
         executor=body.executor,
         pool=body.pool or body.executor,
         pool_is_named=body.pool is not None,
@@ -86,7 +93,7 @@ def judged(
         priority=body.priority,
         retries=body.retries,
         zones=tuple(body.zones),
-        body_hash=sha256(msgspec.json.encode(body, order="deterministic")).hexdigest(),
+        body_hash=hash_of(body),
     )
 
 
@@ -119,7 +126,9 @@ def _check_account(context: Context, principal: Principal, executor: str) -> Non
         )
 
 
-def _workload(principal: Principal, text: str) -> WorkloadName:
+def workload_of(principal: Principal, body: JobBody) -> WorkloadName:
+    """The one stated, else one of the job's own name. Raises InvalidInput(`foreign_team`)."""
+    text = body.workload or body.name
     try:
         return principal.workload(text)
     except NotFound:

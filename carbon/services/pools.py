@@ -53,11 +53,12 @@ def pool_for(connection: Connection, name: str, is_named: bool, now_ms: int) -> 
     return pool
 
 
-def capacity_of(pool: PoolRow, executors: Executors, executor: str) -> int:
+def capacity_of(pool: PoolRow, executors: Executors) -> int:
+    """Unstated, it is the default of the executor that the pool is named after."""
     if pool.capacity is not None:
         return pool.capacity
-    known = executors.get(executor)
-    return known.default_capacity if known else 1
+    executor = executors.get(pool.name)
+    return executor.default_capacity if executor else 1
 
 
 def taken_spans(

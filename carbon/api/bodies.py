@@ -1,0 +1,69 @@
+"""Request bodies: read within limits, decompressed within limits; answers encoded by msgspec."""
+
+from __future__ import annotations
+
+import zlib
+from typing import Any
+
+import msgspec
+from fastapi import Request, Response
+
+from carbon.api.access import context_of
+from carbon.errors import MalformedInput, TooLarge, UnsupportedMedia
+
+_JSON_TYPES = frozenset({"application/json", ""})
+
+
+async def read_json(request: Request) -> bytes:
+    """The body, decompressed.
+
+    Raises UnsupportedMedia (`content_type`, `content_encoding`), TooLarge(`body_too_large`) and
+    MalformedInput(`malformed_gzip`).
+    """
+    media = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if media not in _JSON_TYPES:
+        raise UnsupportedMedia("content_type", f"send application/json, not {media}")
+    settings = context_of(request).settings
+    body = await _read(request, settings.max_body_bytes)
+    encoding = request.headers.get("content-encoding", "identity").lower()
+    if encoding == "identity":
+        return body
+    if encoding == "gzip":
+        return _gunzip(body, settings.max_decoded_bytes)
+    raise UnsupportedMedia("content_encoding", f"send identity or gzip, not {encoding}")
+
+
+async def _read(request: Request, most: int) -> bytes:
+    stated = request.headers.get("content-length", "")
+    if stated.isdigit() and int(stated) > most:
+        raise _too_large(most)
+    chunks, size = [], 0
+    async for chunk in request.stream():
+        size += len(chunk)
+        if size > most:
+            raise _too_large(most)
+        chunks.append(chunk)
+    return b"".join(chunks)
+
+
+def _gunzip(body: bytes, most: int) -> bytes:
+    inflate = zlib.decompressobj(zlib.MAX_WBITS | 16)
+    try:
+        plain = inflate.decompress(body, most)
+    except zlib.error as error:
+        raise MalformedInput("malformed_gzip", f"the body is not gzip: {error}") from None
+    if inflate.unconsumed_tail:
+        raise _too_large(most)
+    if not inflate.eof:
+        raise MalformedInput("malformed_gzip", "the body's gzip stream is cut off")
+    return plain
+
+
+def _too_large(most: int) -> TooLarge:
+    return TooLarge("body_too_large", f"a body may have {most} bytes at most; send it in parts")
+
+
+def answer(body: Any, status: int = 200, headers: dict[str, str] | None = None) -> Response:
+    return Response(
+        msgspec.json.encode(body), status, headers=headers, media_type="application/json"
+    )

@@ -1,0 +1,66 @@
+"""Errors as problem+json (RFC 9457), with a stable `code`."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+import msgspec
+from fastapi import FastAPI, Request, Response
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+
+from carbon.errors import CarbonError, Retryable
+
+log = logging.getLogger("carbon.api")
+
+
+def problem(
+    status: int,
+    code: str,
+    title: str,
+    detail: str,
+    headers: dict[str, str] | None = None,
+    **extra: Any,
+) -> Response:
+    body = {"type": "about:blank", "title": title, "status": status, "detail": detail, "code": code}
+    return Response(
+        msgspec.json.encode({**extra, **body}, enc_hook=str),
+        status,
+        headers=headers,
+        media_type="application/problem+json",
+    )
+
+
+def handle_errors(app: FastAPI) -> None:
+    """Makes every error of the application a problem document."""
+
+    @app.exception_handler(CarbonError)
+    def of_ours(_request: Request, error: CarbonError) -> Response:
+        headers = {}
+        if isinstance(error, Retryable):
+            headers["Retry-After"] = str(error.retry_after_s)
+        if error.status == 401:
+            headers["WWW-Authenticate"] = "Bearer"
+        return problem(error.status, error.code, error.title, error.detail, headers, **error.extra)
+
+    @app.exception_handler(RequestValidationError)
+    def of_parameters(_request: Request, error: RequestValidationError) -> Response:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"])
+        return problem(
+            422, "invalid_parameter", "Invalid input", f"{where}: {first['msg']}", parameter=where
+        )
+
+    @app.exception_handler(HTTPException)
+    def of_http(_request: Request, error: HTTPException) -> Response:
+        code = {404: "no_such_path", 405: "method_not_allowed"}.get(error.status_code, "http_error")
+        headers = dict(error.headers or {})
+        return problem(error.status_code, code, str(error.detail), str(error.detail), headers)
+
+    @app.exception_handler(Exception)
+    def unforeseen(request: Request, error: Exception) -> Response:
+        log.exception("unforeseen error in %s %s", request.method, request.url.path, exc_info=error)
+        return problem(
+            500, "internal_error", "Internal error", "an error of ours; the server's log tells more"
+        )

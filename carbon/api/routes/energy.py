@@ -1,0 +1,47 @@
+"""POST /v1/energy and POST /v1/units."""
+
+from __future__ import annotations
+
+import asyncio
+
+from fastapi import APIRouter, Request, Response
+
+from carbon.api.access import principal_of
+from carbon.api.bodies import answer, read_json
+from carbon.auth.principal import Principal
+from carbon.domain.tenancy import Scope
+from carbon.errors import Forbidden
+from carbon.services.ingest import Ingest
+from carbon.services.units import UnitIngest
+from carbon.wire.decode import decode_energy, decode_units
+
+router = APIRouter(prefix="/v1", tags=["ingest"])
+
+_ENERGY_SCOPES = {Scope.ENERGY_AGENT, Scope.ENERGY_IMPORT, Scope.ENERGY_TRACK}
+
+
+@router.post("/energy", status_code=202)
+async def post_energy(request: Request) -> Response:
+    """Energy intervals of one source. 202 after the commit, also when all are rejected."""
+    principal = _energy_writer(request)
+    body = await read_json(request)
+    ingest: Ingest = request.app.state.ingest
+    future = ingest.submit(principal, decode_energy(body), body)
+    return answer(await asyncio.wrap_future(future), 202)
+
+
+def _energy_writer(request: Request) -> Principal:
+    principal = principal_of(request)
+    if not principal.scopes & _ENERGY_SCOPES:
+        raise Forbidden("scope_missing", "this key may not write energy")
+    return principal
+
+
+@router.post("/units", status_code=202)
+async def post_units(request: Request) -> Response:
+    """Unit counts: R of SCI."""
+    principal = principal_of(request)
+    principal.require(Scope.UNITS_WRITE)
+    units: UnitIngest = request.app.state.unit_ingest
+    future = units.submit(principal, decode_units(await read_json(request)))
+    return answer(await asyncio.wrap_future(future), 202)

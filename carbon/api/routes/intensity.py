@@ -1,0 +1,145 @@
+"""GET, POST /v1/intensity/{zone} and GET …/forecast."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Request, Response
+from starlette.concurrency import run_in_threadpool
+
+from carbon.api.access import ContextOf, Reader, requires
+from carbon.api.bodies import answer, read_json
+from carbon.api.times import moment
+from carbon.auth.principal import Principal
+from carbon.clock import to_rfc3339
+from carbon.domain.intensity import (
+    EmissionScope,
+    IntensityPoint,
+    PointKind,
+    RatedPoint,
+    Signal,
+    Vintage,
+)
+from carbon.domain.tenancy import Scope
+from carbon.domain.units import MS_PER_DAY, MS_PER_HOUR
+from carbon.domain.yearly import normal_zone
+from carbon.errors import InvalidInput
+from carbon.services.context import Context
+from carbon.services.intensity import known_zone, rated_points, record_vintage
+from carbon.storage.engine import reading
+from carbon.wire.decode import decode
+from carbon.wire.intensity import (
+    IntensityAnswer,
+    IntensityBody,
+    IntensityStored,
+    PointAnswer,
+    QuarantinedPoint,
+)
+
+router = APIRouter(prefix="/v1/intensity", tags=["intensity"])
+
+Writer = Annotated[Principal, Depends(requires(Scope.INTENSITY_WRITE))]
+_LONGEST_MS = 400 * MS_PER_DAY
+
+
+@router.get("/{zone}")
+def get_intensity(
+    context: ContextOf,
+    _principal: Reader,
+    zone: str,
+    start: str | None = None,
+    end: str | None = None,
+    signal: Signal = Signal.AVERAGE,
+    scope: EmissionScope | None = None,
+) -> Response:
+    """Points that hold over a window; without one, over the last 24 h."""
+    end_ms = moment(end, "end") or context.clock.now_ms()
+    start_ms = moment(start, "start")
+    start_ms = end_ms - MS_PER_DAY if start_ms is None else start_ms
+    return _window(context, zone, start_ms, end_ms, signal, scope)
+
+
+@router.get("/{zone}/forecast")
+def get_forecast(
+    context: ContextOf,
+    _principal: Reader,
+    zone: str,
+    hours: int = 24,
+    signal: Signal = Signal.AVERAGE,
+    scope: EmissionScope | None = None,
+) -> Response:
+    """Points from now on: a feed's forecast, else the own one, else the yearly figure."""
+    if not 1 <= hours <= 168:
+        raise InvalidInput("invalid_parameter", "hours lies between 1 and 168")
+    now_ms = context.clock.now_ms()
+    return _window(context, zone, now_ms, now_ms + hours * MS_PER_HOUR, signal, scope)
+
+
+def _window(
+    context: Context,
+    zone: str,
+    start_ms: int,
+    end_ms: int,
+    signal: Signal,
+    scope: EmissionScope | None,
+) -> Response:
+    if end_ms <= start_ms:
+        raise InvalidInput("end_before_start", "end must lie after start")
+    if end_ms - start_ms > _LONGEST_MS:
+        raise InvalidInput("window_too_long", "ask for 400 days at most")
+    with reading(context.engine) as connection:
+        name = known_zone(connection, zone)
+    points = rated_points(context, name, start_ms, end_ms, signal, scope)
+    shown = [_point(point) for point in points]
+    return answer(IntensityAnswer(name, to_rfc3339(start_ms), to_rfc3339(end_ms), shown))
+
+
+def _point(point: RatedPoint) -> PointAnswer:
+    return PointAnswer(
+        to_rfc3339(point.start_ms),
+        to_rfc3339(point.end_ms),
+        point.g_per_kwh,
+        str(point.kind),
+        point.source,
+        str(point.signal),
+        str(point.scope),
+        to_rfc3339(point.published_ms) if point.published_ms else None,
+        list(point.flags),
+    )
+
+
+@router.post("/{zone}", status_code=201)
+async def post_intensity(
+    request: Request, context: ContextOf, _principal: Writer, zone: str
+) -> Response:
+    """One publication of a source: a vintage, never overwritten."""
+    body = decode(await read_json(request), IntensityBody)
+    vintage = _vintage(zone, body)
+    refused = await run_in_threadpool(record_vintage, context, vintage)
+    quarantined = [
+        QuarantinedPoint(to_rfc3339(q.point.start_ms), to_rfc3339(q.point.end_ms), str(q.reason))
+        for q in refused
+    ]
+    accepted = len(vintage.points) - len(refused)
+    return answer(IntensityStored(vintage.zone, accepted, quarantined), 201)
+
+
+def _vintage(zone: str, body: IntensityBody) -> Vintage:
+    published_ms = moment(body.published_at, "published_at") or 0
+    return Vintage(
+        normal_zone(zone),
+        body.source,
+        body.signal,
+        body.scope,
+        published_ms,
+        tuple(
+            IntensityPoint(
+                point.start_ms,
+                point.end_ms,
+                point.g_per_kwh,
+                PointKind.ACTUAL if point.end_ms <= published_ms else PointKind.FORECAST,
+            )
+            for point in body.points
+        ),
+        body.licence,
+    )

@@ -1,0 +1,63 @@
+"""GET /v1/workloads/{name}/sci and POST /v1/sci/calculate."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter, Request, Response
+
+from carbon.api.access import ContextOf, Reader, context_of, principal_of
+from carbon.api.bodies import answer, read_json
+from carbon.api.times import moment
+from carbon.domain.intensity import EmissionScope, Signal
+from carbon.services.sci import Question, workload_sci
+from carbon.wire.decode import decode
+from carbon.wire.sci import CalculateRequest, calculated
+
+router = APIRouter(prefix="/v1", tags=["sci"])
+
+
+@router.get("/workloads/{name}/sci")
+@router.get("/workloads/{team}/{name}/sci")
+def get_sci(
+    context: ContextOf,
+    principal: Reader,
+    name: str,
+    team: str | None = None,
+    start: str | None = None,
+    end: str | None = None,
+    unit: str | None = None,
+    run: str | None = None,
+    signal: Signal | None = None,
+    scope: EmissionScope | None = None,
+) -> Response:
+    """SCI of a workload; without a window, over its whole recorded life."""
+    question = Question(
+        f"{team}/{name}" if team else name,
+        moment(start, "start"),
+        moment(end, "end"),
+        unit,
+        run,
+        signal,
+        scope,
+    )
+    return answer(workload_sci(context, principal, question))
+
+
+@router.post("/sci/calculate")
+async def post_calculate(request: Request) -> Response:
+    """SCI of stated figures; stores nothing. Key-less on loopback."""
+    if not is_local(request):
+        principal_of(request)
+    return answer(calculated(decode(await read_json(request), CalculateRequest)))
+
+
+_FORWARDED = ("forwarded", "x-forwarded-for", "x-real-ip", "via")
+
+
+def is_local(request: Request) -> bool:
+    """Bound to loopback, asked from loopback, and not through a proxy."""
+    client = request.client.host if request.client else ""
+    return (
+        context_of(request).settings.is_loopback
+        and client in ("127.0.0.1", "::1", "testclient")
+        and not any(header in request.headers for header in _FORWARDED)
+    )

@@ -1,0 +1,127 @@
+"""Jobs as answers show them, each with a sentence for people."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import msgspec
+
+from carbon.clock import to_rfc3339
+from carbon.domain.jobs import JobState, PlacementReason
+from carbon.services.job_requests import JobSpec
+from carbon.storage.attempts import AttemptRow
+from carbon.storage.job_queries import JobRow, PlacementRow
+from carbon.wire.jobs import AttemptAnswer, JobAnswer, PlacementAnswer
+
+_WAITS: Final = {
+    PlacementReason.CLEAN_WINDOW: "Waits for the cleanest window of the forecast",
+    PlacementReason.NOW_IS_CLEANEST: "Starts as soon as its pool has room: no later time is cleaner",
+    PlacementReason.LENGTH_UNKNOWN: "Starts at once, so that its length is learned",
+    PlacementReason.NO_FORECAST: "Starts at once: nothing known says that waiting helps",
+    PlacementReason.DEADLINE_GUARD: "Starts at once, to keep its deadline",
+    PlacementReason.ASKED_TO_START: "Starts at once, as asked",
+}
+_ENDS: Final = {
+    JobState.SUCCEEDED: "Ended well",
+    JobState.FAILED: "Failed",
+    JobState.CANCELLED: "Cancelled",
+}
+
+
+def spec_of(row: JobRow) -> JobSpec:
+    return msgspec.json.decode(row.spec, type=JobSpec)
+
+
+def job_answer(row: JobRow, now_ms: int) -> JobAnswer:
+    flags = list(spec_of(row).flags)
+    if row.power_w is None:
+        flags.append("power_assumed")
+    if row.interruptible:
+        flags.append("planned_uninterrupted")
+    placement = row.placement
+    return JobAnswer(
+        id=row.id,
+        state=str(row.state),
+        reason=row.reason,
+        placement=_placement_answer(row, placement) if placement else None,
+        why=why(row, now_ms),
+        name=row.name,
+        workload=str(row.workload),
+        executor=row.executor,
+        pool=row.pool,
+        deadline=to_rfc3339(row.deadline_ms),
+        earliest=to_rfc3339(row.earliest_ms),
+        latest_start=to_rfc3339(placement.latest_start_ms) if placement else None,
+        length_s=row.length_ms / 1000 if row.length_ms is not None else None,
+        power_w=row.power_w,
+        interruptible=row.interruptible,
+        priority=row.priority,
+        retries_left=row.retries_left,
+        created=to_rfc3339(row.created_ms),
+        start=moment(row.start_ms),
+        end=moment(row.end_ms),
+        exit_code=row.exit_code,
+        flags=flags,
+    )
+
+
+def _placement_answer(row: JobRow, placement: PlacementRow) -> PlacementAnswer:
+    return PlacementAnswer(
+        start=to_rfc3339(placement.start_ms),
+        end=to_rfc3339(placement.end_ms) if row.length_ms is not None else None,
+        zone=placement.zone,
+        expected_g=placement.expected_g,
+        start_now_g=placement.start_now_g,
+    )
+
+
+def attempt_answer(row: AttemptRow) -> AttemptAnswer:
+    return AttemptAnswer(
+        row.id,
+        row.number,
+        str(row.state),
+        moment(row.start_ms),
+        moment(row.end_ms),
+        row.exit_code,
+        row.detail,
+    )
+
+
+def moment(ms: int | None) -> str | None:
+    return None if ms is None else to_rfc3339(ms)
+
+
+def why(row: JobRow, now_ms: int) -> str:
+    """Why a job waits and until when at most, or what became of it: one sentence."""
+    if row.state.is_final:
+        return _ended(row)
+    if row.state is JobState.RUNNING:
+        since = f" since {moment(row.start_ms)}" if row.start_ms is not None else ""
+        return f"Runs{since}; its deadline is {to_rfc3339(row.deadline_ms)}."
+    if row.state is JobState.STARTING:
+        return f"Is being handed to executor {row.executor}."
+    if row.placement is None:
+        return "Waits to be placed."
+    return _waiting(row.placement, now_ms, row.pool)
+
+
+def _waiting(placement: PlacementRow, now_ms: int, pool: str) -> str:
+    reason = _WAITS[placement.reason]
+    if placement.start_ms <= now_ms:
+        return f"{reason}; it is due and waits for room in pool {pool}."
+    latest_ms = max(placement.latest_start_ms, placement.start_ms)
+    return (
+        f"{reason}: starts at {to_rfc3339(placement.start_ms)}, "
+        f"and by {to_rfc3339(latest_ms)} whatever any forecast says."
+    )
+
+
+def _ended(row: JobRow) -> str:
+    ended = _ENDS[row.state]
+    if row.end_ms is not None:
+        ended += f" at {to_rfc3339(row.end_ms)}"
+        if row.end_ms > row.deadline_ms:
+            ended += f", {(row.end_ms - row.deadline_ms) / 1000:g} s after its deadline"
+    if row.state is JobState.FAILED and row.exit_code is not None:
+        return f"{ended} with exit code {row.exit_code}."
+    return f"{ended}."

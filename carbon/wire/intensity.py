@@ -1,0 +1,58 @@
+"""GET and POST of /v1/intensity/{zone}, and its forecast."""
+
+from __future__ import annotations
+
+from msgspec import Struct
+
+from carbon.domain.intensity import EmissionScope, Signal
+from carbon.wire.energy import Ms, Text
+
+
+class PointBody(Struct, frozen=True):
+    start_ms: Ms
+    end_ms: Ms
+    g_per_kwh: float
+
+
+class IntensityBody(Struct, frozen=True):
+    """One publication. Points that end by `published_at` are actuals, later ones forecast."""
+
+    source: Text
+    published_at: Text
+    points: list[PointBody]
+    signal: Signal = Signal.AVERAGE
+    scope: EmissionScope = EmissionScope.LIFECYCLE
+    licence: str = ""
+
+
+class QuarantinedPoint(Struct, frozen=True):
+    start: str
+    end: str
+    reason: str
+
+
+class IntensityStored(Struct, frozen=True):
+    zone: str
+    accepted: int
+    quarantined: list[QuarantinedPoint]
+
+
+class PointAnswer(Struct, frozen=True):
+    start: str
+    end: str
+    g_per_kwh: float
+    #: actual, estimated, forecast, typical or yearly.
+    kind: str
+    source: str
+    signal: str
+    scope: str
+    #: When the source published it; null for the bundled table.
+    vintage: str | None
+    flags: list[str]
+
+
+class IntensityAnswer(Struct, frozen=True):
+    zone: str
+    start: str
+    end: str
+    points: list[PointAnswer]
