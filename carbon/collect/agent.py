@@ -1,0 +1,101 @@
+"""The agent as a process: `run_agent`, and `python -m carbon.collect.agent`."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import os
+import signal
+import sys
+import threading
+from collections.abc import Sequence
+from pathlib import Path
+
+import msgspec
+
+from carbon.collect.host_agent import Agent, AgentBusy, AgentOptions
+from carbon.collect.lock import Role, read_holder
+from carbon.collect.protocol import StatusRequest
+
+__all__ = ["Agent", "AgentBusy", "AgentOptions", "main", "run_agent"]
+
+log = logging.getLogger(__name__)
+
+_LOCK_RETRY_S = 0.5
+#: A reading takes a second; where the CPU's rated power must be looked up first, some more.
+_ONE_READING_S = 10.0
+
+
+def run_agent(options: AgentOptions) -> int:
+    """Samples until SIGTERM or SIGINT, then closes the period, spools it, tries one last delivery
+    and returns 0. Returns 0 at once where an agent runs already; waits for a run or a program
+    that samples for itself to end."""
+    stopping = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stopping.set())
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    agent = Agent(options)
+    if not _started(agent, stopping):
+        return 0
+    if options.once:
+        agent.wait_for_reading(_ONE_READING_S)
+        print(msgspec.json.encode(agent.answer(StatusRequest())).decode())
+    else:
+        stopping.wait()
+    agent.stop()
+    return 0
+
+
+def _started(agent: Agent, stopping: threading.Event) -> bool:
+    said = ""
+    while not stopping.is_set():
+        try:
+            agent.start()
+            return True
+        except AgentBusy as busy:
+            holder = read_holder(agent.dir.pid_file)
+            if holder is not None and holder.role is Role.AGENT:
+                log.info("an agent runs already: %s", busy)
+                return False
+            if said != str(busy):
+                log.info("waits for its turn: %s", busy)
+                said = str(busy)
+            stopping.wait(_LOCK_RETRY_S)
+    return False
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(prog="carbon agent", description=__doc__)
+    parser.add_argument("--data-dir", type=Path, default=None)
+    parser.add_argument("--period-s", type=float, default=10.0)
+    parser.add_argument("--rate-hz", type=float, default=10.0)
+    parser.add_argument("--zone", default=None)
+    parser.add_argument("--zone-is-guess", action="store_true")
+    parser.add_argument("--once", action="store_true", help="print one reading and end")
+    given = parser.parse_args(argv)
+    logging.basicConfig(
+        stream=sys.stderr, level=logging.INFO, format="%(asctime)s agent %(levelname)s %(message)s"
+    )
+    logging.getLogger("httpx2").setLevel(logging.WARNING)
+    return run_agent(
+        AgentOptions(
+            data_dir=given.data_dir or _default_data_dir(),
+            period_s=given.period_s,
+            rate_hz=given.rate_hz,
+            zone=given.zone or os.environ.get("CARBON_ZONE"),
+            zone_is_guess=given.zone_is_guess,
+            url=os.environ.get("CARBON_URL"),
+            key=os.environ.get("CARBON_KEY"),
+            once=given.once,
+        )
+    )
+
+
+def _default_data_dir() -> Path:
+    from carbon.settings import Settings
+
+    return Settings().data_dir
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

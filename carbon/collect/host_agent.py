@@ -1,0 +1,199 @@
+"""The agent: one process (or thread) a host that measures, attributes, spools and delivers."""
+
+from __future__ import annotations
+
+import logging
+import os
+import secrets
+import socket
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+
+from carbon.clock import Clock, SystemClock
+from carbon.collect.agent_dir import AgentDir
+from carbon.collect.attributor import Attributor
+from carbon.collect.batches import Identity
+from carbon.collect.boot import boot_id
+from carbon.collect.lock import Role, SamplerLock
+from carbon.collect.processes import ProcessTable
+from carbon.collect.protocol import (
+    Accepted,
+    Failure,
+    Flush,
+    Flushed,
+    Request,
+    RunEnd,
+    RunStart,
+    Units,
+)
+from carbon.collect.psutil_processes import process_reader
+from carbon.collect.recorder import Recorder
+from carbon.collect.registry import RegistryServer
+from carbon.collect.sampler import Sampler
+from carbon.collect.schedule import NS_PER_S, Schedule
+from carbon.collect.server_address import ServerAddress, find_server
+from carbon.collect.source import Source
+from carbon.collect.sources import machine_sources
+from carbon.collect.spool import Spool
+from carbon.collect.spool_db import SpoolDb
+from carbon.collect.status import status_of
+from carbon.collect.subjects import AGENT_RULES, EMBEDDED_RULES, SubjectBook
+from carbon.collect.upload import Uploader
+from carbon.wire.energy import UnitBatch
+
+log = logging.getLogger(__name__)
+
+#: What a stopping agent spends on a last delivery.
+LAST_DELIVERY_S = 2.0
+_READING_POLL_S = 0.05
+_RULES = {Role.AGENT: AGENT_RULES, Role.EMBEDDED: EMBEDDED_RULES}
+
+
+class AgentBusy(Exception):
+    """Another process samples this host; its pid is in the message."""
+
+
+@dataclass(frozen=True, slots=True)
+class AgentOptions:
+    data_dir: Path
+    period_s: float = 10.0
+    rate_hz: float = 10.0
+    zone: str | None = None
+    #: The zone is a guess, as from the system's time zone.
+    zone_is_guess: bool = False
+    url: str | None = None
+    key: str | None = None
+    #: Print one reading and end.
+    once: bool = False
+
+
+class Agent:
+    """Start, stop, and the threads between: sampling, delivery, socket."""
+
+    def __init__(
+        self,
+        options: AgentOptions,
+        role: Role = Role.AGENT,
+        sources: Sequence[Source] | None = None,
+        clock: Clock | None = None,
+    ) -> None:
+        self.options = options
+        self.role = role
+        self.clock: Clock = clock or SystemClock()
+        self.dir = AgentDir(options.data_dir)
+        self._given_sources = sources
+        self._stopping = threading.Event()
+        self._threads: list[threading.Thread] = []
+
+    def start(self) -> None:
+        """Raises AgentBusy where another process holds the lock. Returns after the first look."""
+        self.dir.create()
+        self._lock = SamplerLock(self.dir.folder)
+        if not self._lock.acquire(self.role, self.dir.socket()):
+            holder = self._lock.holder()
+            raise AgentBusy(f"process {holder.pid} samples this host" if holder else "held")
+        try:
+            self._start_locked()
+        except BaseException:
+            self._lock.release()
+            raise
+
+    def _start_locked(self) -> None:
+        self.spool = Spool(SpoolDb(self.dir.spool))
+        sources = self._given_sources
+        self.sampler = Sampler(
+            machine_sources(self.dir.folder) if sources is None else list(sources)
+        )
+        self.recorder = Recorder(
+            identity=self._identity(),
+            sampler=self.sampler,
+            attributor=Attributor(
+                self.sampler, ProcessTable(process_reader()), SubjectBook(_RULES[self.role])
+            ),
+            spool=self.spool,
+            clock=self.clock,
+            period_ms=round(self.options.period_s * 1000),
+        )
+        self.uploader = Uploader(self.spool, self.server, self.clock)
+        self.spool.on_append = self.uploader.wake
+        self.recorder.start()
+        self._registry = RegistryServer(self.dir.socket(), self.answer)
+        self._registry.start()
+        self._begin(self._sample, "carbon-sampler")
+        self._begin(self.uploader.run, "carbon-upload")
+        log.info("samples %d devices for %s", len(self.sampler.devices), self.dir.folder)
+
+    def stop(self, last_delivery_s: float = LAST_DELIVERY_S) -> None:
+        """Closes the period, spools it, tries to deliver it, and lets others sample."""
+        self._registry.stop()
+        self._stopping.set()
+        self._threads[0].join(timeout=5)
+        self.recorder.close_period()
+        left = self.uploader.flush(last_delivery_s) if last_delivery_s else self.spool.depth
+        self.uploader.stop()
+        self._threads[1].join(timeout=1)
+        self.sampler.close_sources()
+        self.spool.db.close()
+        self._lock.release()
+        log.info("agent %d ends, %d batches wait for the next one", os.getpid(), left)
+
+    def wait_for_reading(self, timeout_s: float) -> bool:
+        """Whether any device was attributed within the time: on a machine's very first start the
+        CPU's figures are looked up for some seconds."""
+        until_ns = self.clock.monotonic_ns() + round(timeout_s * NS_PER_S)
+        while not self.recorder.attributor.powers and self.clock.monotonic_ns() < until_ns:
+            self._stopping.wait(_READING_POLL_S)
+        return bool(self.recorder.attributor.powers)
+
+    def answer(self, request: Request) -> msgspec.Struct:
+        """One request of the socket, or of the program we are embedded in."""
+        if isinstance(request, RunStart):
+            return self.recorder.start_run(
+                request.run, request.workload, request.pid, request.reserve
+            )
+        if isinstance(request, RunEnd):
+            ended = self.recorder.end_run(request.run)
+            return ended or Failure("unknown_run", f"no run {request.run} is registered")
+        if isinstance(request, Units):
+            if request.units:
+                self.spool.append_units(UnitBatch(request.units))
+            return Accepted(len(request.units))
+        if isinstance(request, Flush):
+            return Flushed(self.uploader.flush(min(60.0, request.timeout_s)))
+        return status_of(self)
+
+    def _sample(self) -> None:
+        recorder = self.recorder
+        schedule = Schedule(self.options.rate_hz, recorder.next_mark_ns)
+        while True:
+            # Looks fall on the ends of periods, wherever the wall clock puts those.
+            schedule.realign(recorder.next_mark_ns)
+            now_ns = self.clock.monotonic_ns()
+            if self._stopping.wait((schedule.next_ns(now_ns) - now_ns) / NS_PER_S):
+                return
+            try:
+                recorder.step()
+            except Exception:
+                log.exception("a look failed")
+
+    def _begin(self, body: Callable[[], None], name: str) -> None:
+        thread = threading.Thread(target=body, name=name, daemon=True)
+        self._threads.append(thread)
+        thread.start()
+
+    def _identity(self) -> Identity:
+        host = socket.gethostname()
+        source = self.spool.db.meta("source")
+        if source is None:
+            # The suffix keeps two data folders of one host apart.
+            source = f"agent-{host}-{secrets.token_hex(3)}"
+            self.spool.db.set_meta("source", source)
+        boot = boot_id(self.dir.folder)
+        return Identity(source, boot, host, self.options.zone, self.options.zone_is_guess)
+
+    def server(self) -> ServerAddress | None:
+        return find_server(self.options.data_dir, self.options.url, self.options.key)

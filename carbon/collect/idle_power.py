@@ -1,0 +1,55 @@
+"""Power of a device at zero load, learned from its quietest second of the last day."""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass, field
+from typing import Final
+
+from carbon.collect.modelled import IDLE_ONE_IN
+from carbon.collect.source import Device
+
+HOUR_MS: Final = 3_600_000
+REMEMBERED_HOURS: Final = 24
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class _Quietest:
+    utilisation: float
+    power_mw: float
+    hour: int
+
+
+def modelled_idle_mw(device: Device) -> float:
+    """What the power model itself takes for a CPU at zero load: a part of its rated power."""
+    return (device.power_limit_mw or 0) / IDLE_ONE_IN
+
+
+@dataclass(slots=True)
+class IdlePower:
+    """One for each device.
+
+    The idle power is taken from the second with the least load; the load it still had is
+    taken off in proportion, so that a machine never seen idle has a low estimate (its energy
+    goes to those who use it) and not a high one.
+    """
+
+    _hours: deque[_Quietest] = field(default_factory=deque)
+
+    def observe(self, at_ms: int, power_mw: float, utilisation: float) -> None:
+        """`utilisation` 0..1 over the second that drew `power_mw` on average."""
+        seen = _Quietest(min(1.0, max(0.0, utilisation)), power_mw, at_ms // HOUR_MS)
+        if not self._hours or self._hours[-1].hour != seen.hour:
+            self._hours.append(seen)
+        elif seen < self._hours[-1]:
+            self._hours[-1] = seen
+        while self._hours[0].hour <= seen.hour - REMEMBERED_HOURS:
+            self._hours.popleft()
+
+    @property
+    def power_mw(self) -> float | None:
+        """None before anything was observed."""
+        if not self._hours:
+            return None
+        quietest = min(self._hours)
+        return quietest.power_mw * (1.0 - quietest.utilisation)

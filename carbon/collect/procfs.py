@@ -1,0 +1,120 @@
+"""The process table of Linux, read from /proc without a library: three reads a process."""
+
+from __future__ import annotations
+
+import os
+import pwd
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from carbon.collect.processes import MachineTotals, Process
+
+#: The parent of all kernel threads.
+_KTHREADD = 2
+#: A process may change its environment by exec while its name stays: it is read again at its
+#: first looks, and whenever the name changes.
+_LOOKS_UNTIL_SETTLED = 3
+
+
+@dataclass(slots=True)
+class _Known:
+    """What is kept of a process between looks."""
+
+    started: float
+    name: bytes
+    user: str
+    environment: dict[str, str]
+    looks: int = 1
+
+
+@dataclass(slots=True)
+class ProcfsReader:
+    root: Path = Path("/proc")
+    _known: dict[int, _Known] = field(default_factory=dict)
+    _kernel_threads: set[int] = field(default_factory=set)
+    _tick_s: float = 1 / os.sysconf("SC_CLK_TCK")
+    _page_bytes: int = os.sysconf("SC_PAGE_SIZE")
+
+    def processes(self) -> Iterator[Process]:
+        pids = {int(name) for name in os.listdir(self.root) if name.isdigit()}
+        self._kernel_threads &= pids
+        self._known = {pid: known for pid, known in self._known.items() if pid in pids}
+        for pid in pids - self._kernel_threads:
+            process = self._read(pid)
+            if process is not None:
+                yield process
+
+    def totals(self) -> MachineTotals:
+        user, nice, system, _idle, _iowait, irq, softirq = (
+            int(ticks) for ticks in _read(f"{self.root}/stat").split(maxsplit=8)[1:8]
+        )
+        busy_s = (user + nice + system + irq + softirq) * self._tick_s
+        memory_bytes = os.sysconf("SC_PHYS_PAGES") * self._page_bytes
+        return MachineTotals(busy_s, memory_bytes, os.cpu_count() or 1)
+
+    def _read(self, pid: int) -> Process | None:
+        folder = f"{self.root}/{pid}"
+        try:
+            head, _, tail = _read(f"{folder}/stat").rpartition(b")")
+            fields = tail.split(maxsplit=23)
+            known = self._remember(pid, folder, head, float(fields[19]))
+        except (OSError, IndexError, ValueError):
+            return None  # it ended while we looked
+        if int(fields[1]) == _KTHREADD or pid == _KTHREADD:
+            self._kernel_threads.add(pid)
+            return None
+        return Process(
+            pid=pid,
+            parent_pid=int(fields[1]),
+            started=known.started,
+            user=known.user,
+            cpu_s=(int(fields[11]) + int(fields[12])) * self._tick_s,
+            children_cpu_s=(int(fields[13]) + int(fields[14])) * self._tick_s,
+            memory_bytes=int(fields[21]) * self._page_bytes,
+            environment=known.environment,
+        )
+
+    def _remember(self, pid: int, folder: str, name: bytes, started: float) -> _Known:
+        known = self._known.get(pid)
+        if known is None or known.started != started:
+            known = _Known(started, name, _user_name(folder), _carbon_variables(folder))
+            self._known[pid] = known
+        elif known.looks < _LOOKS_UNTIL_SETTLED or known.name != name:
+            known.name, known.environment = name, _carbon_variables(folder)
+            known.looks += 1
+        return known
+
+
+def _read(path: str) -> bytes:
+    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        return os.read(fd, 1 << 16)
+    finally:
+        os.close(fd)
+
+
+def _user_name(folder: str) -> str:
+    uid = os.stat(folder).st_uid
+    try:
+        return pwd.getpwuid(uid).pw_name
+    except KeyError:
+        return str(uid)
+
+
+def _carbon_variables(folder: str) -> dict[str, str]:
+    """Empty where the process is another user's and we may not read it.
+
+    Read whole: a variable may stand behind megabytes of others.
+    """
+    try:
+        with open(f"{folder}/environ", "rb") as environ:
+            content = environ.read()
+    except OSError:
+        return {}
+    variables = (entry.partition(b"=") for entry in content.split(b"\0"))
+    return {
+        name.decode(): value.decode(errors="replace")
+        for name, _, value in variables
+        if name in (b"CARBON_RUN", b"CARBON_WORKLOAD")
+    }

@@ -1,0 +1,270 @@
+"""What the meters show becomes intervals of named subjects, second by second, on disk.
+
+The loop calls `step` at the sampling rate. Runs start and end through other threads, which is
+why every public method takes the lock.
+"""
+
+from __future__ import annotations
+
+import logging
+import sqlite3
+import threading
+from dataclasses import dataclass, field
+
+from carbon.clock import Clock
+from carbon.collect.attributor import Attributor
+from carbon.collect.batches import Identity, batches, device_infos
+from carbon.collect.journal import Journal, JournalFile
+from carbon.collect.odometer import Closed
+from carbon.collect.period import Period
+from carbon.collect.protocol import MeterUsed, RunEnded, RunStarted
+from carbon.collect.recovery import bridged, left_over
+from carbon.collect.runs import Run, Runs
+from carbon.collect.sampler import Sampler
+from carbon.collect.schedule import NS_PER_S
+from carbon.collect.source import Device
+from carbon.collect.spool import Spool
+from carbon.collect.wall import NS_PER_MS, WallLine
+from carbon.domain.units import PPM, floor_to
+from carbon.wire.energy import EnergyInterval, ReservationInfo
+
+log = logging.getLogger(__name__)
+
+TICK_NS = NS_PER_S
+REFRESH_NS = 30 * NS_PER_S
+#: Kept in memory while the disk takes nothing: hours, even of a large machine.
+UNSAVED_INTERVALS = 100_000
+
+
+@dataclass(slots=True)
+class Recorder:
+    identity: Identity
+    sampler: Sampler
+    attributor: Attributor
+    spool: Spool
+    clock: Clock
+    period_ms: int = 10_000
+    runs: Runs = field(init=False)
+    _journal: JournalFile = field(init=False)
+    _line: WallLine = field(init=False)
+    _period: Period = field(default_factory=Period)
+    #: Where each device's last interval ended.
+    _end_ms: dict[str, int] = field(default_factory=dict)
+    _unsaved: list[EnergyInterval] = field(default_factory=list)
+    _reservations: list[ReservationInfo] = field(default_factory=list)
+    _ticked_ms: int = 0
+    _tick_at_ns: int = 0
+    _period_end_ns: int = 0
+    _refresh_at_ns: int = 0
+    _lock: threading.RLock = field(default_factory=threading.RLock)
+
+    def __post_init__(self) -> None:
+        self.runs = Runs(self.spool.db)
+        self._journal = JournalFile(self.spool.db)
+        self._line = WallLine(self.clock)
+
+    def start(self) -> None:
+        """Spools what an agent before us left open, bridges the gap since, opens a period."""
+        with self._lock:
+            left = self._journal.read()
+            if left is not None:
+                self._take_over(left)
+            now_ns = self.clock.monotonic_ns()
+            self._refresh(now_ns)
+            self.sampler.look()
+            self._look_at_processes()
+            if left is not None:
+                self._bridge(left)
+            self._ticked_ms = self._line.at_ms(now_ns)
+            self._open_period(now_ns)
+            self._save()
+
+    def step(self) -> None:
+        """One look; each second one step of attribution; at its mark the end of the period."""
+        with self._lock:
+            self.sampler.look()
+            now_ns = self.clock.monotonic_ns()
+            if now_ns >= self._refresh_at_ns or self.sampler.sees_unlisted:
+                self._refresh(now_ns)
+            if now_ns >= self._period_end_ns:
+                is_late = now_ns - self._period_end_ns > self.period_ms * NS_PER_MS
+                self._close_period(now_ns if is_late else self._period_end_ns)
+            elif now_ns >= self._tick_at_ns:
+                self._tick(now_ns)
+                self._write_journal()
+
+    def close_period(self) -> int:
+        """Ends the period at this instant and spools it. Returns the instant's wall ms."""
+        with self._lock:
+            self.sampler.look()
+            return self._close_period(self.clock.monotonic_ns())
+
+    def start_run(
+        self, run: str, workload: str | None, pid: int = 0, reserve: bool = False
+    ) -> RunStarted:
+        """A run that is known already goes on as it is."""
+        with self._lock:
+            known = self.runs.get(run)
+            if known is not None:
+                return RunStarted(known.start_ms, known.reserve)
+            at_ms = self.close_period()
+            process = self.attributor.process(pid)
+            granted = reserve and self.runs.holder is None
+            started = process.started if process else 0.0
+            self.runs.start(Run(run, workload, pid, started, granted, at_ms))
+            self._register_runs()
+            log.info("run %s of %s starts", run, workload)
+            return RunStarted(at_ms, granted)
+
+    def end_run(self, run: str) -> RunEnded | None:
+        """Everything attributed to the run since its start; None where no such run is known."""
+        with self._lock:
+            known = self.runs.get(run)
+            if known is None:
+                return None
+            at_ms = self._close_run(known)
+            intervals = self.runs.energy(run)
+            self.runs.end(run)
+            self._register_runs()
+            log.info("run %s ends with %d mJ", run, sum(i.energy_mj for i in intervals))
+            return RunEnded(at_ms, known.start_ms, intervals, self._meters_of(intervals))
+
+    def now_ms(self) -> int:
+        """The wall time that intervals are stamped with."""
+        with self._lock:
+            return self._line.at_ms(self.clock.monotonic_ns())
+
+    @property
+    def next_mark_ns(self) -> int:
+        """The end of the open period: looks are scheduled to fall on it."""
+        return self._period_end_ns
+
+    def _open_period(self, at_ns: int) -> None:
+        next_ms = floor_to(self._line.at_ms(at_ns), self.period_ms) + self.period_ms
+        self._period_end_ns = self._line.ns_of(next_ms)
+        self._tick_at_ns = at_ns + TICK_NS
+
+    def _close_period(self, at_ns: int) -> int:
+        at_ms = self._tick(at_ns)
+        self._unsaved += self._period.intervals()
+        self._period.clear()
+        self._save()
+        set_by_ms = self._line.pair(at_ns)
+        if set_by_ms:
+            log.warning("the wall clock was set by %d ms", set_by_ms)
+        self._open_period(at_ns)
+        return at_ms
+
+    def _tick(self, at_ns: int) -> int:
+        """Attributes what was drawn since the last tick. Returns the moment's wall ms."""
+        at_ms = self._line.at_ms(at_ns)
+        self._tick_at_ns = at_ns + TICK_NS
+        if at_ms > self._ticked_ms:
+            self._ticked_ms = at_ms
+            self._look_at_processes()
+            for device, closed in self.sampler.close(at_ns):
+                self._add(device, closed)
+        return at_ms
+
+    def _add(self, device: Device, closed: Closed) -> None:
+        end_ms = self._line.at_ms(closed.end_ns)
+        start_ms = max(self._line.at_ms(closed.start_ns), self._end_ms.get(device.uuid, 0))
+        self._end_ms[device.uuid] = max(start_ms, end_ms)
+        holder = self.runs.holder
+        subject = holder.subject if holder else None
+        shares = self.attributor.shares(device, closed, end_ms, subject)
+        self._period.add(device.uuid, closed.method, start_ms, end_ms, shares)
+
+    def _look_at_processes(self) -> None:
+        self.attributor.look()
+        seen = self.attributor.seen_runs
+        for run in self.runs.active:
+            process = self.attributor.process(run.pid)
+            is_alive = process is not None and process.started == run.pid_started
+            if run.pid_started and not is_alive and run.run not in seen:
+                log.warning("run %s was left by its process %d", run.run, run.pid)
+                self._reserve(run, self.now_ms())
+                self.runs.end(run.run)
+        self._register_runs()
+
+    def _close_run(self, run: Run) -> int:
+        self._reserve(run, self.now_ms())
+        return self.close_period()
+
+    def _reserve(self, run: Run, end_ms: int) -> None:
+        """States who held the devices; the batch that is spooled next carries it."""
+        if run.reserve and end_ms > run.start_ms:
+            self._reservations += [
+                ReservationInfo(uuid, run.start_ms, end_ms, PPM, run.workload, run.run)
+                for uuid in self.sampler.devices
+            ]
+
+    def _register_runs(self) -> None:
+        # A process that starts a second run draws for that one until it ends.
+        active = self.runs.active
+        self.attributor.subjects.register(
+            [run.subject for run in active],
+            {run.pid: run.subject for run in active if run.pid_started},
+        )
+
+    def _refresh(self, now_ns: int) -> None:
+        self.sampler.refresh()
+        self._refresh_at_ns = now_ns + REFRESH_NS
+
+    def _save(self) -> None:
+        """Batches in and the journal emptied in one transaction: no kill loses or doubles a
+        period. A disk that takes nothing is tried again at the next end of a period."""
+        devices = device_infos(self.sampler.devices)
+        try:
+            with self.spool.db.transaction():
+                for batch in batches(self.identity, self._unsaved, devices, self._reservations):
+                    self.spool.append_energy(batch)
+                self.runs.add_energy(self._unsaved)
+                self._journal.write(self._journal_of([]))
+        except sqlite3.Error as error:
+            log.error("the spool %s takes nothing: %s", self.spool.db.path, error)
+            del self._unsaved[:-UNSAVED_INTERVALS]
+            return
+        if self._unsaved:
+            self._reservations = []
+        self._unsaved = []
+
+    def _write_journal(self) -> None:
+        try:
+            self._journal.write(self._journal_of(self._unsaved + self._period.intervals()))
+        except sqlite3.Error as error:
+            log.error("the journal in %s cannot be written: %s", self.spool.db.path, error)
+
+    def _journal_of(self, intervals: list[EnergyInterval]) -> Journal:
+        return Journal(
+            boot_id=self.identity.boot_id,
+            at_ms=self._ticked_ms,
+            intervals=intervals,
+            devices=list(device_infos(self.sampler.devices).values()),
+            counters=dict(self.sampler.counters),
+        )
+
+    def _meters_of(self, intervals: list[EnergyInterval]) -> list[MeterUsed]:
+        devices = self.sampler.devices
+        used = {(interval.device, interval.method): None for interval in intervals}
+        return [
+            MeterUsed(uuid, devices[uuid].kind.value, devices[uuid].model, method)
+            for uuid, method in used
+            if uuid in devices
+        ]
+
+    def _take_over(self, left: Journal) -> None:
+        """The wall line goes on where the journal ended: nothing new may lie before it."""
+        self._line = WallLine(self.clock, not_before_ms=left.at_ms)
+        with self.spool.db.transaction():
+            for batch in left_over(self.identity, left):
+                self.spool.append_energy(batch)
+            self.runs.add_energy(left.intervals)
+            self._journal.write(left.without_intervals())
+
+    def _bridge(self, left: Journal) -> None:
+        holder = self.runs.holder
+        at_ms = min(map(self._line.at_ms, self.sampler.seen_ns.values()), default=0)
+        self._unsaved += bridged(
+            left, self.identity.boot_id, at_ms, self.sampler, holder.subject if holder else None
+        )

@@ -1,0 +1,32 @@
+"""The meters of this machine, in order of trust."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from pathlib import Path
+
+from carbon.collect.modelled import ModelledSource
+from carbon.collect.nvml import NvmlSource
+from carbon.collect.rapl import RaplSource
+from carbon.collect.source import Source
+from carbon.errors import Unavailable
+
+log = logging.getLogger(__name__)
+
+
+def machine_sources(cache_dir: Path) -> list[Source]:
+    """Sensors first; the model reads only the kinds of device that no sensor does. A family that
+    this machine does not have is left out, with one line that says why."""
+    families: list[Callable[[], Source]] = [
+        NvmlSource,
+        RaplSource,
+        lambda: ModelledSource(cache_dir),
+    ]
+    sources = []
+    for family in families:
+        try:
+            sources.append(family())
+        except Unavailable as error:
+            log.info("%s: %s", error.code, error.detail)
+    return sources

@@ -1,0 +1,130 @@
+"""Who a process belongs to: an ordered list of rules, the first that knows an answer decides.
+
+A run's own registration (by process) comes before the environment; further rules (container,
+Slurm job, pod) are further functions in the list.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from carbon.collect.processes import Process
+
+_RUN_ID = re.compile(r"[\w.:@+-]{1,100}")
+_WORKLOAD = re.compile(r"[\w.:@+-][\w.:@+ -]{0,98}(/[\w.:@+-][\w.:@+ -]{0,98})?")
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """Who was seen drawing, and the workload that this is known to be."""
+
+    #: `run:ID`, `user:NAME`, `user:NAME/WORKLOAD`, `name:WORKLOAD`, `idle`, `unattributed`.
+    name: str
+    workload: str | None = None
+    run: str | None = None
+
+    @classmethod
+    def of_run(cls, run: str, workload: str | None) -> Subject:
+        return cls(f"run:{run}", workload, run)
+
+    @property
+    def stated(self) -> str | None:
+        """As an interval states it; None where its run or its workload says it all."""
+        return None if self.run or self.name.startswith("name:") else self.name
+
+
+IDLE = Subject("idle")
+UNATTRIBUTED = Subject("unattributed")
+
+Rule = Callable[[Process], Subject | None]
+
+
+def run_rule(process: Process) -> Subject | None:
+    """CARBON_RUN, set by `carbon run` on its child and inherited from there."""
+    run = process.environment.get("CARBON_RUN", "")
+    if not _RUN_ID.fullmatch(run):
+        return None
+    return Subject.of_run(run, _workload(process))
+
+
+def workload_rule(process: Process) -> Subject | None:
+    """CARBON_WORKLOAD names a workload within the user's team; its user stays in the subject,
+    so that one user cannot write under another's."""
+    workload = _workload(process)
+    return Subject(f"user:{process.user}/{workload}", workload) if workload else None
+
+
+def named_workload_rule(process: Process) -> Subject | None:
+    """The workload alone: what may be said with a team's own key, which vouches for the team."""
+    workload = _workload(process)
+    return Subject(f"name:{workload}", workload) if workload else None
+
+
+def user_rule(process: Process) -> Subject | None:
+    return Subject(f"user:{process.user}") if process.user else None
+
+
+def _workload(process: Process) -> str | None:
+    workload = process.environment.get("CARBON_WORKLOAD", "")
+    return workload if _WORKLOAD.fullmatch(workload) else None
+
+
+#: Of an agent of the host, which sees everybody.
+AGENT_RULES: Sequence[Rule] = (run_rule, workload_rule, user_rule)
+#: Of somebody's program or run that samples for itself: the other users are not its business.
+EMBEDDED_RULES: Sequence[Rule] = (run_rule, named_workload_rule)
+
+
+@dataclass(slots=True)
+class SubjectBook:
+    """Names the subject of each process of one look at the process table."""
+
+    rules: Sequence[Rule] = AGENT_RULES
+    _by_pid: Mapping[int, Subject] = field(default_factory=dict)
+    _registered: Sequence[Subject] = ()
+    #: A run has one subject, whatever workloads its processes name: the registered one, else
+    #: the first seen.
+    _by_run: dict[str, Subject] = field(default_factory=dict)
+
+    def register(self, runs: Sequence[Subject], by_pid: Mapping[int, Subject]) -> None:
+        """All runs that are known, and those of them that named a process."""
+        self._registered, self._by_pid = runs, by_pid
+
+    def name_all(self, processes: Mapping[int, Process]) -> dict[int, Subject]:
+        self._by_run.update({s.run: s for s in self._registered if s.run})
+        named: dict[int, Subject] = {}
+        for process in processes.values():
+            self._name(process, processes, named)
+        self._by_run = {s.run: s for s in named.values() if s.run}
+        return named
+
+    def _name(
+        self, process: Process, processes: Mapping[int, Process], named: dict[int, Subject]
+    ) -> Subject:
+        known = named.get(process.pid)
+        if known is not None:
+            return known
+        named[process.pid] = UNATTRIBUTED  # ends the walk in a table whose parents form a ring
+        subject = self._by_pid.get(process.pid) or self._inherited(process, processes, named)
+        named[process.pid] = subject = subject or self._by_rules(process)
+        return subject
+
+    def _inherited(
+        self, process: Process, processes: Mapping[int, Process], named: dict[int, Subject]
+    ) -> Subject | None:
+        """A registered parent's subject, unless this process was started under another CARBON_RUN
+        or CARBON_WORKLOAD than its parent: the nearest statement holds."""
+        parent = processes.get(process.parent_pid)
+        if not self._by_pid or parent is None or process.environment != parent.environment:
+            return None
+        subject = self._name(parent, processes, named)
+        return subject if subject.run else None
+
+    def _by_rules(self, process: Process) -> Subject:
+        for rule in self.rules:
+            subject = rule(process)
+            if subject is not None:
+                return self._by_run.setdefault(subject.run, subject) if subject.run else subject
+        return UNATTRIBUTED
