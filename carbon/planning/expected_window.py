@@ -8,6 +8,7 @@ import numpy as np
 
 from carbon.planning.chunks import chunks
 from carbon.planning.series import FloatArray, IntArray, IntensitySeries
+from carbon.planning.ties import first_least
 
 _FAR: Final = np.inf
 
@@ -35,5 +36,5 @@ def best_expected_starts(
         windows = np.lib.stride_tricks.sliding_window_view(area, cells, axis=1)
         expected = np.einsum("jsc,jc->js", windows, busy[jobs], optimize=False)
         expected[np.arange(steps) > shifts[jobs, None]] = _FAR
-        start[jobs] += expected.argmin(axis=1) * cell_ms
+        start[jobs] += first_least(expected, expected[:, 0]) * cell_ms
     return start

@@ -15,6 +15,8 @@ from carbon.domain.units import MS_PER_HOUR
 from carbon.planning.series import FloatArray, IntArray, IntensitySeries
 
 _HOURS_PER_DAY: Final = 24
+#: Of a forecast in g/kWh; what lies beyond is rounding and must not make one hour look cleaner.
+_DECIMALS: Final = 6
 
 
 class Foresight(Protocol):
@@ -56,7 +58,7 @@ class GivenForecast:
         ahead = self._forecast[hour:]
         ratio = self._actual[hour] / ahead[0]
         believed = ahead * ratio ** (self.FADE ** np.arange(len(ahead)))
-        return IntensitySeries.hourly(believed, hour * MS_PER_HOUR)
+        return IntensitySeries.hourly(believed.round(_DECIMALS), hour * MS_PER_HOUR)
 
 
 class OwnForecast:
@@ -84,7 +86,7 @@ class OwnForecast:
         profile = self._profile_ahead(at, at + ahead)
         left_over = self._log[at] - profile[0]
         believed = np.exp(profile + left_over * self.FADE**ahead)
-        return IntensitySeries.hourly(believed, hour * MS_PER_HOUR)
+        return IntensitySeries.hourly(believed.round(_DECIMALS), hour * MS_PER_HOUR)
 
     def _profile_ahead(self, at: int, hours: IntArray) -> FloatArray:
         """The profile of each hour's time of day; that of hour `at` from earlier days alone."""

@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from carbon.errors import InvalidInput
 from carbon.planning.chunks import chunks
-from carbon.planning.series import FloatArray, IntArray, IntensitySeries
+from carbon.planning.series import BoolArray, FloatArray, IntArray, IntensitySeries
 from carbon.planning.windows import check_fits
 
 
@@ -111,18 +111,19 @@ class _Slots:
     g_per_kwh: FloatArray
     taken_ms: IntArray
 
-    def of(self, jobs: npt.NDArray[np.bool_]) -> _Slots:
+    def of(self, jobs: BoolArray) -> _Slots:
         return _Slots(
             self.start_ms[jobs], self.end_ms[jobs], self.g_per_kwh[jobs], self.taken_ms[jobs]
         )
 
     def first_start_ms(self) -> IntArray:
-        at = np.where(self.taken_ms > 0, self.begin_ms(), np.iinfo(np.int64).max)
-        return np.asarray(at.min(axis=1))
+        far = np.iinfo(np.int64).max
+        at = np.where(self.taken_ms > 0, self.begin_ms(), far)
+        return np.asarray(at.min(axis=1, initial=far))
 
     def last_end_ms(self) -> IntArray:
         at = np.where(self.taken_ms > 0, self.begin_ms() + self.taken_ms, 0)
-        return np.asarray(at.max(axis=1))
+        return np.asarray(at.max(axis=1, initial=0))
 
     def begin_ms(self) -> IntArray:
         """Where the part taken of a slot begins.

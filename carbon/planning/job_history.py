@@ -10,9 +10,7 @@ import numpy.typing as npt
 
 from carbon.domain.units import MS_PER_HOUR, MS_PER_S
 from carbon.errors import InvalidInput
-from carbon.planning.series import FloatArray, IntArray
-
-BoolArray = npt.NDArray[np.bool_]
+from carbon.planning.series import BoolArray, FloatArray, IntArray
 
 #: Jobs below two hours are the short class (Hanafy et al., "Going Green for Less Green", 2024).
 SHORT_BELOW_MS: Final = 2 * MS_PER_HOUR

@@ -53,8 +53,9 @@ class LengthHistory:
         middle_ms = (np.arange(self.cells) + 0.5) * self.cell_ms
         error = np.log(np.maximum(guess_ms, 1))[:, None] - np.log(middle_ms)
         nearness = -0.5 * (error / log_sd) ** 2
+        nearness[:, : self._first_cell] = -np.inf
+        # A floor on the prior: history alone must not make a guess impossible.
         chance = (prior + 1e-12) * np.exp(nearness - nearness.max(axis=1, keepdims=True))
-        chance[:, : self._first_cell] = 0
         alive = np.cumsum(chance[:, ::-1], axis=1)[:, ::-1]
         return np.asarray(np.append(alive, np.zeros((len(alive), 1)), axis=1) / alive[:, :1])
 

@@ -16,6 +16,7 @@ from typing import Final
 import numpy as np
 
 from carbon.planning.series import FloatArray, IntArray
+from carbon.planning.ties import NEGLIGIBLE
 
 #: Marks a state that lies beyond the budget.
 _NEVER: Final = np.iinfo(np.int16).max
@@ -32,6 +33,7 @@ def next_runs(cell_area: FloatArray, alive: FloatArray, budget: IntArray) -> Int
     waited = np.arange(int(budget.max()) + 1, dtype=np.int16)
     over_budget = waited > budget[:, None]
     run_on = _run_on(alive)
+    negligible = NEGLIGIBLE * cell_area.max(axis=1, keepdims=True)
     cost_ahead = np.zeros(over_budget.shape)
     runs = np.empty((cells, jobs, len(waited)), dtype=np.int16)
     for run in range(cells - 1, -1, -1):
@@ -40,7 +42,7 @@ def next_runs(cell_area: FloatArray, alive: FloatArray, budget: IntArray) -> Int
         cost += going_on * cost_ahead
         cost[over_budget] = np.inf
         cost_ahead = _least_from_here(cost)
-        runs[run] = _least_from_here(np.where(cost <= cost_ahead, waited, _NEVER))
+        runs[run] = _least_from_here(np.where(cost <= cost_ahead + negligible, waited, _NEVER))
         cost_ahead[over_budget] = 0
     return runs
 

@@ -16,6 +16,7 @@ from carbon.domain.units import MS_PER_DAY, MS_PER_HOUR
 from carbon.planning.job_history import JobHistory
 from carbon.planning.runs import Runs
 from carbon.planning.series import FloatArray, IntArray, IntensitySeries
+from carbon.planning.ties import first_least
 
 _ECOVISOR_SHARE: Final = 0.3
 
@@ -43,14 +44,15 @@ def lowest_slot(seen: IntensitySeries, jobs: JobHistory, expected_ms: FloatArray
 def lowest_window(seen: IntensitySeries, jobs: JobHistory, expected_ms: FloatArray) -> IntArray:
     """Start where a job of mean length would emit the least."""
     starts, emitted = _tries(seen, jobs, expected_ms)
-    return _picked(starts, emitted.argmin(axis=1))
+    return _picked(starts, first_least(emitted, emitted[:, 0]))
 
 
 def carbon_time(seen: IntensitySeries, jobs: JobHistory, expected_ms: FloatArray) -> IntArray:
     """Start where the saving per time to completion is the greatest."""
     starts, emitted = _tries(seen, jobs, expected_ms)
     to_completion = starts - jobs.arrival_ms[:, None] + expected_ms[:, None]
-    return _picked(starts, ((emitted[:, :1] - emitted) / to_completion).argmax(axis=1))
+    loss_rate = (emitted - emitted[:, :1]) / to_completion
+    return _picked(starts, first_least(loss_rate, emitted[:, 0] / to_completion[:, 0]))
 
 
 def _tries(

@@ -30,3 +30,11 @@ class Runs:
 
     def carbon_g(self) -> float:
         return float(np.sum(self.grams))
+
+    def delay_ms(self, jobs: JobHistory) -> IntArray:
+        """Time from arrival to end that was not spent running."""
+        return np.asarray(self.end_ms - jobs.arrival_ms - jobs.length_ms)
+
+    def late_ms(self, jobs: JobHistory) -> IntArray:
+        """How much of each job ran after its latest end."""
+        return np.asarray(np.clip(self.end_ms - jobs.latest_end_ms, 0, jobs.length_ms))

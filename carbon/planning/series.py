@@ -15,6 +15,7 @@ from carbon.errors import InvalidInput
 
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
+BoolArray = npt.NDArray[np.bool_]
 #: One watt for one millisecond, in kWh.
 KWH_PER_W_MS: Final = 1 / (1000 * MS_PER_HOUR)
 
@@ -23,13 +24,15 @@ KWH_PER_W_MS: Final = 1 / (1000 * MS_PER_HOUR)
 class IntensitySeries:
     """gCO2e/kWh over slots [start_ms, end_ms): ascending, without overlap, gaps allowed.
 
-    All three arrays have one shape (slots,). Raises InvalidInput("intensity_unordered") where
+    All arrays have one shape (slots,). Raises InvalidInput("intensity_unordered") where
     slots overlap, stand in the wrong order or have no length.
     """
 
     start_ms: IntArray
     end_ms: IntArray
     g_per_kwh: FloatArray
+    #: Whether a job may be moved because of a slot; None where it may because of all.
+    may_shift: BoolArray | None = None
     #: Ascending marks at which the intensity may change, shape (marks,).
     marks_ms: IntArray = field(init=False, repr=False)
     _area: FloatArray = field(init=False, repr=False)
@@ -60,6 +63,7 @@ class IntensitySeries:
             np.array([p.start_ms for p in points], dtype=np.int64),
             np.array([p.end_ms for p in points], dtype=np.int64),
             np.array([p.g_per_kwh for p in points], dtype=np.float64),
+            np.array([p.kind.may_shift for p in points], dtype=np.bool_),
         )
 
     @classmethod
@@ -67,6 +71,13 @@ class IntensitySeries:
         """One value an hour from `start_ms` on, without gaps."""
         marks = start_ms + np.arange(len(g_per_kwh) + 1, dtype=np.int64) * MS_PER_HOUR
         return cls(marks[:-1], marks[1:], np.asarray(g_per_kwh, dtype=np.float64))
+
+    def shiftable(self) -> IntensitySeries:
+        """The slots that may move a job; the others become gaps."""
+        if self.may_shift is None or self.may_shift.all():
+            return self
+        kept = self.may_shift
+        return IntensitySeries(self.start_ms[kept], self.end_ms[kept], self.g_per_kwh[kept])
 
     @property
     def is_empty(self) -> bool:
@@ -76,7 +87,12 @@ class IntensitySeries:
         """The integral up to `at_ms`, g/kWh x ms; flat over gaps and outside. Any shape."""
         return self._at(at_ms, self._area)
 
-    def covers(self, start_ms: npt.ArrayLike, end_ms: npt.ArrayLike) -> npt.NDArray[np.bool_]:
+    @property
+    def rounding(self) -> float:
+        """Differences of `area` nearer than this are the same but for rounding."""
+        return 0.0 if self.is_empty else float(self._area[-1]) * 2**-50
+
+    def covers(self, start_ms: npt.ArrayLike, end_ms: npt.ArrayLike) -> BoolArray:
         """Whether all of [start, end) has an intensity. Any shape."""
         start, end = np.asarray(start_ms), np.asarray(end_ms)
         if self._has_gaps:

@@ -228,8 +228,8 @@ def _summed_up(scene: _Scene, policy: Policy, runs: Runs, seconds: float) -> Sim
     agnostic_g = _agnostic(scene, Lengths.KNOWN).carbon_g()
     oracle_g = _REPLAYS[oracle](scene, Lengths.KNOWN).carbon_g()
     to_save_g = agnostic_g - oracle_g
-    delay_h = (runs.end_ms - jobs.arrival_ms - jobs.length_ms) / MS_PER_HOUR
-    late_h = np.clip(runs.end_ms - jobs.latest_end_ms, 0, jobs.length_ms) / MS_PER_HOUR
+    delay_h = runs.delay_ms(jobs) / MS_PER_HOUR
+    late_h = runs.late_ms(jobs) / MS_PER_HOUR
     return Simulation(
         policy=policy,
         jobs=len(jobs),

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Final
 
 import numpy as np
 import numpy.typing as npt
@@ -18,9 +17,6 @@ import numpy.typing as npt
 from carbon.errors import InvalidInput
 from carbon.planning.chunks import chunks
 from carbon.planning.series import FloatArray, IntArray, IntensitySeries
-
-#: Means nearer than this share of the highest intensity are the same but for rounding.
-_SAME: Final = 1e-12
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,10 +123,10 @@ def _cleanest(
     ends = starts + length
     area = series.area(ends) - series.area(starts)
     known = series.covers(starts, ends)
-    mean = np.where(known, area / length, np.inf)
-    lowest = mean.min(axis=1)
-    level = series.g_per_kwh.max(initial=0.0) * _SAME
-    as_clean = mean <= (lowest + level)[:, None]
+    area = np.where(known, area, np.inf)
+    least = area.min(axis=1, keepdims=True)
+    as_clean = area <= least + series.rounding
     start = np.where(as_clean, starts, np.iinfo(np.int64).max).min(axis=1)
-    none = np.isinf(lowest)
-    return np.where(none, starts[:, 0], start), np.where(none, np.nan, lowest)
+    none = np.isinf(least[:, 0])
+    mean = np.where(none, np.nan, least[:, 0]) / length[:, 0]
+    return np.where(none, starts[:, 0], start), mean
