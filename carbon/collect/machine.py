@@ -31,7 +31,8 @@ def part_uuid(machine: str, part: str) -> str:
     Every source that knows a part names it alike, so that a meter and a model of one CPU are
     two meters of one device.
     """
-    return f"{part.split('-')[0].upper()}-{uuid.uuid5(_NAMESPACE, f'{machine}/{part}')}"
+    kind = "CPU" if part.startswith("package") else "DRAM"
+    return f"{kind}-{uuid.uuid5(_NAMESPACE, f'{machine}/{part}')}"
 
 
 def cpu_name(cpuinfo: Path = CPUINFO) -> str:
