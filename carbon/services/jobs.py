@@ -55,7 +55,6 @@ from carbon.wire.jobs import (
     JobResult,
 )
 
-#: Of a job whose length nobody stated: lengths learned from fewer runs are not relied on.
 MOST_PER_PAGE = 500
 
 

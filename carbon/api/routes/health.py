@@ -1,0 +1,34 @@
+"""GET /healthz, /readyz and /metrics."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter, Response
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from sqlalchemy import text
+
+from carbon.api.access import ContextOf
+from carbon.api.bodies import answer
+from carbon.api.metrics import registry_of
+from carbon.storage.engine import reading
+
+router = APIRouter(tags=["operations"])
+
+
+@router.get("/healthz")
+def healthz() -> Response:
+    """The process answers."""
+    return answer({"status": "ok"})
+
+
+@router.get("/readyz")
+def readyz(context: ContextOf) -> Response:
+    """The database answers too; 503 where it does not."""
+    with reading(context.engine) as connection:
+        connection.execute(text("SELECT 1"))
+    return answer({"status": "ready"})
+
+
+@router.get("/metrics")
+def metrics(context: ContextOf) -> Response:
+    """Prometheus' text format."""
+    return Response(generate_latest(registry_of(context)), media_type=CONTENT_TYPE_LATEST)

@@ -1,0 +1,86 @@
+"""The one place that puts API, pages and background work together."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from typing import Protocol
+
+from fastapi import FastAPI
+
+from carbon import __version__
+from carbon.api.problems import handle_errors
+from carbon.api.routes import energy, health, hosts, intensity, jobs, pools, sci, workloads
+from carbon.clock import Clock, SystemClock
+from carbon.scheduler.scheduler import Scheduler
+from carbon.services.context import Context
+from carbon.services.ingest import Ingest
+from carbon.services.polling import Polling
+from carbon.services.units import UnitIngest
+from carbon.services.upkeep import Upkeep, prepare_days
+from carbon.services.writer import Writer
+from carbon.settings import Settings, make_private_dir
+from carbon.storage.engine import create_engine
+from carbon.storage.migrations import upgrade
+from carbon.web import mount
+
+_ROUTERS = (energy, sci, workloads, intensity, jobs, pools, hosts, health)
+
+
+class Worker(Protocol):
+    """Background work with a thread of its own."""
+
+    def start(self) -> None: ...
+
+    def stop(self) -> None: ...
+
+
+def open_context(settings: Settings, clock: Clock | None = None) -> Context:
+    """The data folder, the database brought to the newest schema, and the clock."""
+    make_private_dir(settings.data_dir)
+    context = Context(create_engine(settings.database_url), settings, clock or SystemClock())
+    upgrade(context.engine)
+    prepare_days(context)
+    return context
+
+
+def create_app(context: Context, background: bool = True) -> FastAPI:
+    """The application; without `background` nothing polls, rolls up or schedules by itself."""
+    writer = Writer(context)
+    polling = Polling(context)
+    workers: list[Worker] = [writer]
+    if background:
+        workers += [Upkeep(context), polling, Scheduler(context)]
+    app = FastAPI(
+        title="carbon",
+        version=__version__,
+        summary="Carbon and energy accounting for computing.",
+        lifespan=_running(workers, context.engine.dispose),
+    )
+    app.state.context = context
+    app.state.writer = writer
+    app.state.ingest = Ingest(context, writer)
+    app.state.unit_ingest = UnitIngest(context, writer)
+    app.state.polling = polling
+    handle_errors(app)
+    for module in _ROUTERS:
+        app.include_router(module.router)
+    mount(app)
+    return app
+
+
+def _running(
+    workers: Sequence[Worker], at_end: Callable[[], None]
+) -> Callable[[FastAPI], object]:
+    @asynccontextmanager
+    async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
+        for worker in workers:
+            worker.start()
+        try:
+            yield
+        finally:
+            for worker in reversed(workers):
+                worker.stop()
+            at_end()
+
+    return lifespan

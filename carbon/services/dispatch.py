@@ -1,0 +1,183 @@
+"""From a due job to a running one, exactly once, wherever this process is killed.
+
+    1  in one transaction: WAITING → STARTING, and an attempt in the outbox
+    2  the executor is told; it keys by the attempt's id, so telling twice is telling once
+    3  what the executor knows is looked at and written down, until the attempt has ended
+
+A process that dies between two steps leaves the outbox for the next leader, who goes on with
+step 2. A former leader that wakes up late can only repeat step 2; its writes are fenced.
+"""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+
+from sqlalchemy import Connection
+
+from carbon.domain.jobs import AttemptState, JobState
+from carbon.errors import CarbonError, Conflicting
+from carbon.executors.executor import AttemptSpec, Executor, Handle, Look, LookState
+from carbon.executors.registry import Executors, executor_named
+from carbon.services.context import Context
+from carbon.services.job_answers import spec_of
+from carbon.services.job_requests import RUN_VARIABLE, WORKLOAD_VARIABLE
+from carbon.services.pools import capacity_of
+from carbon.storage.attempts import (
+    AttemptRow,
+    attempts_of,
+    live_attempts,
+    set_attempt,
+    write_outbox,
+)
+from carbon.storage.engine import reading, writing
+from carbon.storage.job_queries import JobRow, due_jobs, get_job, move
+from carbon.storage.leases import Lease, LeaseLost, check_lease
+from carbon.storage.pools import all_pools, find_pool
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Dispatch:
+    """What one leader does while its lease holds. Every call may raise LeaseLost."""
+
+    context: Context
+    executors: Executors
+    lease: Lease
+
+    def hand_over_due(self) -> int:
+        """Starts what is due, nearest deadline first, as far as the pools have room."""
+        now_ms = self.context.clock.now_ms()
+        with reading(self.context.engine) as connection:
+            pools = all_pools(connection)
+            full = {p.id for p in pools if p.running >= capacity_of(p, self.executors)}
+            due = due_jobs(connection, now_ms, full)
+        count = 0
+        for job in due:
+            if job.pool_id not in full:
+                attempt = self._to_outbox(job)
+                if attempt is None:
+                    full.add(job.pool_id)
+                else:
+                    self._guarded(attempt)
+                    count += 1
+        return count
+
+    def poll(self) -> int:
+        """Looks at every live attempt and writes down what has changed; answers how many."""
+        with reading(self.context.engine) as connection:
+            live = live_attempts(connection)
+        for attempt in live:
+            self._guarded(attempt)
+        return len(live)
+
+    def _to_outbox(self, job: JobRow) -> AttemptRow | None:
+        """None where the pool turned out to be full, or the job to wait no more."""
+        with writing(self.context.engine) as connection:
+            check_lease(connection, self.lease)
+            pool = find_pool(connection, job.pool)
+            if pool is None or pool.running >= capacity_of(pool, self.executors):
+                return None
+            try:
+                move(connection, job.id, JobState.WAITING, JobState.STARTING)
+            except Conflicting:
+                return None
+            write_outbox(connection, job.id, self.lease.epoch, self.context.clock.now_ms())
+            return attempts_of(connection, job.id)[-1]
+
+    def _guarded(self, attempt: AttemptRow) -> None:
+        """One attempt's trouble must not stop the others."""
+        try:
+            self._advance(attempt)
+        except LeaseLost:
+            raise
+        except CarbonError as error:
+            _log.warning("attempt %s: %s", attempt.id, error.detail)
+            self._note_trouble(attempt, error.detail)
+
+    def _advance(self, attempt: AttemptRow) -> None:
+        with reading(self.context.engine) as connection:
+            job = get_job(connection, attempt.job_id)
+        executor = executor_named(self.executors, job.executor)
+        handle = Handle(attempt.id, attempt.external_id)
+        if job.state.is_final:
+            executor.cancel(handle)
+        look = executor.look(handle)
+        if look.state is LookState.ABSENT and not job.state.is_final:
+            handle = self._hand_over(executor, job, attempt)
+            look = executor.look(handle)
+        self._write_down(attempt, look)
+
+    def _hand_over(self, executor: Executor, job: JobRow, attempt: AttemptRow) -> Handle:
+        spec = spec_of(job)
+        own = {RUN_VARIABLE: attempt.id, WORKLOAD_VARIABLE: str(job.workload)}
+        external_id = executor.start(
+            AttemptSpec(attempt.id, tuple(spec.command), spec.cwd, {**spec.env, **own})
+        )
+        with writing(self.context.engine) as connection:
+            check_lease(connection, self.lease)
+            set_attempt(connection, attempt.id, external_id=external_id, detail="")
+        return Handle(attempt.id, external_id)
+
+    def _note_trouble(self, attempt: AttemptRow, detail: str) -> None:
+        """An executor that is away is tried again until the deadline; then the job has failed."""
+        now_ms = self.context.clock.now_ms()
+        with writing(self.context.engine) as connection:
+            check_lease(connection, self.lease)
+            set_attempt(connection, attempt.id, detail=detail)
+            job = get_job(connection, attempt.job_id)
+            if job.state is JobState.STARTING and now_ms > job.deadline_ms:
+                _end_attempt(connection, attempt, AttemptState.LOST, Look(LookState.LOST))
+                move(connection, job.id, job.state, JobState.FAILED, end_ms=now_ms)
+
+    def _write_down(self, attempt: AttemptRow, look: Look) -> None:
+        if look.state in (LookState.ABSENT, LookState.PENDING):
+            return
+        if look.state is LookState.RUNNING and attempt.state is AttemptState.RUNNING:
+            return
+        with writing(self.context.engine) as connection:
+            check_lease(connection, self.lease)
+            job = get_job(connection, attempt.job_id)
+            if look.start_ms is not None:
+                job = _begin(connection, job, attempt, look.start_ms)
+            if look.state is LookState.RUNNING:
+                return
+            kept = AttemptState.ENDED if look.state is LookState.ENDED else AttemptState.LOST
+            _end_attempt(connection, attempt, kept, look)
+            _end_job(connection, job, look, self.context.clock.now_ms())
+
+
+def _begin(connection: Connection, job: JobRow, attempt: AttemptRow, start_ms: int) -> JobRow:
+    set_attempt(connection, attempt.id, state=str(AttemptState.RUNNING), start_ms=start_ms)
+    if job.state is not JobState.STARTING:
+        return job
+    move(connection, job.id, job.state, JobState.RUNNING, start_ms=start_ms)
+    return get_job(connection, job.id)
+
+
+def _end_attempt(
+    connection: Connection, attempt: AttemptRow, state: AttemptState, look: Look
+) -> None:
+    values = {"state": str(state), "end_ms": look.end_ms, "exit_code": look.exit_code}
+    if look.detail:
+        values["detail"] = look.detail
+    set_attempt(connection, attempt.id, **values)
+
+
+def _end_job(connection: Connection, job: JobRow, look: Look, now_ms: int) -> None:
+    """A job that never began goes back to wait; one that failed does so while retries are left."""
+    if job.state.is_final:
+        return
+    end = {"end_ms": look.end_ms or now_ms, "exit_code": look.exit_code}
+    if job.state is JobState.STARTING:
+        # It never began: lost on the way, or cancelled at the engine by somebody else.
+        was_lost = look.state is LookState.LOST
+        after = JobState.WAITING if was_lost else JobState.CANCELLED
+        move(connection, job.id, job.state, after, **({} if was_lost else end))
+    elif look.exit_code == 0:
+        move(connection, job.id, job.state, JobState.SUCCEEDED, **end)
+    elif job.retries_left > 0:
+        move(connection, job.id, job.state, JobState.WAITING, retries_left=job.retries_left - 1)
+    else:
+        move(connection, job.id, job.state, JobState.FAILED, **end)

@@ -1,0 +1,55 @@
+"""Background work of the ledger itself: roll-ups kept in step, days made ahead."""
+
+from __future__ import annotations
+
+import logging
+import threading
+
+from carbon.domain.units import MS_PER_DAY, floor_to
+from carbon.services.context import Context
+from carbon.services.rollup import roll_up
+from carbon.storage.engine import writing
+from carbon.storage.partitions import make_days
+
+log = logging.getLogger("carbon.upkeep")
+
+_ROLL_EVERY_S = 2.0
+_BUCKETS_AT_ONCE = 2_000
+_DAYS_AHEAD = 3
+
+
+def prepare_days(context: Context) -> None:
+    """Makes the partitions of today and the next days; the writer makes any other it meets."""
+    if context.engine.dialect.name != "postgresql":
+        return
+    today_ms = floor_to(context.clock.now_ms(), MS_PER_DAY)
+    with writing(context.engine) as connection:
+        make_days(connection, [today_ms + n * MS_PER_DAY for n in range(-1, _DAYS_AHEAD)])
+
+
+class Upkeep:
+    """A thread that recomputes what is dirty. Never ends by an error: it logs and goes on."""
+
+    def __init__(self, context: Context) -> None:
+        self._context = context
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="upkeep", daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def stop(self) -> None:
+        self._stop.set()
+        self._thread.join(timeout=5.0)
+
+    def _run(self) -> None:
+        made_day = -1
+        while not self._stop.wait(_ROLL_EVERY_S):
+            try:
+                today = self._context.clock.now_ms() // MS_PER_DAY
+                if today != made_day:
+                    prepare_days(self._context)
+                    made_day = today
+                roll_up(self._context, most=_BUCKETS_AT_ONCE)
+            except Exception as error:
+                log.warning("roll-up postponed: %s", error)

