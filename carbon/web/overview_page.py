@@ -1,0 +1,88 @@
+"""The first page: what the template needs beside the overview itself."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from fastapi.responses import HTMLResponse
+
+from carbon.auth.principal import Principal
+from carbon.services.overview import Overview
+from carbon.services.today import Share
+from carbon.web.catalogue import say, say_code, strings_of
+from carbon.web.figures import ENERGY, rounded
+from carbon.web.pages import page
+from carbon.web.published import published
+
+
+def overview_page(overview: Overview, principal: Principal) -> HTMLResponse:
+    size, unit = ENERGY.unit_for(_tallest_hour_kwh(overview))
+    charts = {
+        "overview": published(overview),
+        "energy": {"kwh_per_unit": size, "unit": unit, "names": names_of(overview.today.shares)},
+        "strings": strings_of("chart"),
+    }
+    return page(
+        "overview.html",
+        overview=overview,
+        principal=principal,
+        charts=charts,
+        energy_unit=unit,
+        cell=lambda kwh: rounded(kwh / size, 3),
+        modelled_kwh=sum(share.energy_kwh - share.measured_kwh for share in overview.today.shares),
+        share_names=names_of(overview.today.shares),
+        notices=notices(overview),
+        hours=[hour for hour in _hours(overview) if hour.is_heard],
+    )
+
+
+def _tallest_hour_kwh(overview: Overview) -> float:
+    """Of the bars that will stand on each other."""
+    return max((hour.total_kwh for hour in _hours(overview)), default=0.0)
+
+
+@dataclass(frozen=True, slots=True)
+class Hour:
+    """A row of the chart's table twin."""
+
+    index: int
+    start_ms: int
+    is_heard: bool
+    #: Measured and modelled kWh, one pair per share.
+    parts: tuple[tuple[float, float], ...]
+
+    @property
+    def total_kwh(self) -> float:
+        return sum(measured + modelled for measured, modelled in self.parts)
+
+
+def _hours(overview: Overview) -> list[Hour]:
+    shares = overview.today.shares
+    return [
+        Hour(
+            index,
+            start_ms,
+            any(s.measured_kwh_by_hour[index] is not None for s in shares),
+            tuple(
+                (s.measured_kwh_by_hour[index] or 0.0, s.modelled_kwh_by_hour[index] or 0.0)
+                for s in shares
+            ),
+        )
+        for index, start_ms in enumerate(overview.today.hours_ms)
+    ]
+
+
+def names_of(shares: list[Share]) -> list[str]:
+    return [share.name or say(f"share.{share.kind}") for share in shares]
+
+
+def notices(overview: Overview) -> list[str]:
+    """What must be said before any figure is read: each flag of the prices in words."""
+    intensity = overview.intensity
+    year = (intensity.source or "").rpartition("-")[2]
+    return [
+        say_code("flag", flag, zone=intensity.zone, year=year)
+        for flag in intensity.flags
+        # Both say where the yearly figure comes from; its own notice is the plainer one.
+        if not (flag == "yearly_figure" and "world_figure" in intensity.flags)
+    ]

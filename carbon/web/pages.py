@@ -1,0 +1,108 @@
+"""Templates and what they may call."""
+
+from __future__ import annotations
+
+import json
+from datetime import datetime
+from functools import cache
+from typing import Any, Final
+from zoneinfo import ZoneInfo
+
+from fastapi.responses import HTMLResponse
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
+
+from carbon.bundled import bundled
+from carbon.services.scores import WorkloadScore
+from carbon.services.today import Figure
+from carbon.web.assets import assets
+from carbon.web.browser import PAGE_HEADERS
+from carbon.web.catalogue import say, say_code
+from carbon.web.figures import BY_NAME, digits_of, percent, rounded
+
+_MISSING: Final = "–"
+
+
+def page(template: str, status: int = 200, /, **values: Any) -> HTMLResponse:
+    html = _environment().get_template(template).render(values)
+    return HTMLResponse(html, status, headers=PAGE_HEADERS)
+
+
+@cache
+def _environment() -> Environment:
+    environment = Environment(
+        loader=FileSystemLoader(bundled("dashboards") / "web" / "templates"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.globals.update(
+        say=say,
+        say_code=say_code,
+        asset=assets().url,
+        show=show,
+        show_share=show_share,
+        bounds=bounds,
+        rounded=lambda value: rounded(value, 3),
+        digits_of=digits_of,
+        figure_of=figure_of,
+        clock_time=clock_time,
+        moment=moment,
+        json_block=json_block,
+    )
+    return environment
+
+
+def show(quantity: str, value: float | Figure | None, path: str, digits: int = 3) -> Markup:
+    """A number and its unit; `path` says where in the page's JSON the same number stands."""
+    if value is None:
+        return Markup('<span class="missing">{}</span>').format(_MISSING)
+    if isinstance(value, Figure):
+        digits, value, path = digits_of(value), value.value, f"{path}.value"
+    shown = BY_NAME[quantity].show(value, digits)
+    return _data(value, path, shown.number, shown.unit)
+
+
+def show_share(share: float | None, path: str) -> Markup:
+    if share is None:
+        return Markup('<span class="missing">{}</span>').format(_MISSING)
+    return _data(share, path, percent(share), "%")
+
+
+def _data(value: float, path: str, number: str, unit: str) -> Markup:
+    return Markup(
+        '<data class="number" value="{}" data-path="{}">{}</data>'
+        '<span class="unit">\N{NARROW NO-BREAK SPACE}{}</span>'
+    ).format(repr(value), path, number, unit)
+
+
+def bounds(quantity: str, figure: Figure) -> str:
+    """The central 95 % in the unit of the figure: `1.17–1.29 kWh`."""
+    of, digits = BY_NAME[quantity], digits_of(figure)
+    low, high = (of.show_like(v, figure.value, digits) for v in (figure.low, figure.high))
+    return f"{low.number}–{high.number}\N{NO-BREAK SPACE}{low.unit}"
+
+
+def figure_of(score: WorkloadScore) -> Figure:
+    """The rate of a score that has one, with its bounds."""
+    value = score.sci_g_per_unit or 0.0
+    low, high = score.low, score.high
+    return Figure(value, value if low is None else low, value if high is None else high)
+
+
+def clock_time(ms: int, timezone: str) -> str:
+    return datetime.fromtimestamp(ms / 1000, ZoneInfo(timezone)).strftime("%H:%M")
+
+
+def moment(ms: int, timezone: str, now_ms: int) -> str:
+    """A time; with its day where that is not today."""
+    zone = ZoneInfo(timezone)
+    at, now = (datetime.fromtimestamp(x / 1000, zone) for x in (ms, now_ms))
+    return at.strftime("%H:%M") if at.date() == now.date() else at.strftime("%a %d %b %H:%M")
+
+
+def json_block(value: Any) -> Markup:
+    """JSON that may stand inside <script type="application/json">."""
+    text = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+    return Markup(text.replace("&", "\\u0026").replace("<", "\\u003c").replace(">", "\\u003e"))
