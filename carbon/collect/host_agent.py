@@ -141,6 +141,10 @@ class Agent:
         self._lock.release()
         log.info("agent %d ends, %d batches wait for the next one", os.getpid(), left)
 
+    def disown(self) -> None:
+        """For a forked child, which has the lock's descriptor but none of the threads."""
+        self._lock.disown()
+
     def wait_for_reading(self, timeout_s: float) -> bool:
         """Whether any device was attributed within the time: on a machine's very first start the
         CPU's figures are looked up for some seconds."""

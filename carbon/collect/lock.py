@@ -49,6 +49,12 @@ class SamplerLock:
             os.close(self._fd)
             self._fd = None
 
+    def disown(self) -> None:
+        """Gives up a descriptor that came by fork; the parent goes on holding the lock."""
+        if self._fd is not None:
+            os.close(self._fd)
+            self._fd = None
+
     def holder(self) -> Holder | None:
         """Who wrote the pid file last; it may have died since."""
         return read_holder(self._pid_path)

@@ -1,0 +1,189 @@
+"""A thin client for the /v1 calls of a carbon server."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+
+import httpx2
+import msgspec
+
+from carbon.client.exchange import Exchange, Json, known_server
+from carbon.errors import CarbonError
+from carbon.wire.energy import EnergyBatch, IngestAnswer, UnitBatch, UnitCount
+
+
+class Client:
+    """One connection pool to one server; use as a context manager or `close` it.
+
+    Address and key: as given, else CARBON_URL and CARBON_KEY, else those that `carbon up` left
+    in the data folder. Every call raises CarbonError with the server's code and detail, or
+    Unavailable(`server_unreachable`). Times are RFC 3339 with offset, `*_ms` in bodies.
+    """
+
+    def __init__(
+        self,
+        url: str | None = None,
+        key: str | None = None,
+        *,
+        data_dir: Path | None = None,
+        timeout_s: float = 30.0,
+        transport: httpx2.BaseTransport | None = None,
+    ) -> None:
+        server = known_server(url, key, data_dir)
+        self.url = server.url
+        self._exchange = Exchange(server, timeout_s, transport)
+
+    def __enter__(self) -> Client:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        self._exchange.close()
+
+    # Measurements
+
+    def send_energy(self, batch: EnergyBatch) -> IngestAnswer:
+        return self._ingest("/v1/energy", batch)
+
+    def send_units(self, counts: Sequence[UnitCount]) -> IngestAnswer:
+        return self._ingest("/v1/units", UnitBatch(list(counts)))
+
+    # Workloads and their SCI
+
+    def create_workload(self, name: str, **members: object) -> Json:
+        return self._object("POST", "/v1/workloads", {"name": name, **members})
+
+    def workloads(self, **query: object) -> Json:
+        return self._object("GET", "/v1/workloads", query=query)
+
+    def workload(self, name: str) -> Json:
+        return self._object("GET", f"/v1/workloads/{name}")
+
+    def change_workload(self, name: str, **members: object) -> Json:
+        return self._object("PATCH", f"/v1/workloads/{name}", members)
+
+    def sci(self, workload: str, **query: object) -> Json:
+        """`start`, `end`, `unit`, `signal`, `scope`, `run`."""
+        return self._object("GET", f"/v1/workloads/{workload}/sci", query=query)
+
+    def sci_series(self, **query: object) -> Json:
+        """`group_by` (a list), `start`, `end`, `step`."""
+        return self._object("GET", "/v1/sci", query=query)
+
+    def calculate(
+        self, components: Sequence[Mapping[str, object]], functional_unit: Json | None = None
+    ) -> Json:
+        body: Json = {"components": list(components)}
+        if functional_unit is not None:
+            body["functional_unit"] = functional_unit
+        return self._object("POST", "/v1/sci/calculate", body)
+
+    # Reports, hosts, intensity, experiments
+
+    def issue_report(self, **members: object) -> Json:
+        return self._object("POST", "/v1/reports", members)
+
+    def report(self, report: str) -> Json:
+        return self._object("GET", f"/v1/reports/{report}")
+
+    def explain_report(self, report: str) -> Json:
+        return self._object("GET", f"/v1/reports/{report}/explain")
+
+    def restate_report(self, report: str, **members: object) -> Json:
+        return self._object("POST", f"/v1/reports/{report}/restate", members)
+
+    def hosts(self) -> Json:
+        return self._object("GET", "/v1/hosts")
+
+    def add_host(self, **members: object) -> Json:
+        return self._object("POST", "/v1/hosts", members)
+
+    def intensity(self, zone: str, **query: object) -> Json:
+        """`start`, `end`, `signal`, `scope`."""
+        return self._object("GET", f"/v1/intensity/{zone}", query=query)
+
+    def forecast(self, zone: str, **query: object) -> Json:
+        return self._object("GET", f"/v1/intensity/{zone}/forecast", query=query)
+
+    def publish_intensity(self, zone: str, vintage: Mapping[str, object]) -> Json:
+        return self._object("POST", f"/v1/intensity/{zone}", vintage)
+
+    def create_experiment(self, **members: object) -> Json:
+        return self._object("POST", "/v1/experiments", members)
+
+    def experiment(self, experiment: str) -> Json:
+        return self._object("GET", f"/v1/experiments/{experiment}")
+
+    # Jobs
+
+    def submit_job(self, job: Mapping[str, object], idempotency_key: str | None = None) -> Json:
+        headers = {"Idempotency-Key": idempotency_key} if idempotency_key else {}
+        return self._object("POST", "/v1/jobs", job, headers=headers)
+
+    def submit_jobs(self, jobs: Sequence[Mapping[str, object]]) -> Json:
+        return self._object("POST", "/v1/jobs/batch", {"jobs": list(jobs)})
+
+    def jobs(self, **query: object) -> Json:
+        return self._object("GET", "/v1/jobs", query=query)
+
+    def job(self, job: str) -> Json:
+        return self._object("GET", f"/v1/jobs/{job}")
+
+    def job_logs(self, job: str) -> str:
+        return self._exchange.send("GET", f"/v1/jobs/{job}/logs").text
+
+    def job_result(self, job: str) -> Json:
+        return self._object("GET", f"/v1/jobs/{job}/result")
+
+    def job_saving(self, job: str) -> Json:
+        return self._object("GET", f"/v1/jobs/{job}/saving")
+
+    def change_job(self, job: str, **members: object) -> Json:
+        return self._object("PATCH", f"/v1/jobs/{job}", members)
+
+    def cancel_job(self, job: str) -> None:
+        self._exchange.send("DELETE", f"/v1/jobs/{job}")
+
+    def start_job(self, job: str) -> Json:
+        """Now, and not when the grid is clean."""
+        return self._object("POST", f"/v1/jobs/{job}/start")
+
+    def job_event(self, job: str, **members: object) -> Json:
+        return self._object("POST", f"/v1/jobs/{job}/events", members)
+
+    def pools(self) -> Json:
+        return self._object("GET", "/v1/pools")
+
+    def create_pool(self, **members: object) -> Json:
+        return self._object("POST", "/v1/pools", members)
+
+    def is_ready(self) -> bool:
+        try:
+            self._exchange.send("GET", "/readyz")
+        except CarbonError:
+            return False
+        return True
+
+    def _ingest(self, path: str, body: msgspec.Struct) -> IngestAnswer:
+        answer = self._exchange.send("POST", path, body)
+        return msgspec.json.decode(answer.content, type=IngestAnswer)
+
+    def _object(
+        self,
+        method: str,
+        path: str,
+        body: object = None,
+        query: Mapping[str, object] | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> Json:
+        answer = self._exchange.send(method, path, body, query, headers)
+        return msgspec.json.decode(answer.content, type=Json) if answer.content else {}
