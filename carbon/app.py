@@ -69,9 +69,7 @@ def create_app(context: Context, background: bool = True) -> FastAPI:
     return app
 
 
-def _running(
-    workers: Sequence[Worker], at_end: Callable[[], None]
-) -> Callable[[FastAPI], object]:
+def _running(workers: Sequence[Worker], at_end: Callable[[], None]) -> Callable[[FastAPI], object]:
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
         for worker in workers:

@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 from fastapi import Request, Response
 
-from carbon.api.access import context_of
+from carbon.auth.access import context_of
 from carbon.errors import MalformedInput, TooLarge, UnsupportedMedia
 
 _JSON_TYPES = frozenset({"application/json", ""})

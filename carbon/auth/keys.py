@@ -16,7 +16,7 @@ from sqlalchemy import Engine
 
 from carbon.auth.key_text import KeyText
 from carbon.auth.pepper import hash_secret, write_private
-from carbon.auth.principal import Principal
+from carbon.domain.principal import Principal
 from carbon.domain.tenancy import ADMIN_SCOPES, AGENT_SCOPES, Scope
 from carbon.errors import InvalidInput, NotFound, Unauthorized
 from carbon.services.context import Context
@@ -104,6 +104,16 @@ def list_keys(context: Context, team: str | None = None) -> list[stored.StoredKe
     """All keys, or a team's, oldest first; without their HMACs."""
     with reading(context.engine) as connection:
         return [replace(key, hmac=b"") for key in stored.all_keys(connection, team)]
+
+
+def any_key(context: Context) -> bool:
+    """Whether any key holds: without one, nobody may be let in from the network."""
+    return any(key.revoked_ms is None for key in list_keys(context))
+
+
+def key_id_of(text: str) -> str:
+    """The public part of a key's text."""
+    return KeyText.parse(text).key_id
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ from typing import Final
 
 from carbon.auth.keys import principal_of_key, principal_of_stored
 from carbon.auth.pepper import hash_secret
-from carbon.auth.principal import Principal
+from carbon.domain.principal import Principal
 from carbon.domain.units import MS_PER_DAY
 from carbon.errors import Unauthorized
 from carbon.services.context import Context

@@ -6,9 +6,9 @@ import asyncio
 
 from fastapi import APIRouter, Request, Response
 
-from carbon.api.access import principal_of
 from carbon.api.bodies import answer, read_json
-from carbon.auth.principal import Principal
+from carbon.auth.access import principal_of
+from carbon.domain.principal import Principal
 from carbon.domain.tenancy import Scope
 from carbon.errors import Forbidden
 from carbon.services.ingest import Ingest

@@ -6,9 +6,9 @@ from fastapi import APIRouter, Response
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from sqlalchemy import text
 
-from carbon.api.access import ContextOf
 from carbon.api.bodies import answer
 from carbon.api.metrics import registry_of
+from carbon.auth.access import ContextOf
 from carbon.storage.engine import reading
 
 router = APIRouter(tags=["operations"])

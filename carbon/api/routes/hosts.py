@@ -7,10 +7,10 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Request, Response
 from starlette.concurrency import run_in_threadpool
 
-from carbon.api.access import ContextOf, requires
 from carbon.api.bodies import answer, read_json
 from carbon.api.times import moment
-from carbon.auth.principal import Principal
+from carbon.auth.access import ContextOf, requires
+from carbon.domain.principal import Principal
 from carbon.domain.tenancy import Scope
 from carbon.services.hosts import list_hosts, record_host
 from carbon.wire.decode import decode

@@ -7,10 +7,9 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Request, Response
 from starlette.concurrency import run_in_threadpool
 
-from carbon.api.access import ContextOf, Reader, requires
 from carbon.api.bodies import answer, read_json
 from carbon.api.times import moment
-from carbon.auth.principal import Principal
+from carbon.auth.access import ContextOf, Reader, requires
 from carbon.clock import to_rfc3339
 from carbon.domain.intensity import (
     EmissionScope,
@@ -20,6 +19,7 @@ from carbon.domain.intensity import (
     Signal,
     Vintage,
 )
+from carbon.domain.principal import Principal
 from carbon.domain.tenancy import Scope
 from carbon.domain.units import MS_PER_DAY, MS_PER_HOUR
 from carbon.domain.yearly import normal_zone

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from fastapi import APIRouter, Request, Response
 
-from carbon.api.access import ContextOf, Reader, context_of, principal_of
 from carbon.api.bodies import answer, read_json
 from carbon.api.times import moment
+from carbon.auth.access import ContextOf, Reader, context_of, principal_of
 from carbon.domain.intensity import EmissionScope, Signal
 from carbon.services.sci import Question, workload_sci
 from carbon.wire.decode import decode

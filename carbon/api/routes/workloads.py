@@ -7,9 +7,9 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Request, Response
 from starlette.concurrency import run_in_threadpool
 
-from carbon.api.access import ContextOf, Reader, requires
 from carbon.api.bodies import answer, read_json
-from carbon.auth.principal import Principal
+from carbon.auth.access import ContextOf, Reader, requires
+from carbon.domain.principal import Principal
 from carbon.domain.tenancy import Scope
 from carbon.services import workloads
 from carbon.wire.decode import decode

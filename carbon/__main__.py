@@ -1,0 +1,3 @@
+from carbon.cli import main
+
+main()

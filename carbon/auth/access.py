@@ -1,0 +1,49 @@
+"""How a route learns who asks and what it works on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Annotated
+
+from fastapi import Depends, Request
+
+from carbon.auth.keys import principal_of_key
+from carbon.auth.sessions import SESSION_COOKIE, principal_of_session
+from carbon.domain.principal import Principal
+from carbon.domain.tenancy import Scope
+from carbon.errors import Unauthorized
+from carbon.services.context import Context
+
+
+def context_of(request: Request) -> Context:
+    context: Context = request.app.state.context
+    return context
+
+
+def principal_of(request: Request) -> Principal:
+    """The principal of the Bearer key, else of the browser session.
+
+    Raises Unauthorized where there is neither, or one that does not hold.
+    """
+    context = context_of(request)
+    scheme, _, key = request.headers.get("authorization", "").partition(" ")
+    if scheme.lower() == "bearer" and key:
+        return principal_of_key(context, key.strip())
+    if cookie := request.cookies.get(SESSION_COOKIE):
+        return principal_of_session(context, cookie)
+    raise Unauthorized("key_missing", "send a key: Authorization: Bearer ck_…")
+
+
+def requires(scope: Scope) -> Callable[[Request], Principal]:
+    """A dependency: the principal, refused with 403 where its key lacks the scope."""
+
+    def dependency(request: Request) -> Principal:
+        principal = principal_of(request)
+        principal.require(scope)
+        return principal
+
+    return dependency
+
+
+ContextOf = Annotated[Context, Depends(context_of)]
+Reader = Annotated[Principal, Depends(requires(Scope.REPORTS_READ))]

@@ -1,0 +1,37 @@
+"""The command line. Each module registers the verbs of one noun."""
+
+from __future__ import annotations
+
+import sys
+
+import typer
+
+from carbon.errors import CarbonError, InvalidInput
+
+app = typer.Typer(
+    name="carbon",
+    help="Carbon and energy accounting for computing.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+
+
+def _register() -> None:
+    from carbon.cli import agent, database, intensity, jobs, keys, run, sci, simulate, up
+
+    for module in (up, run, sci, jobs, intensity, simulate, agent, keys, database):
+        module.register(app)
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Exit 0 good, 1 the work failed, 2 usage; an error is one line that names the mend."""
+    _register()
+    try:
+        app(args=argv, standalone_mode=True)
+    except CarbonError as error:
+        print(f"error: {error.detail}", file=sys.stderr)
+        sys.exit(2 if isinstance(error, InvalidInput) else 1)
+    except KeyboardInterrupt:
+        sys.exit(130)

@@ -1,0 +1,110 @@
+"""`carbon intensity` and `carbon import intensity`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from carbon.cli.output import print_json, significant
+
+intensity = typer.Typer(help="Grid intensity.", no_args_is_help=True)
+imports = typer.Typer(help="Bring data from elsewhere.", no_args_is_help=True)
+
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON line.")]
+
+
+def register(app: typer.Typer) -> None:
+    app.add_typer(intensity, name="intensity")
+    app.add_typer(imports, name="import")
+
+
+@intensity.command()
+def now(zone: str, json: Json = False) -> None:
+    """The intensity that holds now, and who says so."""
+    from carbon.client import Client
+
+    answer = Client().forecast(zone, hours=1)
+    point = {"zone": answer["zone"], **answer["points"][0]}
+    if json:
+        print_json(point)
+    else:
+        typer.echo(_line(point))
+
+
+@intensity.command()
+def forecast(
+    zone: str,
+    hours: Annotated[int, typer.Option(min=1, max=168)] = 24,
+    json: Json = False,
+) -> None:
+    """The next hours, one line a point."""
+    from carbon.client import Client
+
+    answer = Client().forecast(zone, hours=hours)
+    if json:
+        print_json(answer)
+        return
+    highest = max((point["g_per_kwh"] for point in answer["points"]), default=1.0)
+    for point in answer["points"]:
+        bar = "█" * round(40 * point["g_per_kwh"] / highest)
+        typer.echo(f"{point['start']}  {point['g_per_kwh']:7.1f} g/kWh  {bar}  {point['source']}")
+
+
+@imports.command("intensity")
+def import_intensity(
+    file: Path,
+    zone: Annotated[str, typer.Option(help="Column of the file, which names the zone.")],
+    into: Annotated[str | None, typer.Option("--as", help="Zone to store it as.")] = None,
+    scope: Annotated[str, typer.Option(help="lifecycle or direct.")] = "lifecycle",
+    signal: Annotated[str, typer.Option(help="average or marginal.")] = "average",
+    source: Annotated[str | None, typer.Option(help="By default the file's name.")] = None,
+    json: Json = False,
+) -> None:
+    """Store a CSV's series as one publication of a source."""
+    from carbon.client import Client
+    from carbon.clock import SystemClock, to_rfc3339
+    from carbon.domain.intensity import EmissionScope, Signal
+    from carbon.imports.intensity_csv import read_intensity_csv
+
+    table = read_intensity_csv(file, zone, scope=EmissionScope(scope))
+    client = Client()
+    stored = {"zone": into or table.zone, "accepted": 0, "quarantined": 0}
+    published_at = to_rfc3339(SystemClock().now_ms())
+    for first in range(0, len(table.points), _POINTS_AT_ONCE):
+        part = table.points[first : first + _POINTS_AT_ONCE]
+        body: dict[str, Any] = {
+            "source": source or file.stem,
+            "signal": Signal(signal),
+            "scope": table.scope,
+            "published_at": published_at,
+            "points": [
+                {"start_ms": p.start_ms, "end_ms": p.end_ms, "g_per_kwh": p.g_per_kwh} for p in part
+            ],
+        }
+        answer = client.post_intensity(into or table.zone, body)
+        stored["accepted"] += answer["accepted"]
+        stored["quarantined"] += len(answer["quarantined"])
+    result = {**stored, "bad_cells": len(table.bad), "duplicates": table.duplicates}
+    if json:
+        print_json(result)
+        return
+    typer.echo(
+        f"{result['zone']}: {result['accepted']} points stored, {result['quarantined']} in "
+        f"quarantine, {result['bad_cells']} cells unreadable, {result['duplicates']} repeated"
+    )
+    for cell in table.bad[:5]:
+        typer.echo(f"  line {cell.line}: {cell.reason} ({cell.text!r})")
+
+
+#: One request each: well inside the largest body.
+_POINTS_AT_ONCE = 20_000
+
+
+def _line(point: dict[str, Any]) -> str:
+    flags = f"  ({', '.join(point['flags'])})" if point["flags"] else ""
+    return (
+        f"{point['zone']}  {significant(point['g_per_kwh'])} gCO2e/kWh  {point['kind']} "
+        f"{point['signal']}, {point['scope']}, from {point['source']}{flags}"
+    )

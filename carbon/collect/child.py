@@ -1,0 +1,87 @@
+"""The agent as a child that outlives its parent: started by `carbon up`, found by the next."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import psutil
+
+from carbon.collect.agent_dir import AgentDir
+from carbon.collect.lock import Role, read_holder
+
+_STOP_WITHIN_S = 5.0
+_LOOK_EVERY_S = 0.05
+
+
+class AgentChild:
+    """This machine's agent. It has a session of its own, so that neither Ctrl-C in our terminal
+    nor our death ends it; only `stop` does."""
+
+    def __init__(
+        self,
+        data_dir: Path,
+        period_s: float,
+        rate_hz: float,
+        zone: str | None = None,
+        zone_is_guess: bool = False,
+    ) -> None:
+        self._dir = AgentDir(data_dir)
+        self._arguments = [
+            f"--data-dir={data_dir}",
+            f"--period-s={period_s}",
+            f"--rate-hz={rate_hz}",
+        ]
+        if zone is not None:
+            self._arguments.append(f"--zone={zone}")
+        if zone_is_guess:
+            self._arguments.append("--zone-is-guess")
+        self.pid = 0
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> bool:
+        """False where an agent runs already, which we then adopt."""
+        holder = read_holder(self._dir.pid_file)
+        if holder is not None and holder.role is Role.AGENT and is_agent(holder.pid):
+            self.pid = holder.pid
+            return False
+        self._dir.create()
+        with (self._dir.folder / "agent.log").open("ab") as log:
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "carbon.collect.agent", *self._arguments],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+            )
+        self.pid = self._process.pid
+        return True
+
+    def stop(self) -> None:
+        """Asks it to end, and waits while it delivers what it has."""
+        if self._process is None and not is_agent(self.pid):
+            return
+        try:
+            os.kill(self.pid, signal.SIGTERM)
+        except ProcessLookupError:
+            return
+        deadline = time.monotonic() + _STOP_WITHIN_S
+        while time.monotonic() < deadline and not self._has_ended():
+            time.sleep(_LOOK_EVERY_S)
+
+    def _has_ended(self) -> bool:
+        if self._process is not None:
+            return self._process.poll() is not None
+        return not is_agent(self.pid)
+
+
+def is_agent(pid: int) -> bool:
+    """Whether a live process with this pid is an agent of ours: pids are used again."""
+    try:
+        return "carbon.collect.agent" in psutil.Process(pid).cmdline()
+    except (psutil.Error, ValueError):
+        return False

@@ -1,0 +1,127 @@
+"""The process of `carbon up`: one server, its address left for the CLI, the agent beside it."""
+
+from __future__ import annotations
+
+import json
+import logging
+import socket
+import sys
+from pathlib import Path
+
+import uvicorn
+
+from carbon.app import create_app, open_context
+from carbon.auth.keys import any_key, ensure_local_keys, key_id_of
+from carbon.auth.pepper import write_private
+from carbon.auth.sessions import make_sign_in_link
+from carbon.collect.child import AgentChild
+from carbon.errors import CarbonError, Forbidden
+from carbon.grid.host_zone import ZoneOrigin, host_zone
+from carbon.services.context import Context
+from carbon.settings import Settings
+
+#: Open pages hold streams; they are cut after this long.
+_GRACE_S = 2
+
+
+def run_server(settings: Settings) -> None:
+    """Serves until Ctrl-C or SIGTERM.
+
+    Raises CarbonError (`port_taken`, `database_not_writable`, `schema_newer`) and
+    Forbidden(`no_key`) where it would serve the network without a key.
+    """
+    _log_to_stderr(settings)
+    listener = _listen(settings)
+    context = open_context(settings)
+    if not settings.is_loopback and not any_key(context):
+        raise Forbidden(
+            "no_key",
+            f"no key exists yet, so {settings.host} would be open to the network; "
+            "make one first: carbon key create --name admin --admin",
+        )
+    url = _announce(context, listener)
+    placed = host_zone(settings.zone)
+    child = AgentChild(
+        settings.data_dir,
+        settings.agent_period_s,
+        settings.agent_rate_hz,
+        None if placed.origin is ZoneOrigin.NOWHERE else placed.zone,
+        placed.origin is ZoneOrigin.TIMEZONE,
+    )
+    if settings.agent:
+        how = "started" if child.start() else "found running"
+        print(f"  zone      {placed.zone} ({placed.detail})", file=sys.stderr)
+        print(f"  agent     pid {child.pid} ({how})", file=sys.stderr)
+    print("  Ctrl-C stops it.", file=sys.stderr, flush=True)
+    try:
+        _serve(context, listener)
+    finally:
+        if settings.agent:
+            child.stop()
+        _address_file(settings).unlink(missing_ok=True)
+        logging.getLogger("carbon").info("stopped %s", url)
+
+
+def _listen(settings: Settings) -> socket.socket:
+    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((settings.host, settings.port))
+        listener.listen(2048)
+    except OSError as error:
+        listener.close()
+        raise CarbonError(
+            "port_taken",
+            f"cannot listen on {settings.host}:{settings.port}: {error.strerror}; "
+            "stop the other program or choose another port with --port",
+        ) from error
+    return listener
+
+
+def _announce(context: Context, listener: socket.socket) -> str:
+    """Leaves address and keys in the data folder and prints what a person needs."""
+    settings = context.settings
+    port = listener.getsockname()[1]
+    name = "127.0.0.1" if settings.host in ("0.0.0.0", "localhost") else settings.host
+    url = f"http://[{name}]:{port}" if ":" in name else f"http://{name}:{port}"
+    keys = ensure_local_keys(context)
+    address = {"url": url, "admin_key": keys.admin_key, "agent_key": keys.agent_key}
+    write_private(_address_file(settings), json.dumps(address).encode())
+    token = make_sign_in_link(context, key_id_of(keys.admin_key))
+    feeds = "live where a key-less feed serves the zone" if settings.feeds else "off"
+    lines = (
+        f"carbon is at {url}",
+        f"  sign in   {url}/sign-in?token={token}",
+        f"  data      {settings.data_dir}",
+        f"  feeds     {feeds}; the bundled yearly figure where none answers",
+    )
+    print("\n".join(lines), file=sys.stderr, flush=True)
+    return url
+
+
+def _address_file(settings: Settings) -> Path:
+    return settings.data_dir / "server.json"
+
+
+def _serve(context: Context, listener: socket.socket) -> None:
+    config = uvicorn.Config(
+        create_app(context),
+        log_level="warning",
+        access_log=False,
+        timeout_graceful_shutdown=_GRACE_S,
+        server_header=False,
+        proxy_headers=False,
+    )
+    uvicorn.Server(config).run(sockets=[listener])
+
+
+def _log_to_stderr(settings: Settings) -> None:
+    logging.basicConfig(
+        level=settings.log_level.upper(),
+        stream=sys.stderr,
+        format="%(asctime)s %(levelname)s %(name)s: %(message)s",
+        datefmt="%H:%M:%S",
+    )
+    for noisy in ("httpx2", "httpcore2", "apscheduler", "alembic"):
+        logging.getLogger(noisy).setLevel(logging.WARNING)
