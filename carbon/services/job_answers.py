@@ -15,7 +15,7 @@ from carbon.wire.jobs import AttemptAnswer, JobAnswer, PlacementAnswer
 
 _WAITS: Final = {
     PlacementReason.CLEAN_WINDOW: "Waits for the cleanest window of the forecast",
-    PlacementReason.NOW_IS_CLEANEST: "No later time is cleaner than the first with room in the pool",
+    PlacementReason.NOW_IS_CLEANEST: "Nothing is cleaner than the first time with room in the pool",
     PlacementReason.LENGTH_UNKNOWN: "Starts at once, so that its length is learned",
     PlacementReason.NO_FORECAST: "Starts at once: nothing known says that waiting helps",
     PlacementReason.DEADLINE_GUARD: "Starts at once, to keep its deadline",

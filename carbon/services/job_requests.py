@@ -9,8 +9,8 @@ from typing import Final
 
 import msgspec
 
-from carbon.auth.principal import Principal
 from carbon.clock import to_rfc3339
+from carbon.domain.principal import Principal
 from carbon.domain.tenancy import WorkloadName
 from carbon.errors import Forbidden, InvalidInput, NotFound
 from carbon.executors.registry import Executors, executor_named

@@ -10,9 +10,9 @@ import msgspec
 from sqlalchemy import Connection
 from sqlalchemy.exc import IntegrityError
 
-from carbon.auth.principal import Principal
 from carbon.domain.intensity import RatedPoint
 from carbon.domain.jobs import JobState, PlacementReason
+from carbon.domain.principal import Principal
 from carbon.errors import CarbonError, Conflicting, InvalidInput
 from carbon.executors.executor import Handle
 from carbon.executors.registry import Executors, executor_named

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from sqlalchemy import Connection
 
-from carbon.auth.principal import Principal
+from carbon.domain.principal import Principal
 from carbon.domain.tenancy import Scope
 from carbon.errors import InvalidInput
 from carbon.executors.registry import Executors

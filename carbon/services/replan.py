@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
+from sqlalchemy import func, select
+
 from carbon.domain.intensity import RatedPoint
 from carbon.domain.jobs import JobState, PlacementReason
 from carbon.executors.registry import Executors
@@ -12,7 +14,7 @@ from carbon.services.context import Context
 from carbon.services.job_plans import Wish, decide, is_better, points_until, zone_of
 from carbon.services.pools import capacity_of, taken_spans
 from carbon.storage.engine import reading, writing
-from carbon.storage.intensity import newest_vintage_id
+from carbon.storage.intensity import intensity_vintage
 from carbon.storage.job_queries import JobRow, get_job, place, waiting_jobs
 from carbon.storage.leases import Lease, check_lease
 from carbon.storage.pools import find_pool
@@ -22,8 +24,9 @@ _FIXED = frozenset({PlacementReason.ASKED_TO_START, PlacementReason.LENGTH_UNKNO
 
 
 def newest_vintage(context: Context) -> int:
+    """Grows with every publication stored; 0 where there is none."""
     with reading(context.engine) as connection:
-        return newest_vintage_id(connection)
+        return connection.scalar(select(func.max(intensity_vintage.c.id))) or 0
 
 
 def replan(context: Context, executors: Executors, lease: Lease) -> int:

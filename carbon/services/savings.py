@@ -18,12 +18,12 @@ from typing import Final
 
 from sqlalchemy import Connection
 
-from carbon.auth.principal import Principal
 from carbon.clock import to_rfc3339
 from carbon.domain.emissions import operational_ng
 from carbon.domain.energy import cut
 from carbon.domain.intensity import PointKind, RatedPoint, mean_g_per_kwh
 from carbon.domain.jobs import JobState
+from carbon.domain.principal import Principal
 from carbon.domain.units import BUCKET_MS, MS_PER_DAY, ceil_to, floor_to, grams
 from carbon.errors import CarbonError
 from carbon.services.context import Context

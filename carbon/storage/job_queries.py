@@ -15,9 +15,6 @@ from carbon.errors import Conflicting, NotFound
 from carbon.storage.jobs import job, placement, pool
 from carbon.storage.names import team, workload
 
-#: States in which a job holds a place of its pool.
-LIVE_STATES = (JobState.STARTING, JobState.RUNNING)
-
 
 @dataclass(frozen=True, slots=True)
 class PlacementRow:
@@ -235,16 +232,17 @@ def page_of_jobs(
     return [_job_row(row) for row in connection.execute(query)]
 
 
-def due_jobs(connection: Connection, now_ms: int) -> list[JobRow]:
+def due_jobs(connection: Connection, now_ms: int, full_pools: Collection[int]) -> list[JobRow]:
     """Waiting jobs whose start has come, or whose latest safe start has: nearest deadline first.
 
-    The latter does not ask what the planner said.
+    The latter does not ask what the planner said. Jobs of full pools are left out.
     """
     c, p = job.c, placement.c
     query = (
         _jobs()
         .where(
             c.state == str(JobState.WAITING),
+            c.pool_id.not_in(full_pools),
             (p.start_ms <= now_ms) | (p.latest_start_ms <= now_ms) | p.id.is_(None),
         )
         .order_by(c.deadline_ms, c.priority.desc(), c.created_ms, c.id)
@@ -252,10 +250,10 @@ def due_jobs(connection: Connection, now_ms: int) -> list[JobRow]:
     return [_job_row(row) for row in connection.execute(query)]
 
 
-def jobs_in(connection: Connection, states: Collection[JobState]) -> list[JobRow]:
+def waiting_jobs(connection: Connection) -> list[JobRow]:
     """In order of deadline."""
     c = job.c
-    query = _jobs().where(c.state.in_([str(s) for s in states])).order_by(c.deadline_ms, c.id)
+    query = _jobs().where(c.state == str(JobState.WAITING)).order_by(c.deadline_ms, c.id)
     return [_job_row(row) for row in connection.execute(query)]
 
 

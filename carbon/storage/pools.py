@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, Row, Select, case, func, select, update
+from sqlalchemy import Connection, Row, Select, func, select, update
 
 from carbon.domain.jobs import JobState
-from carbon.storage.job_queries import LIVE_STATES
-from carbon.storage.jobs import job, placement, pool
+from carbon.storage.attempts import LIVE_STATES
+from carbon.storage.jobs import attempt, job, placement, pool
 from carbon.storage.upsert import insert_new
 
 
@@ -24,18 +24,25 @@ class PoolRow:
 
 
 def _pools() -> Select[Any]:
-    live, waiting = [str(s) for s in LIVE_STATES], [str(JobState.WAITING)]
-    return (
-        select(
-            pool.c.id,
-            pool.c.name,
-            pool.c.capacity,
-            *(func.count(case((job.c.state.in_(states), 1))) for states in (live, waiting)),
-        )
-        .outerjoin(job, (job.c.pool_id == pool.c.id) & job.c.state.in_(live + waiting))
-        .group_by(pool.c.id, pool.c.name, pool.c.capacity)
-        .order_by(pool.c.name)
+    """An attempt holds its place until it has ended, also where its job was cancelled."""
+    running = (
+        select(func.count())
+        .select_from(attempt)
+        .join(job, job.c.id == attempt.c.job_id)
+        .where(job.c.pool_id == pool.c.id, attempt.c.state.in_([str(s) for s in LIVE_STATES]))
     )
+    waiting = (
+        select(func.count())
+        .select_from(job)
+        .where(job.c.pool_id == pool.c.id, job.c.state == str(JobState.WAITING))
+    )
+    return select(
+        pool.c.id,
+        pool.c.name,
+        pool.c.capacity,
+        running.scalar_subquery(),
+        waiting.scalar_subquery(),
+    ).order_by(pool.c.name)
 
 
 def _pool_row(row: Row[Any]) -> PoolRow:
@@ -65,7 +72,7 @@ def planned_spans(
     connection: Connection, pool_id: int, but_for: str | None = None
 ) -> list[tuple[int, int]]:
     """(start_ms, end_ms) planned for the pool's jobs, waiting and live, but for one job."""
-    open_states = [str(s) for s in (JobState.WAITING, *LIVE_STATES)]
+    open_states = [str(s) for s in JobState if not s.is_final]
     start_ms = func.coalesce(job.c.start_ms, placement.c.start_ms)
     query = (
         select(start_ms, start_ms + placement.c.end_ms - placement.c.start_ms)

@@ -1,0 +1,77 @@
+"""What the leader does at each tick. The truth lies in the database; nothing here lasts."""
+
+from __future__ import annotations
+
+import logging
+from typing import Final
+
+from carbon.errors import CarbonError
+from carbon.executors.registry import Executors
+from carbon.scheduler.clockwork import Clockwork
+from carbon.scheduler.leader import Leader
+from carbon.services.context import Context
+from carbon.services.dispatch import Dispatch
+from carbon.services.replan import newest_vintage, replan
+from carbon.services.savings import book_savings
+from carbon.storage.leases import Lease, LeaseLost
+
+TICK_S: Final = 0.5
+#: Less urgent than starting jobs in time.
+_REPLAN_EVERY_MS: Final = 10_000
+_BOOK_EVERY_MS: Final = 60_000
+
+_log = logging.getLogger(__name__)
+
+
+class Scheduler:
+    def __init__(
+        self, context: Context, executors: Executors, leader: Leader | None = None
+    ) -> None:
+        self._context, self._executors = context, executors
+        self._leader = leader or Leader(context)
+        self._clockwork = Clockwork(self.tick, TICK_S)
+        self._planned_with = 0
+        self._replanned_ms = 0
+        self._booked_ms = 0
+
+    def start(self) -> None:
+        """Ticks in a thread of its own until `stop`."""
+        self._clockwork.start()
+
+    def stop(self) -> None:
+        """Finishes the tick in progress and lets the next process lead. Jobs run on."""
+        self._clockwork.stop()
+        try:
+            self._leader.resign()
+        except CarbonError as error:
+            _log.warning("the scheduler's lease is left to run out: %s", error.detail)
+
+    def tick(self) -> None:
+        """One step, by the leader alone. Trouble is logged and tried again at the next tick."""
+        try:
+            lease = self._leader.lease()
+            if lease is not None:
+                self._lead(lease)
+        except LeaseLost as lost:
+            _log.warning("%s", lost.detail)
+            self._leader.forget()
+        except CarbonError as error:
+            _log.warning("the scheduler waits: %s", error.detail)
+
+    def _lead(self, lease: Lease) -> None:
+        dispatch = Dispatch(self._context, self._executors, lease)
+        dispatch.poll()
+        dispatch.hand_over_due()
+        now_ms = self._context.clock.now_ms()
+        if abs(now_ms - self._replanned_ms) >= _REPLAN_EVERY_MS:
+            self._replanned_ms = now_ms
+            self._replan_if_new(lease)
+        if abs(now_ms - self._booked_ms) >= _BOOK_EVERY_MS:
+            self._booked_ms = now_ms
+            book_savings(self._context, lease)
+
+    def _replan_if_new(self, lease: Lease) -> None:
+        newest = newest_vintage(self._context)
+        if newest != self._planned_with:
+            replan(self._context, self._executors, lease)
+            self._planned_with = newest
