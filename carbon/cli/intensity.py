@@ -70,7 +70,8 @@ def import_intensity(
 
     table = read_intensity_csv(file, zone, scope=EmissionScope(scope))
     client = Client()
-    stored = {"zone": into or table.zone, "accepted": 0, "quarantined": 0}
+    name = into or table.zone
+    accepted = quarantined = 0
     published_at = to_rfc3339(SystemClock().now_ms())
     for first in range(0, len(table.points), _POINTS_AT_ONCE):
         part = table.points[first : first + _POINTS_AT_ONCE]
@@ -83,10 +84,16 @@ def import_intensity(
                 {"start_ms": p.start_ms, "end_ms": p.end_ms, "g_per_kwh": p.g_per_kwh} for p in part
             ],
         }
-        answer = client.post_intensity(into or table.zone, body)
-        stored["accepted"] += answer["accepted"]
-        stored["quarantined"] += len(answer["quarantined"])
-    result = {**stored, "bad_cells": len(table.bad), "duplicates": table.duplicates}
+        answer = client.post_intensity(name, body)
+        accepted += answer["accepted"]
+        quarantined += len(answer["quarantined"])
+    result = {
+        "zone": name,
+        "accepted": accepted,
+        "quarantined": quarantined,
+        "bad_cells": len(table.bad),
+        "duplicates": table.duplicates,
+    }
     if json:
         print_json(result)
         return

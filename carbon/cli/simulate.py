@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import csv
 from dataclasses import asdict
+from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, TypeVar
 
 import typer
 
@@ -59,11 +60,14 @@ def register(app: typer.Typer) -> None:
             typer.echo(f"{name:16} {value}")
 
 
-def _choice[E: str](kind: type[E], text: str, option: str) -> E:
+_E = TypeVar("_E", bound=StrEnum)
+
+
+def _choice(kind: type[_E], text: str, option: str) -> _E:
     try:
         return kind(text)
     except ValueError:
-        known = ", ".join(kind)  # type: ignore[arg-type]
+        known = ", ".join(kind)
         raise InvalidInput("invalid_choice", f"{option} is one of {known}") from None
 
 

@@ -59,6 +59,9 @@ class MeterUsed(msgspec.Struct, frozen=True):
     kind: str
     model: str
     method: str
+    #: All that the device drew during the run, whoever drew it; null where an agent that knew
+    #: has gone meanwhile. The same in each entry of a device.
+    device_energy_mj: int | None = None
 
 
 class RunEnded(msgspec.Struct, frozen=True):

@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import sqlite3
 import threading
+from collections import Counter
 from dataclasses import dataclass, field
 
 from carbon.clock import Clock
@@ -50,6 +51,9 @@ class Recorder:
     _period: Period = field(default_factory=Period)
     #: Where each device's last interval ended.
     _end_ms: dict[str, int] = field(default_factory=dict)
+    #: What each device drew since this agent started, and had drawn when each run started.
+    _drawn_mj: Counter[str] = field(default_factory=Counter)
+    _drawn_before_mj: dict[str, Counter[str]] = field(default_factory=dict)
     _unsaved: list[EnergyInterval] = field(default_factory=list)
     _reservations: list[ReservationInfo] = field(default_factory=list)
     _ticked_ms: int = 0
@@ -112,6 +116,7 @@ class Recorder:
             granted = reserve and self.runs.holder is None
             started = process.started if process else 0.0
             self.runs.start(Run(run, workload, pid, started, granted, at_ms))
+            self._drawn_before_mj[run] = self._drawn_mj.copy()
             self._register_runs()
             log.info("run %s of %s starts", run, workload)
             return RunStarted(at_ms, granted)
@@ -127,7 +132,9 @@ class Recorder:
             self.runs.end(run)
             self._register_runs()
             log.info("run %s ends with %d mJ", run, sum(i.energy_mj for i in intervals))
-            return RunEnded(at_ms, known.start_ms, intervals, self._meters_of(intervals))
+            before_mj = self._drawn_before_mj.pop(run, None)
+            meters = self._meters_of(intervals, before_mj)
+            return RunEnded(at_ms, known.start_ms, intervals, meters)
 
     def now_ms(self) -> int:
         """The wall time that intervals are stamped with."""
@@ -170,6 +177,7 @@ class Recorder:
         end_ms = self._line.at_ms(closed.end_ns)
         start_ms = max(self._line.at_ms(closed.start_ns), self._end_ms.get(device.uuid, 0))
         self._end_ms[device.uuid] = max(start_ms, end_ms)
+        self._drawn_mj[device.uuid] += closed.energy_mj
         holder = self.runs.holder
         subject = holder.subject if holder else None
         shares = self.attributor.shares(device, closed, end_ms, subject)
@@ -185,6 +193,7 @@ class Recorder:
                 log.warning("run %s was left by its process %d", run.run, run.pid)
                 self._reserve(run, self.now_ms())
                 self.runs.end(run.run)
+                self._drawn_before_mj.pop(run.run, None)
         self._register_runs()
 
     def _close_run(self, run: Run) -> int:
@@ -244,11 +253,19 @@ class Recorder:
             counters=dict(self.sampler.counters),
         )
 
-    def _meters_of(self, intervals: list[EnergyInterval]) -> list[MeterUsed]:
+    def _meters_of(
+        self, intervals: list[EnergyInterval], before_mj: Counter[str] | None
+    ) -> list[MeterUsed]:
         devices = self.sampler.devices
         used = {(interval.device, interval.method): None for interval in intervals}
         return [
-            MeterUsed(uuid, devices[uuid].kind.value, devices[uuid].model, method)
+            MeterUsed(
+                uuid,
+                devices[uuid].kind.value,
+                devices[uuid].model,
+                method,
+                None if before_mj is None else self._drawn_mj[uuid] - before_mj[uuid],
+            )
             for uuid, method in used
             if uuid in devices
         ]
