@@ -59,6 +59,8 @@ class LocalExecutor:
         # Twice, since a supervisor may write its last line between our looking for that line
         # and our looking for the supervisor.
         look = _look(folder)
+        if look.state is LookState.ABSENT and self._is_coming_up(handle.attempt_id):
+            return Look(LookState.PENDING)
         return _look(folder) if look.state is LookState.LOST else look
 
     def cancel(self, handle: Handle) -> None:
@@ -134,7 +136,7 @@ def _look(folder: AttemptFolder) -> Look:
         )
     claim, start = folder.claimed(), folder.started()
     if claim is None:
-        return Look(LookState.PENDING if folder.spec() else LookState.ABSENT)
+        return Look(LookState.ABSENT)
     is_supervised = claim.supervisor is not None and claim.supervisor.is_alive
     start_ms = start.start_ms if start else None
     if start and (is_supervised or (start.process and start.process.is_alive)):

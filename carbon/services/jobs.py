@@ -103,7 +103,7 @@ class Jobs:
     def get(self, principal: Principal, job_id: str) -> JobAnswer:
         return self._answer(self._row(principal, job_id))
 
-    def list(
+    def page(
         self, principal: Principal, states: Collection[str], limit: int, after: str | None
     ) -> JobPage:
         """Newest first. Raises InvalidInput(`unknown_state`, `invalid_cursor`)."""

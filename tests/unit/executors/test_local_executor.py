@@ -50,7 +50,7 @@ def test_killed_before_the_supervisor_came_up_the_attempt_is_started_again(
     executor: LocalExecutor, tmp_path: Path
 ) -> None:
     folder_of(tmp_path)
-    assert executor.look(JOB).state is LookState.PENDING
+    assert executor.look(JOB).state is LookState.ABSENT
     executor.start(AttemptSpec("job-1", ("true",)))
     assert look_until(executor, LookState.ENDED).exit_code == 0
 

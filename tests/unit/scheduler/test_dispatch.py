@@ -10,7 +10,7 @@ import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
-from job_house import ADMIN, HOUR, NOW, OWNER, FakeExecutor, House, job
+from job_house import ADMIN, HOUR, NOW, OWNER, FakeExecutor, House, fresh_engine, job
 from sqlalchemy import Engine
 
 from carbon.clock import to_rfc3339
@@ -19,9 +19,8 @@ from carbon.errors import Conflicting
 from carbon.executors.executor import ExecutorAway
 from carbon.services import dispatch
 from carbon.services.pools import set_pool
-from carbon.storage.engine import memory_engine, writing
+from carbon.storage.engine import writing
 from carbon.storage.job_queries import get_job, place
-from carbon.storage.migrations import upgrade
 from carbon.wire.jobs import PoolBody
 
 FINAL = {"succeeded", "failed", "cancelled"}
@@ -377,8 +376,7 @@ class AnyLife(RuleBasedStateMachine):
 
     @initialize()
     def open(self) -> None:
-        self.engine = memory_engine()
-        upgrade(self.engine)
+        self.engine = fresh_engine()
         self.house = House.build(self.engine, Path("/nonexistent"))
         self.house.executor.default_capacity = 2
         self.schedulers = [self.house.scheduler, self.house.rival()]

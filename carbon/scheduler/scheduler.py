@@ -6,7 +6,7 @@ import logging
 from typing import Final
 
 from carbon.errors import CarbonError
-from carbon.executors.registry import Executors
+from carbon.executors.registry import Executors, build_executors
 from carbon.scheduler.clockwork import Clockwork
 from carbon.scheduler.leader import Leader
 from carbon.services.context import Context
@@ -25,9 +25,13 @@ _log = logging.getLogger(__name__)
 
 class Scheduler:
     def __init__(
-        self, context: Context, executors: Executors, leader: Leader | None = None
+        self,
+        context: Context,
+        executors: Executors | None = None,
+        leader: Leader | None = None,
     ) -> None:
-        self._context, self._executors = context, executors
+        self._context = context
+        self._executors = executors or build_executors(context.settings, context.clock)
         self._leader = leader or Leader(context)
         self._clockwork = Clockwork(self.tick, TICK_S)
         self._planned_with = 0

@@ -1,0 +1,191 @@
+"""`carbon submit`, `carbon jobs …` and `carbon now`."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Final
+
+import typer
+
+from carbon.cli.output import energy, mass, print_json
+
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON line.")]
+JobId = Annotated[str, typer.Argument(metavar="JOB", help="The job's id.")]
+
+_FINAL: Final = frozenset({"succeeded", "failed", "cancelled"})
+_LOOK_EVERY_S: Final = 1.0
+
+jobs = typer.Typer(help="Deferrable jobs.", no_args_is_help=True)
+
+
+def register(app: typer.Typer) -> None:
+    app.add_typer(jobs, name="jobs")
+    app.command()(submit)
+    app.command()(now)
+
+
+def submit(
+    command: Annotated[list[str], typer.Argument(metavar="-- CMD…", help="What to run.")],
+    deadline: Annotated[str, typer.Option(help="RFC 3339, or a duration such as 6h.")],
+    length: Annotated[str | None, typer.Option(help="How long it runs, such as 10m.")] = None,
+    executor: Annotated[str, typer.Option(help="Where it runs.")] = "local",
+    name: Annotated[str | None, typer.Option(help="By default the command's.")] = None,
+    workload: Annotated[str | None, typer.Option(help="Whose energy it is.")] = None,
+    earliest: Annotated[str | None, typer.Option(help="Not before; as the deadline.")] = None,
+    power: Annotated[float | None, typer.Option(help="Watts, for the plan.")] = None,
+    pool: Annotated[str | None, typer.Option(help="Capacity that it shares.")] = None,
+    retries: Annotated[int, typer.Option(help="Runs more, should it fail.")] = 0,
+    key: Annotated[str | None, typer.Option("--idempotency-key", help="Submit once.")] = None,
+    json: Json = False,
+) -> None:
+    """Run a command when the grid is cleanest, in time for its deadline."""
+    from carbon.client import Client
+    from carbon.wire.durations import parse_duration_ms
+
+    body = {
+        "name": name or Path(command[0]).name,
+        "executor": executor,
+        "command": command,
+        "deadline": deadline,
+        "earliest": earliest,
+        "length_s": parse_duration_ms(length) / 1000 if length else None,
+        "power_w": power,
+        "pool": pool,
+        "retries": retries,
+        "workload": workload,
+        "cwd": str(Path.cwd()),
+    }
+    stated = {field: value for field, value in body.items() if value is not None}
+    with Client() as client:
+        job = client.submit_job(stated, key)
+    _show(job, json)
+
+
+@jobs.command("list")
+def list_(
+    state: Annotated[list[str] | None, typer.Option(help="Only these states.")] = None,
+    limit: Annotated[int, typer.Option(min=1, max=500)] = 50,
+    json: Json = False,
+) -> None:
+    """List jobs, newest first."""
+    from carbon.client import Client
+
+    with Client() as client:
+        page = client.jobs(state=state or None, limit=limit)
+    if json:
+        print_json(page)
+        return
+    for job in page["jobs"]:
+        start = job["start"] or (job["placement"] or {}).get("start", "")
+        typer.echo(f"{job['id']}  {job['state']:9}  {start:20}  {job['workload']}  {job['name']}")
+
+
+@jobs.command()
+def show(job: JobId, json: Json = False) -> None:
+    """One job: why it waits, or how it ended and what it saved."""
+    from carbon.client import Client
+
+    with Client() as client:
+        found = client.job(job)
+        saving = client.job_saving(job) if found["start"] else None
+    if json:
+        print_json({**found, "saving": saving})
+        return
+    typer.echo(job_lines(found))
+    if saving is not None:
+        typer.echo(saving_lines(saving))
+
+
+@jobs.command()
+def logs(job: JobId, json: Json = False) -> None:
+    """What the job has written, each stream to its own."""
+    from msgspec.json import decode
+
+    from carbon.client import Client
+
+    with Client() as client:
+        found = client.job_logs(job)
+    written: dict[str, Any] = decode(found) if isinstance(found, str) else found
+    if json:
+        print_json(written)
+        return
+    sys.stdout.write(written["stdout"])
+    sys.stderr.write(written["stderr"])
+
+
+@jobs.command()
+def cancel(job: JobId, json: Json = False) -> None:
+    """Cancel for good; what runs is ended."""
+    from carbon.client import Client
+
+    with Client() as client:
+        client.cancel_job(job)
+        _show(client.job(job), json)
+
+
+@jobs.command()
+def wait(job: JobId, json: Json = False) -> None:
+    """Wait until the job has ended; exit 1 where it did not succeed."""
+    from carbon.client import Client
+
+    with Client() as client:
+        while (found := client.job(job))["state"] not in _FINAL:
+            time.sleep(_LOOK_EVERY_S)
+    _show(found, json)
+    if found["state"] != "succeeded":
+        raise typer.Exit(1)
+
+
+def now(job: JobId, json: Json = False) -> None:
+    """Start a waiting job now."""
+    from carbon.client import Client
+
+    with Client() as client:
+        _show(client.start_job(job), json)
+
+
+def _show(job: Mapping[str, Any], json: bool) -> None:
+    if json:
+        print_json(job)
+    else:
+        typer.echo(job_lines(job))
+
+
+def job_lines(job: Mapping[str, Any]) -> str:
+    """A job for people: when, why, and what waiting is expected to save."""
+    lines = [f"{job['id']}  {job['state']}", f"  {job['why']}"]
+    placement = job["placement"]
+    if placement is not None and job["state"] not in _FINAL:
+        lines.append(f"  start        {placement['start']}, zone {placement['zone']}")
+        lines += _expected(placement)
+    if job["flags"]:
+        lines.append(f"  mind         {', '.join(job['flags'])}")
+    return "\n".join(lines)
+
+
+def _expected(placement: Mapping[str, Any]) -> list[str]:
+    planned_g, at_once_g = placement["expected_g"], placement["start_now_g"]
+    if planned_g is None or not at_once_g:
+        return []
+    less = 1 - planned_g / at_once_g
+    return [f"  expected     {mass(planned_g)}, against {mass(at_once_g)} at once ({-less:+.0%})"]
+
+
+def saving_lines(saving: Mapping[str, Any]) -> str:
+    """A saving for people; provisional until it is booked."""
+    if saving["saving_g"] is None:
+        return "  saving       not known: no energy of the job has arrived"
+    status = "booked" if saving["booked"] else "provisional"
+    lines = [
+        f"  energy       {energy(saving['energy_mj'])}",
+        f"  carbon       {mass(saving['actual_g'])}, against "
+        f"{mass(saving['counterfactual_g'])} at once",
+        f"  saving       {mass(saving['saving_g'])}, credited {mass(saving['credited_g'])}"
+        f" ({status})",
+    ]
+    if saving["flags"]:
+        lines.append(f"  mind         {', '.join(saving['flags'])}")
+    return "\n".join(lines)
