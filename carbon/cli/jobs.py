@@ -170,8 +170,8 @@ def _expected(placement: Mapping[str, Any]) -> list[str]:
     planned_g, at_once_g = placement["expected_g"], placement["start_now_g"]
     if planned_g is None or not at_once_g:
         return []
-    less = 1 - planned_g / at_once_g
-    return [f"  expected     {mass(planned_g)}, against {mass(at_once_g)} at once ({-less:+.0%})"]
+    change = f"{planned_g / at_once_g - 1:+.0%}".replace("-0%", "+0%")
+    return [f"  expected     {mass(planned_g)}, against {mass(at_once_g)} at once ({change})"]
 
 
 def saving_lines(saving: Mapping[str, Any]) -> str:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from enum import StrEnum
 from typing import Final
 
+from carbon.domain.jobs import PlacementReason
 from carbon.errors import InvalidInput
 from carbon.planning.interruptible import Segment, best_segments
 from carbon.planning.series import IntensitySeries
@@ -14,14 +14,6 @@ from carbon.planning.windows import best_window
 
 #: Time from a decision to a running process, kept free before the deadline.
 DISPATCH_MARGIN_MS: Final = 60_000
-
-
-class Reason(StrEnum):
-    CLEAN_WINDOW = "clean_window"  #: waits, or pauses, for cleaner hours
-    NOW_IS_CLEANEST = "now_is_cleanest"
-    LENGTH_UNKNOWN = "length_unknown"  #: starts at once, so that its length is learned
-    NO_FORECAST = "no_forecast"  #: starts at once: nothing known says that waiting helps
-    DEADLINE_GUARD = "deadline_guard"  #: starts at once: waiting could miss the deadline
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +26,7 @@ class Placement:
     expected_g: float | None
     #: Of the same job begun at once: what its saving is measured against.
     start_now_g: float | None
-    reason: Reason
+    reason: PlacementReason
     #: When it runs; more than one only where it may pause. Empty where the length is unknown.
     segments: tuple[Segment, ...] = ()
 
@@ -64,17 +56,17 @@ def plan(
     """
     at_once = max(now_ms, earliest_ms)
     if length_ms is None:
-        return Placement(at_once, None, None, None, Reason.LENGTH_UNKNOWN)
+        return Placement(at_once, None, None, None, PlacementReason.LENGTH_UNKNOWN)
     if length_ms <= 0:
         raise InvalidInput("length_not_positive", "a job's length must be above 0")
     unshifted = (Segment(at_once, at_once + length_ms),)
     if latest_safe_start_ms(deadline_ms, length_ms, margin_ms) < at_once:
-        return _placed(series, unshifted, unshifted, power_w, Reason.DEADLINE_GUARD)
+        return _placed(series, unshifted, unshifted, power_w, PlacementReason.DEADLINE_GUARD)
     movable = series.shiftable() if series is not None else None
     if movable is None or not movable.covers(at_once, at_once + length_ms):
-        return _placed(series, unshifted, unshifted, power_w, Reason.NO_FORECAST)
+        return _placed(series, unshifted, unshifted, power_w, PlacementReason.NO_FORECAST)
     best = _cleanest(movable, at_once, deadline_ms - margin_ms, length_ms, interruptible)
-    reason = Reason.NOW_IS_CLEANEST if best == unshifted else Reason.CLEAN_WINDOW
+    reason = PlacementReason.NOW_IS_CLEANEST if best == unshifted else PlacementReason.CLEAN_WINDOW
     return _placed(series, best, unshifted, power_w, reason)
 
 
@@ -92,7 +84,7 @@ def _placed(
     segments: tuple[Segment, ...],
     unshifted: tuple[Segment, ...],
     power_w: float,
-    reason: Reason,
+    reason: PlacementReason,
 ) -> Placement:
     return Placement(
         start_ms=segments[0].start_ms,

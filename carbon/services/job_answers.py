@@ -108,7 +108,7 @@ def why(row: JobRow, now_ms: int) -> str:
 def _waiting(placement: PlacementRow, now_ms: int, pool: str) -> str:
     reason = _WAITS[placement.reason]
     if placement.start_ms <= now_ms:
-        return f"{reason}; it is due and waits for room in pool {pool}."
+        return f"{reason}; it is due, and goes as soon as pool {pool} has room."
     latest_ms = max(placement.latest_start_ms, placement.start_ms)
     return (
         f"{reason}: starts at {to_rfc3339(placement.start_ms)}, "

@@ -104,9 +104,8 @@ def decide(
         wish.power_w or ASSUMED_POWER_W,
         margin_ms=margin,
     )
-    reason = PlacementReason(str(placed.reason))
     # Without a window to wait for, the job goes as soon as its pool really has room.
-    start_ms = max(now_ms, wish.earliest_ms) if reason in AT_ONCE else placed.start_ms
+    start_ms = max(now_ms, wish.earliest_ms) if placed.reason in AT_ONCE else placed.start_ms
     return PlacementRow(
         start_ms=start_ms,
         end_ms=start_ms + hold_ms,
@@ -114,7 +113,7 @@ def decide(
         zone=zone,
         expected_g=placed.expected_g,
         start_now_g=placed.start_now_g,
-        reason=reason,
+        reason=placed.reason,
         decided_ms=now_ms,
         vintages=tuple(sorted({p.vintage for p in points if p.vintage})),
     )

@@ -8,11 +8,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from carbon.domain.intensity import EmissionScope, PointKind, RatedPoint, Signal
+from carbon.domain.jobs import PlacementReason
 from carbon.errors import InvalidInput
 from carbon.planning.decision import (
     DISPATCH_MARGIN_MS,
     Placement,
-    Reason,
     latest_safe_start_ms,
     plan,
 )
@@ -45,25 +45,25 @@ def test_a_job_waits_for_the_clean_hour():
         end_ms=NOW_MS + 3 * HOUR_MS,
         expected_g=pytest.approx(100.0),
         start_now_g=pytest.approx(300.0),
-        reason=Reason.CLEAN_WINDOW,
+        reason=PlacementReason.CLEAN_WINDOW,
         segments=(Segment(NOW_MS + 2 * HOUR_MS, NOW_MS + 3 * HOUR_MS),),
     )
 
 
 def test_a_job_starts_at_once_when_nothing_is_cleaner():
     placement = planned(forecast(100, 100, 300, 100, 300, 300))
-    assert (placement.start_ms, placement.reason) == (NOW_MS, Reason.NOW_IS_CLEANEST)
+    assert (placement.start_ms, placement.reason) == (NOW_MS, PlacementReason.NOW_IS_CLEANEST)
 
 
 def test_a_job_of_unknown_length_starts_at_once():
     placement = planned(forecast(300, 100, 100), length_ms=None)
-    assert placement == Placement(NOW_MS, None, None, None, Reason.LENGTH_UNKNOWN)
+    assert placement == Placement(NOW_MS, None, None, None, PlacementReason.LENGTH_UNKNOWN)
 
 
 @pytest.mark.parametrize("series", [None, IntensitySeries.of([])])
 def test_without_a_forecast_a_job_starts_at_once_and_its_grams_are_unknown(series):
     placement = planned(series)
-    assert (placement.start_ms, placement.reason) == (NOW_MS, Reason.NO_FORECAST)
+    assert (placement.start_ms, placement.reason) == (NOW_MS, PlacementReason.NO_FORECAST)
     assert placement.expected_g is None
     assert placement.start_now_g is None
 
@@ -79,13 +79,13 @@ def test_a_yearly_figure_rates_a_job_and_never_moves_it():
         EmissionScope.LIFECYCLE,
     )
     placement = planned(IntensitySeries.of([yearly]))
-    assert placement.reason is Reason.NO_FORECAST
+    assert placement.reason is PlacementReason.NO_FORECAST
     assert placement.expected_g == pytest.approx(380.0)
 
 
 def test_a_job_longer_than_the_forecast_starts_at_once():
     placement = planned(forecast(300, 100), hours=3)
-    assert (placement.start_ms, placement.reason) == (NOW_MS, Reason.NO_FORECAST)
+    assert (placement.start_ms, placement.reason) == (NOW_MS, PlacementReason.NO_FORECAST)
     assert placement.expected_g is None
 
 
@@ -96,7 +96,7 @@ def test_a_forecast_that_ends_before_the_deadline_is_used_as_far_as_it_goes():
 
 def test_a_job_whose_deadline_is_near_starts_at_once():
     late = planned(forecast(300, 100, 100), deadline_ms=NOW_MS + HOUR_MS + DISPATCH_MARGIN_MS - 1)
-    assert (late.start_ms, late.reason) == (NOW_MS, Reason.DEADLINE_GUARD)
+    assert (late.start_ms, late.reason) == (NOW_MS, PlacementReason.DEADLINE_GUARD)
     assert late.expected_g == pytest.approx(300.0)
 
 
@@ -141,9 +141,9 @@ def test_whatever_the_forecast_says_the_deadline_is_kept_where_it_can_be(
         assert placement.end_ms + DISPATCH_MARGIN_MS <= deadline
     else:
         assert placement.start_ms == at_once
-        assert placement.reason is Reason.DEADLINE_GUARD
+        assert placement.reason is PlacementReason.DEADLINE_GUARD
     assert sum(s.end_ms - s.start_ms for s in placement.segments) == length
-    if placement.reason is Reason.CLEAN_WINDOW:
+    if placement.reason is PlacementReason.CLEAN_WINDOW:
         assert placement.expected_g <= placement.start_now_g * (1 + 1e-9)
     elif placement.start_now_g is not None:
         assert placement.expected_g == placement.start_now_g
