@@ -9,9 +9,10 @@ from zoneinfo import ZoneInfo
 from msgspec import Struct
 from sqlalchemy import Connection
 
-from carbon.auth.principal import Principal
+from carbon.domain.principal import Principal
 from carbon.domain.yearly import WORLD, normal_zone
 from carbon.services.context import Context
+from carbon.services.intensity import known_zone
 from carbon.services.live_power import LivePower, live_power
 from carbon.services.outlook import Outlook, outlook
 from carbon.services.scores import Scores, scores
@@ -66,6 +67,7 @@ def overview(context: Context, principal: Principal, zone: str | None = None) ->
     settings = context.settings
     team = None if principal.sees_all_teams else principal.team
     with reading(context.engine) as connection:
+        chosen = known_zone(connection, zone) if zone else None
         names = {id_: str(name) for id_, name in workload_names(connection, team)}
     sci = scores(context, principal, names)  # first: it brings the roll-ups up to date
     with reading(context.engine) as connection:
@@ -75,7 +77,7 @@ def overview(context: Context, principal: Principal, zone: str | None = None) ->
         day = today(connection, now_ms, ZoneInfo(settings.timezone), names, team is None)
         jobs = latest_jobs(connection, team, _MOST_JOBS)
     zones = _zones(places, settings.zone)
-    shown = normal_zone(zone) if zone else zones[0]
+    shown = chosen or zones[0]
     return Overview(
         now_ms,
         settings.timezone,

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from fastapi.responses import HTMLResponse
 
-from carbon.auth.principal import Principal
+from carbon.domain.principal import Principal
 from carbon.services.overview import Overview
 from carbon.services.today import Share
 from carbon.web.catalogue import say, say_code, strings_of
@@ -32,6 +32,7 @@ def overview_page(overview: Overview, principal: Principal) -> HTMLResponse:
         modelled_kwh=sum(share.energy_kwh - share.measured_kwh for share in overview.today.shares),
         share_names=names_of(overview.today.shares),
         notices=notices(overview),
+        hue_class=hue_class,
         hours=[hour for hour in _hours(overview) if hour.is_heard],
     )
 
@@ -76,13 +77,29 @@ def names_of(shares: list[Share]) -> list[str]:
     return [share.name or say(f"share.{share.kind}") for share in shares]
 
 
+def hue_class(share: Share, place: int) -> str:
+    return f"hue-{place}" if share.kind == "workload" else f"hue-{share.kind}"
+
+
 def notices(overview: Overview) -> list[str]:
     """What must be said before any figure is read: each flag of the prices in words."""
     intensity = overview.intensity
     year = (intensity.source or "").rpartition("-")[2]
     return [
         say_code("flag", flag, zone=intensity.zone, year=year)
-        for flag in intensity.flags
-        # Both say where the yearly figure comes from; its own notice is the plainer one.
-        if not (flag == "yearly_figure" and "world_figure" in intensity.flags)
+        for flag in _told_once(intensity.flags)
     ]
+
+
+#: What a flag's words already say.
+_INCLUDES = {
+    "zone_unknown": {"world_figure", "yearly_figure"},
+    "world_figure": {"yearly_figure"},
+}
+#: Said beside the figure of carbon instead.
+_ELSEWHERE = {"pue_unset"}
+
+
+def _told_once(flags: list[str]) -> list[str]:
+    said = _ELSEWHERE.union(*(_INCLUDES.get(flag, set()) for flag in flags))
+    return [flag for flag in flags if flag not in said]

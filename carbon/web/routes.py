@@ -9,7 +9,7 @@ from fastapi import APIRouter, Query, Request, Response
 from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import JSONResponse, RedirectResponse
 
-from carbon.api.access import ContextOf, Reader, principal_of
+from carbon.auth.access import ContextOf, Reader, principal_of
 from carbon.auth.sessions import (
     SESSION_COOKIE,
     SESSION_MS,

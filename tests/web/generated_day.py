@@ -28,7 +28,7 @@ from carbon.storage.jobs import job, placement, pool, saving
 from carbon.storage.names import claim_subject
 from carbon.storage.places import state_zone
 from carbon.storage.tables import metadata
-from carbon.storage.unit_counts import write_count
+from carbon.storage.unit_counts import choose_source, write_count
 
 TIMEZONE = ZoneInfo("Europe/Berlin")
 MIDNIGHT_MS = round(datetime(2026, 11, 24, tzinfo=TIMEZONE).timestamp() * 1000)
@@ -72,8 +72,10 @@ def feed() -> Vintage:
     for hour in range(-24, 27):
         start_ms = hour_now + hour * MS_PER_HOUR
         of_day = ((start_ms - MIDNIGHT_MS) / MS_PER_HOUR) % 24
-        g_per_kwh = 340 + 90 * math.cos((of_day - 19.5) / 24 * 2 * math.pi) - 120 * math.exp(
-            -(((of_day - 12.5) / 2.6) ** 2)
+        g_per_kwh = (
+            340
+            + 90 * math.cos((of_day - 19.5) / 24 * 2 * math.pi)
+            - 120 * math.exp(-(((of_day - 12.5) / 2.6) ** 2))
         )
         kind = PointKind.ACTUAL if hour <= 0 else PointKind.FORECAST
         points.append(IntensityPoint(start_ms, start_ms + MS_PER_HOUR, round(g_per_kwh, 1), kind))
@@ -148,6 +150,7 @@ class Day:
                 (MIDNIGHT_MS + (m + 1) * MINUTE_MS, unit_id, source, MINUTE_MS, per_minute)
                 for m in range(8 * 60, (NOW_MS - MIDNIGHT_MS) // MINUTE_MS)
             ]
+            choose_source(self.connection, unit_id, source)
             write_count(self.connection, rows, NOW_MS)
 
 
@@ -169,7 +172,7 @@ def draws(place: int, hour: float, minute: int) -> list[tuple[SubjectRef | Workl
             return [(WHISPER, 520 + ripple), (IDLE, 8)]
         return [(RESNET, 618 + ripple), (UNATTRIBUTED, 9)]
     if place == 2:
-        busy = 95 if 6 < hour else 40
+        busy = 95 if hour > 6 else 40
         return [(SERVE, busy + ripple / 2), (IDLE, 55), (UNATTRIBUTED, 14)]
     return [(SERVE, 21.0), (IDLE, 17.0)]
 
@@ -185,8 +188,8 @@ class Jobs:
         hour = MS_PER_HOUR
         self.job("j1", RESNET, "resnet-50 sweep", "running", "now_is_cleanest", at - hour, None)
         self.job("j2", EVAL, "nightly eval", "waiting", "clean_window", at + 21 * hour, None)
-        self.job("j3", WHISPER, "whisper epoch 4", "waiting", "deadline_guard", at + 2 * hour, None)
-        self.job("j4", WHISPER, "whisper epoch 3", "succeeded", "clean_window", at - 8 * hour, 210.4)
+        self.job("j3", WHISPER, "epoch 4", "waiting", "deadline_guard", at + 2 * hour, None)
+        self.job("j4", WHISPER, "epoch 3", "succeeded", "clean_window", at - 8 * hour, 210.4)
         self.job("j5", SERVE, "rebuild index", "failed", "length_unknown", at - 11 * hour, None)
 
     def job(

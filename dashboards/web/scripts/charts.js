@@ -101,7 +101,7 @@ function cleanArea(window, name) {
   if (!window) return undefined;
   return {
     silent: true, itemStyle: { color: css("--clean-ground"), opacity: 0.9, borderColor: css("--clean"), borderWidth: 1 },
-    label: { color: css("--clean"), position: "insideTop", fontSize: 11, formatter: name },
+    label: { color: css("--clean"), position: "top", distance: 3, fontSize: 11, formatter: name },
     data: [[{ xAxis: Date.parse(window.start) }, { xAxis: Date.parse(window.end) }]],
   };
 }
@@ -125,7 +125,8 @@ const line = () => ({ lineStyle: { color: css("--line") } });
 function valueAxis(unit) {
   return {
     type: "value", name: unit, nameLocation: "end", min: 0,
-    nameTextStyle: { ...label(), align: "left" }, axisLabel: label(),
+    nameTextStyle: { ...label(), align: "right", padding: [0, 4, 0, 0] }, axisLabel: label(),
+    axisLine: { show: false }, axisTick: { show: false },
     splitLine: { lineStyle: { color: css("--line-soft") } }, splitNumber: 4,
   };
 }
