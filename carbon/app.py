@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Protocol
 
 from fastapi import FastAPI
@@ -69,7 +69,7 @@ def create_app(context: Context, background: bool = True) -> FastAPI:
     return app
 
 
-def _running(workers: Sequence[Worker], at_end: Callable[[], None]) -> Callable[[FastAPI], object]:
+def _running(workers: Sequence[Worker], at_end: Callable[[], None]) -> Callable[[FastAPI], AbstractAsyncContextManager[None]]:
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
         for worker in workers:

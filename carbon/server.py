@@ -6,7 +6,9 @@ import json
 import logging
 import socket
 import sys
+import threading
 from pathlib import Path
+from types import FrameType
 
 import uvicorn
 
@@ -16,7 +18,7 @@ from carbon.auth.pepper import write_private
 from carbon.auth.sessions import make_sign_in_link
 from carbon.collect.child import AgentChild
 from carbon.errors import CarbonError, Forbidden
-from carbon.grid.host_zone import ZoneOrigin, host_zone
+from carbon.grid.host_zone import HostZone, ZoneOrigin, host_zone
 from carbon.services.context import Context
 from carbon.settings import Settings
 
@@ -48,18 +50,26 @@ def run_server(settings: Settings) -> None:
         None if placed.origin is ZoneOrigin.NOWHERE else placed.zone,
         placed.origin is ZoneOrigin.TIMEZONE,
     )
+    print(f"  zone      {_told(placed)}", file=sys.stderr)
     if settings.agent:
         how = "started" if child.start() else "found running"
-        print(f"  zone      {placed.zone} ({placed.detail})", file=sys.stderr)
         print(f"  agent     pid {child.pid} ({how})", file=sys.stderr)
     print("  Ctrl-C stops it.", file=sys.stderr, flush=True)
     try:
-        _serve(context, listener)
+        _serve(context, listener, child)
     finally:
         if settings.agent:
             child.stop()
         _address_file(settings).unlink(missing_ok=True)
         logging.getLogger("carbon").info("stopped %s", url)
+
+
+def _told(placed: HostZone) -> str:
+    if placed.origin is ZoneOrigin.NOWHERE:
+        return "unknown, the world's mean prices it: set CARBON_ZONE, such as DE or US-CAL-CISO"
+    if placed.origin is ZoneOrigin.TIMEZONE:
+        return f"{placed.zone}, guessed from the time zone {placed.detail}: set CARBON_ZONE"
+    return f"{placed.zone} ({placed.detail})" if placed.detail else placed.zone
 
 
 def _listen(settings: Settings) -> socket.socket:
@@ -104,7 +114,23 @@ def _address_file(settings: Settings) -> Path:
     return settings.data_dir / "server.json"
 
 
-def _serve(context: Context, listener: socket.socket) -> None:
+class _Server(uvicorn.Server):
+    """Ends after its agent, which has a last batch to deliver."""
+
+    agent: AgentChild
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        if self.should_exit:  # asked twice: at once
+            super().handle_exit(sig, frame)
+            return
+        threading.Thread(target=self._end_after_agent).start()
+
+    def _end_after_agent(self) -> None:
+        self.agent.stop()
+        self.should_exit = True
+
+
+def _serve(context: Context, listener: socket.socket, agent: AgentChild) -> None:
     config = uvicorn.Config(
         create_app(context),
         log_level="warning",
@@ -113,7 +139,9 @@ def _serve(context: Context, listener: socket.socket) -> None:
         server_header=False,
         proxy_headers=False,
     )
-    uvicorn.Server(config).run(sockets=[listener])
+    server = _Server(config)
+    server.agent = agent
+    server.run(sockets=[listener])
 
 
 def _log_to_stderr(settings: Settings) -> None:

@@ -8,8 +8,8 @@ from typing import Any
 import msgspec
 from sqlalchemy import select
 
-from carbon.auth.principal import Principal
 from carbon.domain.intensity import EmissionScope, IntensityPoint, PointKind, Signal, Vintage
+from carbon.domain.principal import Principal
 from carbon.domain.tenancy import ADMIN_SCOPES, TEAM_SCOPES
 from carbon.services.context import Context
 from carbon.services.ingest import Ingest

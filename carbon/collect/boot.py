@@ -20,7 +20,7 @@ def boot_id(folder: Path, kernel_file: Path = KERNEL_BOOT_ID) -> str:
 
 
 def _made_boot_id(path: Path) -> str:
-    import psutil  # type: ignore[import-untyped]  # it ships no types
+    import psutil
 
     booted_s = int(psutil.boot_time())
     try:

@@ -19,7 +19,7 @@ from typing import Any, Final
 import msgspec
 import psutil
 
-from carbon.collect.machine import CPUINFO, cpu_name, socket_ids
+from carbon.collect.machine import CPUINFO, cpu_cores, cpu_name, socket_ids
 
 #: Where CodeCarbon cannot be asked. 4 W a thread is what it takes for a CPU that it does not
 #: know; 3 W for each 8 GB of memory is the rule of its versions before 3.
@@ -49,12 +49,15 @@ class Machine:
     sockets: tuple[int, ...]
     threads: int
     memory_bytes: int
+    #: Physical ones; 0 where the system does not say.
+    cores: int = 0
 
     @classmethod
     def here(cls, cpuinfo: Path = CPUINFO) -> Machine:
         threads = psutil.cpu_count() or 1
         memory_bytes = psutil.virtual_memory().total
-        return cls(cpu_name(cpuinfo), tuple(socket_ids(cpuinfo)), threads, memory_bytes)
+        sockets = tuple(socket_ids(cpuinfo))
+        return cls(cpu_name(cpuinfo), sockets, threads, memory_bytes, cpu_cores())
 
     @property
     def memory_gb(self) -> int:

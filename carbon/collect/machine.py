@@ -7,6 +7,8 @@ import uuid
 from pathlib import Path
 from typing import Final
 
+import psutil
+
 CPUINFO: Final = Path("/proc/cpuinfo")
 _MACHINE_ID_FILES: Final = (Path("/etc/machine-id"), Path("/var/lib/dbus/machine-id"))
 #: Ours alone, so that no other program's ids of this machine equal these (man 5 machine-id asks
@@ -53,3 +55,19 @@ def socket_ids(cpuinfo: Path = CPUINFO) -> list[int]:
         lines = []
     told = {line.partition(":")[2].strip() for line in lines if line.startswith("physical id")}
     return sorted(int(number) for number in told) or [0]
+
+
+def cpu_cores() -> int:
+    """Physical cores of the whole machine; 0 where the system does not say."""
+    return psutil.cpu_count(logical=False) or 0
+
+
+def cpu_text(name: str, cores: int, sockets: int) -> str:
+    """A package's model with its size, on which its embodied carbon hangs."""
+    per_socket = cores // max(sockets, 1)
+    return f"{name} ({per_socket} cores)" if per_socket else name
+
+
+def dram_text(memory_bytes: int, sockets: int) -> str:
+    """One socket's share of the memory."""
+    return f"DRAM {memory_bytes / max(sockets, 1) / 1e9:.0f} GB"

@@ -29,7 +29,7 @@ from carbon.collect.cpu_model import (
     child_environment,
     parse_answer,
 )
-from carbon.collect.machine import machine_id, part_uuid
+from carbon.collect.machine import cpu_text, dram_text, machine_id, part_uuid
 from carbon.collect.source import Device, DeviceKind, ProcessUse, Sample
 
 IDLE_ONE_IN: Final = 10
@@ -194,7 +194,12 @@ class ModelledSource:
         self._figures = answer or self._machine.fallback()
 
     def _device(self, kind: DeviceKind, uuid: str, rated_mw: int, figures: CpuFigures) -> Device:
-        model = self._machine.cpu if kind is DeviceKind.CPU else "DRAM"
+        machine, sockets = self._machine, len(self._machine.sockets)
+        model = (
+            cpu_text(machine.cpu, machine.cores, sockets)
+            if kind is DeviceKind.CPU
+            else dram_text(machine.memory_bytes, sockets)
+        )
         if figures == self._machine.fallback():
             model = f"{model} ({figures.source})"
         return Device(uuid, kind, model, rated_mw)

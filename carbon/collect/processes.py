@@ -81,6 +81,10 @@ class ProcessTable:
         busy_s = max(totals.busy_s - busy_before_s, sum(cpu_s.values()))
         return Usage(before | now, memory_bytes, cpu_s, busy_s, totals)
 
+    def find(self, pid: int) -> Process | None:
+        """A process as it is now; the time until the next look is not touched by this."""
+        return next((p for p in self._reader.processes() if p.pid == pid), None)
+
 
 def _used(before: Mapping[int, Process], now: Mapping[int, Process]) -> dict[int, float]:
     ended: dict[int, list[Process]] = {}

@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-import psutil  # type: ignore[import-untyped]  # it ships no types
+import psutil
 
 from carbon.collect.processes import MachineTotals, Process, ProcessReader
 from carbon.collect.procfs import ProcfsReader

@@ -8,8 +8,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+import psutil
+
 from carbon.clock import Clock, SystemClock
-from carbon.collect.machine import CPUINFO, cpu_name, machine_id, part_uuid
+from carbon.collect.machine import (
+    CPUINFO,
+    cpu_cores,
+    cpu_name,
+    cpu_text,
+    dram_text,
+    machine_id,
+    part_uuid,
+    socket_ids,
+)
 from carbon.collect.source import Device, DeviceKind, ProcessUse, Sample
 from carbon.errors import Unavailable
 
@@ -62,7 +73,9 @@ class RaplSource:
         cpuinfo: Path = CPUINFO,
     ) -> None:
         self._clock = clock or SystemClock()
-        self._cpu_name = cpu_name(cpuinfo)
+        sockets = len(socket_ids(cpuinfo))
+        self._cpu_text = cpu_text(cpu_name(cpuinfo), cpu_cores(), sockets)
+        self._dram_text = dram_text(psutil.virtual_memory().total, sockets)
         self._machine = machine or machine_id()
         self._zones = _without_mirrors(list(self._find(root)))
         if not self._zones:
@@ -115,7 +128,7 @@ class RaplSource:
             ) from error
         is_dram = part.startswith("dram")
         kind = DeviceKind.DRAM if is_dram else DeviceKind.CPU
-        model = "DRAM" if is_dram else self._cpu_name
+        model = self._dram_text if is_dram else self._cpu_text
         device = Device(part_uuid(self._machine, part), kind, model, _limit_mw(folder))
         return _Zone(folder, device, range_uj, last_uj=now_uj, risen_uj=now_uj)
 

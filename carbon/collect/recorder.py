@@ -112,7 +112,7 @@ class Recorder:
             if known is not None:
                 return RunStarted(known.start_ms, known.reserve)
             at_ms = self.close_period()
-            process = self.attributor.process(pid)
+            process = self.attributor.process(pid) or self.attributor.table.find(pid)
             granted = reserve and self.runs.holder is None
             started = process.started if process else 0.0
             self.runs.start(Run(run, workload, pid, started, granted, at_ms))

@@ -11,9 +11,10 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from carbon.collect.processes import Process
+from carbon.domain.tenancy import parse_workload
+from carbon.errors import InvalidInput
 
 _RUN_ID = re.compile(r"[\w.:@+-]{1,100}")
-_WORKLOAD = re.compile(r"[\w.:@+-][\w.:@+ -]{0,98}(/[\w.:@+-][\w.:@+ -]{0,98})?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,8 +68,14 @@ def user_rule(process: Process) -> Subject | None:
 
 
 def _workload(process: Process) -> str | None:
-    workload = process.environment.get("CARBON_WORKLOAD", "")
-    return workload if _WORKLOAD.fullmatch(workload) else None
+    workload = process.environment.get("CARBON_WORKLOAD")
+    if workload is None:
+        return None
+    try:
+        parse_workload(workload, own_team="own")
+    except InvalidInput:
+        return None  # a name that the server would refuse: the user stays
+    return workload
 
 
 #: Of an agent of the host, which sees everybody.

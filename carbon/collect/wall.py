@@ -31,7 +31,8 @@ class WallLine:
         self._anchor_ms = 0
         #: The wall less the line at the anchor.
         self._off_ns = 0
-        self._anchor(self._anchor_ns, clock.now_ms(), not_before_ms)
+        wall_ms = clock.now_ms()
+        self._anchor(self._anchor_ns, wall_ms, max(wall_ms, not_before_ms))
 
     def at_ms(self, at_ns: int) -> int:
         """Wall ms of a moment; never falls as `at_ns` rises."""

@@ -59,7 +59,7 @@ def roll_bucket(
 
     `views` hold settled readings clipped to the span; `workload_at(subject, at_ms)` follows the
     claims. Energy sums to the counting meter exactly, and reserved time to its covered time
-    (where nobody reserved the device) or to the reservations.
+    where nobody reserved the device.
     """
     views = [view for view in views if view.readings]
     if not views:
@@ -110,19 +110,42 @@ def _held_ms(
     start_ms: int,
     end_ms: int,
 ) -> dict[int, int]:
-    """Device-time held by each subject: by reservation; the time that nobody reserved by share
-    of the energy among those without a reservation."""
+    """Device-time held by each subject over [start, end).
+
+    By reservation; the time that nobody reserved by each span's own shares of the energy, among
+    those without a reservation. Span by span, so that windows sum to the window they make.
+    """
     held: dict[int, int] = {}
     for r in reservations:
         overlap = min(r.end_ms, end_ms) - max(r.start_ms, start_ms)
         if overlap > 0:
             held[r.subject] = held.get(r.subject, 0) + overlap * r.share_ppm // PPM
-    free_ms = max(0, covered_ms(readings) - sum(held.values()))
-    by_subject: dict[int, int] = {}
+    reservers = frozenset(held)
+    for span, drawn in _spans(readings, reservers).items():
+        for subject, ms in _shared(_free_ms(span, reservations), drawn).items():
+            held[subject] = held.get(subject, 0) + ms
+    return held
+
+
+def _spans(
+    readings: Sequence[Reading], reservers: frozenset[int]
+) -> dict[tuple[int, int], dict[int, int]]:
+    """Of each (start, end): what each subject without a reservation drew."""
+    spans: dict[tuple[int, int], dict[int, int]] = {}
     for reading in readings:
-        if reading.subject not in held:
-            by_subject[reading.subject] = by_subject.get(reading.subject, 0) + reading.energy_mj
-    return held | _shared(free_ms, by_subject)
+        if reading.subject not in reservers:
+            drawn = spans.setdefault((reading.start_ms, reading.end_ms), {})
+            drawn[reading.subject] = drawn.get(reading.subject, 0) + reading.energy_mj
+    return spans
+
+
+def _free_ms(span: tuple[int, int], reservations: Sequence[Reservation]) -> int:
+    start_ms, end_ms = span
+    reserved = sum(
+        max(0, min(r.end_ms, end_ms) - max(r.start_ms, start_ms)) * r.share_ppm
+        for r in reservations
+    )
+    return max(0, (end_ms - start_ms) * PPM - reserved) // PPM
 
 
 def _shared(whole: int, parts: dict[int, int]) -> dict[int, int]:

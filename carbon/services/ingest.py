@@ -10,9 +10,9 @@ from itertools import pairwise
 
 from sqlalchemy import select, update
 
-from carbon.auth.principal import Principal
 from carbon.domain.claims import IDLE, UNATTRIBUTED, SubjectKind, SubjectRef
 from carbon.domain.energy import MeterKind, Method, cut
+from carbon.domain.principal import Principal
 from carbon.domain.tenancy import WorkloadName
 from carbon.domain.units import BUCKET_MS, MS_PER_DAY, floor_to
 from carbon.domain.yearly import normal_zone

@@ -12,7 +12,6 @@ import msgspec
 from msgspec import UNSET
 from sqlalchemy import Connection, func, select
 
-from carbon.auth.principal import Principal
 from carbon.clock import to_rfc3339
 from carbon.domain.embodied import EmbodiedCharge, embodied_ng
 from carbon.domain.energy import Method, energy_until
@@ -20,6 +19,7 @@ from carbon.domain.factor import Factor
 from carbon.domain.factor_table import LIFESPAN
 from carbon.domain.factors import factor_for_device
 from carbon.domain.intensity import EmissionScope, PointKind, Signal
+from carbon.domain.principal import Principal
 from carbon.domain.sci import Charge, Score, score
 from carbon.domain.tenancy import WorkloadName
 from carbon.domain.units import BUCKET_MS, MS_PER_HOUR, ceil_to, floor_to

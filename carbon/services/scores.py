@@ -7,8 +7,8 @@ from typing import Final
 
 from msgspec import UNSET, Struct
 
-from carbon.auth.principal import Principal
 from carbon.domain.energy import Method
+from carbon.domain.principal import Principal
 from carbon.domain.units import MS_PER_DAY
 from carbon.services.context import Context
 from carbon.services.sci import RUN, Question, workload_sci

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from concurrent.futures import Future
 
-from carbon.auth.principal import Principal
 from carbon.domain.energy import cut
+from carbon.domain.principal import Principal
 from carbon.domain.tenancy import WorkloadName
 from carbon.errors import CarbonError, InvalidInput, NotFound
 from carbon.services.context import Context

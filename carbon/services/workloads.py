@@ -6,8 +6,8 @@ import msgspec
 from msgspec import UNSET
 from sqlalchemy import Connection, func, select, update
 
-from carbon.auth.principal import Principal
 from carbon.clock import to_rfc3339
+from carbon.domain.principal import Principal
 from carbon.domain.tenancy import WorkloadName
 from carbon.errors import Conflicting, InvalidInput
 from carbon.services.boundary import boundary_of

@@ -48,7 +48,7 @@ def rows_between(
     for table, lo, hi in spans:
         if lo < hi:
             query = _sums(table, workload_id, lo, hi, subject_id)
-            found.extend(LedgerRow(*map(int, row)) for row in connection.execute(query))
+            found.extend(LedgerRow(*(int(n) for n in row)) for row in connection.execute(query))
     return added(found)
 
 

@@ -302,7 +302,7 @@ class MeterRef:
 
 def runs_between(
     connection: Connection, subject_ids: Collection[int], start_ms: int, end_ms: int
-) -> Sequence[Row[tuple[int, int, int]]]:
+) -> Sequence[Row[int, int, int]]:
     """(subject_id, start_ms, end_ms) of the runs among some subjects that reach into a window."""
     r = run.c
     query = select(r.subject_id, r.start_ms, r.end_ms).where(

@@ -115,7 +115,7 @@ def test_each_socket_has_a_cpu_and_a_memory_and_they_sum_to_the_machine(cache_di
     assert [device.uuid for device in devices] == [
         part_uuid("m1", part) for part in ("package-0", "package-1", "dram-0", "dram-1")
     ]
-    assert [device.model for device in devices] == ["Xeon 9", "Xeon 9", "DRAM", "DRAM"]
+    assert [device.model for device in devices] == ["Xeon 9", "Xeon 9", "DRAM 69 GB", "DRAM 69 GB"]
     assert [device.power_limit_mw for device in devices] == [250_000, 250_001, 18_000, 18_001]
 
 

@@ -1,0 +1,216 @@
+"""CPU time by process: whatever the machine did is somebody's, and nobody's twice."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from agent_double import ScriptedProcesses
+from hypothesis import given
+from hypothesis import strategies as st
+
+from carbon.collect.processes import ProcessTable
+from carbon.collect.procfs import ProcfsReader
+from carbon.collect.psutil_processes import PsutilReader, process_reader
+
+
+def test_the_first_look_blames_nobody_for_the_past() -> None:
+    processes = ScriptedProcesses()
+    processes.start(10)
+    processes.work(10, 50.0)
+    usage = ProcessTable(processes).look()
+    assert usage.cpu_s == {}
+    assert usage.busy_s == 0.0
+
+
+def test_time_since_the_last_look_is_by_process() -> None:
+    processes = ScriptedProcesses()
+    table = ProcessTable(processes)
+    processes.start(10)
+    processes.start(11)
+    table.look()
+    processes.work(10, 0.75)
+    assert table.look().cpu_s == {10: 0.75}
+    processes.work(11, 0.25)
+    assert table.look().cpu_s == {11: 0.25}
+
+
+def test_a_process_that_came_since_counts_from_its_start() -> None:
+    processes = ScriptedProcesses()
+    table = ProcessTable(processes)
+    table.look()
+    processes.start(10)
+    processes.work(10, 0.5)
+    assert table.look().cpu_s == {10: 0.5}
+
+
+def test_the_last_breath_of_a_child_is_the_childs() -> None:
+    processes = ScriptedProcesses()
+    processes.start(10)
+    processes.start(20, parent=10)
+    table = ProcessTable(processes)
+    table.look()
+    processes.work(20, 0.5)
+    table.look()
+    processes.work(20, 0.25)
+    processes.end(20)
+    usage = table.look()
+    assert usage.cpu_s == {20: pytest.approx(0.25)}
+    assert 20 in usage.named
+    assert 20 not in usage.memory_bytes
+
+
+def test_a_child_that_nobody_saw_shows_in_its_parent() -> None:
+    processes = ScriptedProcesses()
+    processes.start(10)
+    table = ProcessTable(processes)
+    table.look()
+    processes.start(20, parent=10)
+    processes.work(20, 0.5)
+    processes.end(20)
+    assert table.look().cpu_s == {10: 0.5}
+
+
+def test_a_pid_used_again_is_another_process() -> None:
+    processes = ScriptedProcesses()
+    processes.start(10)
+    processes.work(10, 100.0)
+    table = ProcessTable(processes)
+    table.look()
+    processes.end(10)
+    processes.start(10)
+    processes.work(10, 0.5)
+    assert table.look().cpu_s == {10: 0.5}
+
+
+actions = st.lists(
+    st.tuples(
+        st.sampled_from(["start", "work", "end", "look"]),
+        st.integers(2, 8),
+        st.integers(1, 8),
+        st.floats(0.01, 2),
+    ),
+    max_size=60,
+)
+
+
+@given(actions)
+def test_what_waited_for_processes_used_is_attributed_once(
+    given_actions: list[tuple[str, int, int, float]],
+) -> None:
+    """Process 1 waits for everybody, as init does."""
+    processes = ScriptedProcesses()
+    processes.start(1, parent=0)
+    table = ProcessTable(processes)
+    table.look()
+    alive, worked_s, attributed_s = {1}, 0.0, 0.0
+    for action, pid, parent, cpu_s in given_actions:
+        if action == "start" and pid not in alive:
+            processes.start(pid, parent=parent if parent in alive else 1)
+            alive.add(pid)
+        elif action == "work" and pid in alive:
+            processes.work(pid, cpu_s)
+            worked_s += cpu_s
+        elif action == "end" and pid in alive:
+            processes.end(pid)
+            alive.discard(pid)
+        elif action == "look":
+            usage = table.look()
+            assert sum(usage.cpu_s.values()) <= usage.busy_s + 1e-9
+            attributed_s += sum(usage.cpu_s.values())
+    attributed_s += sum(table.look().cpu_s.values())
+    assert attributed_s <= worked_s * (1 + 1e-9) + 1e-9
+
+
+readers = pytest.mark.parametrize(
+    "reader",
+    [
+        pytest.param(
+            ProcfsReader,
+            marks=pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="no /proc here"),
+        ),
+        PsutilReader,
+    ],
+)
+
+
+@readers
+def test_a_real_process_is_read_with_its_names(reader: type[ProcfsReader | PsutilReader]) -> None:
+    environment = {"CARBON_RUN": "r-1", "CARBON_WORKLOAD": "team/w", "SECRET": "hidden"}
+    program = "import sys; sum(range(3_000_000)); print(flush=True); sys.stdin.read()"
+    with subprocess.Popen(
+        [sys.executable, "-c", program],
+        env=environment,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    ) as child:
+        assert child.stdout is not None
+        child.stdout.readline()
+        process = next(p for p in reader().processes() if p.pid == child.pid)
+        child.communicate()
+    assert process.parent_pid == os.getpid()
+    assert process.environment == {"CARBON_RUN": "r-1", "CARBON_WORKLOAD": "team/w"}
+    assert process.cpu_s > 0
+    assert process.memory_bytes > 1_000_000
+    assert process.user
+
+
+@readers
+def test_a_real_machine_has_totals(reader: type[ProcfsReader | PsutilReader]) -> None:
+    totals = reader().totals()
+    assert totals.busy_s > 0
+    assert totals.memory_bytes > 64 << 20
+    assert totals.cores >= 1
+
+
+def write_stat(root: Path, pid: int, parent: int, name: str = "x", start: int = 5) -> Path:
+    folder = root / str(pid)
+    folder.mkdir(exist_ok=True)
+    fields = ["S", str(parent), *["0"] * 9, "30", "20", "7", "3", *["0"] * 4, str(start), "0", "9"]
+    (folder / "stat").write_text(f"{pid} ({name}) {' '.join(fields)} 0 0\n")
+    (folder / "environ").write_bytes(b"A=1\0CARBON_RUN=r-1\0CARBON_KEY=never\0")
+    return folder
+
+
+def test_a_name_with_brackets_and_blanks_breaks_nothing(tmp_path: Path) -> None:
+    write_stat(tmp_path, 7, 1, name="a) b (c")
+    (process,) = ProcfsReader(tmp_path).processes()
+    ticks = os.sysconf("SC_CLK_TCK")
+    assert (process.pid, process.parent_pid) == (7, 1)
+    assert (process.cpu_s, process.children_cpu_s) == (50 / ticks, 10 / ticks)
+    assert process.memory_bytes == 9 * os.sysconf("SC_PAGE_SIZE")
+    assert process.environment == {"CARBON_RUN": "r-1"}
+
+
+def test_kernel_threads_are_passed_over(tmp_path: Path) -> None:
+    write_stat(tmp_path, 2, 0)
+    write_stat(tmp_path, 30, 2)
+    write_stat(tmp_path, 40, 1)
+    reader = ProcfsReader(tmp_path)
+    assert [p.pid for p in reader.processes()] == [40]
+    assert [p.pid for p in reader.processes()] == [40]
+
+
+def test_a_program_that_takes_the_place_of_another_is_read_anew(tmp_path: Path) -> None:
+    folder = write_stat(tmp_path, 7, 1, name="sh")
+    reader = ProcfsReader(tmp_path)
+    for _ in range(5):
+        list(reader.processes())
+    (folder / "environ").write_bytes(b"CARBON_RUN=r-2\0")
+    assert next(iter(reader.processes())).environment == {"CARBON_RUN": "r-1"}
+    (folder / "stat").write_text((folder / "stat").read_text().replace("(sh)", "(python)"))
+    assert next(iter(reader.processes())).environment == {"CARBON_RUN": "r-2"}
+
+
+def test_a_process_that_ends_while_we_look_is_left_out(tmp_path: Path) -> None:
+    write_stat(tmp_path, 7, 1)
+    (tmp_path / "8").mkdir()
+    assert [p.pid for p in ProcfsReader(tmp_path).processes()] == [7]
+
+
+def test_the_quick_reader_is_taken_where_it_works() -> None:
+    expected = ProcfsReader if Path("/proc/self/stat").exists() else PsutilReader
+    assert isinstance(process_reader(), expected)
