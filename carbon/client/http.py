@@ -114,7 +114,7 @@ class Client:
     def forecast(self, zone: str, **query: object) -> Json:
         return self._object("GET", f"/v1/intensity/{zone}/forecast", query=query)
 
-    def publish_intensity(self, zone: str, vintage: Mapping[str, object]) -> Json:
+    def post_intensity(self, zone: str, vintage: Mapping[str, object]) -> Json:
         return self._object("POST", f"/v1/intensity/{zone}", vintage)
 
     def create_experiment(self, **members: object) -> Json:

@@ -29,8 +29,8 @@ def batches(
     devices: Mapping[str, DeviceInfo],
     reservations: Sequence[ReservationInfo] = (),
 ) -> Iterator[EnergyBatch]:
-    """The spool numbers them; reservations travel with the first."""
-    for start in range(0, len(intervals), INTERVALS_PER_BATCH):
+    """The spool numbers them; reservations travel with the first, or alone."""
+    for start in range(0, max(len(intervals), bool(reservations)), INTERVALS_PER_BATCH):
         part = list(intervals[start : start + INTERVALS_PER_BATCH])
         named = {interval.device for interval in part}
         yield EnergyBatch(

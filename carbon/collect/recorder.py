@@ -234,9 +234,8 @@ class Recorder:
             log.error("the spool %s takes nothing: %s", self.spool.db.path, error)
             del self._unsaved[:-UNSAVED_INTERVALS]
             return
-        if self._unsaved:
-            self._reservations = []
         self._unsaved = []
+        self._reservations = []
 
     def _write_journal(self) -> None:
         try:

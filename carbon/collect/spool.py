@@ -43,7 +43,7 @@ class Spool:
         self.on_append: Callable[[], None] = lambda: None
 
     def append_energy(self, batch: EnergyBatch) -> int:
-        end_ms = max(interval.end_ms for interval in batch.intervals)
+        end_ms = max(part.end_ms for part in (*batch.intervals, *batch.reservations))
         return self._append(BodyKind.ENERGY, end_ms, msgspec.json.encode(batch))
 
     def append_units(self, batch: UnitBatch) -> int:
