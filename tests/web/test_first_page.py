@@ -15,7 +15,7 @@ from sqlalchemy import func, select
 
 from carbon.services.context import Context
 from carbon.storage.energy import energy_interval
-from carbon.storage.engine import reading
+from carbon.storage.engine import create_engine, reading
 from carbon.web.figures import BY_NAME
 
 
@@ -217,3 +217,12 @@ def test_other_peoples_text_cannot_become_markup(tmp_path: Path) -> None:
     page = browser(context, generated_day.admin_key(context)).get("/").text
     assert "<script>alert" not in page
     assert "&lt;script&gt;alert" in page
+
+
+def test_postgresql_says_the_same(day: Context, postgres_database: str, tmp_path: Path) -> None:
+    settings = day.settings.model_copy(update={"data_dir": tmp_path})
+    context = Context(create_engine(postgres_database), settings, day.clock)
+    generated_day.fill(context)
+    answers = [overview(browser(of, generated_day.admin_key(of))) for of in (day, context)]
+    context.engine.dispose()
+    assert answers[0] == answers[1]
