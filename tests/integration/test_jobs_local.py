@@ -1,0 +1,125 @@
+"""Real processes under a real scheduler: restarts, deaths, and every job once."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import random
+import signal
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from job_house import OWNER, job
+
+from carbon.clock import SystemClock
+from carbon.executors.local import LocalExecutor
+from carbon.scheduler.leader import Leader
+from carbon.scheduler.scheduler import Scheduler
+from carbon.services.context import Context
+from carbon.services.jobs import Jobs
+from carbon.settings import Settings
+from carbon.storage.engine import create_engine
+from carbon.storage.migrations import upgrade
+
+CAPACITY = 6
+
+
+class Server:
+    """What a process of ours is made of; made anew it knows nothing of the one before."""
+
+    def __init__(self, data_dir: Path) -> None:
+        engine = create_engine(f"sqlite:///{data_dir / 'carbon.db'}")
+        settings = Settings(data_dir=data_dir, zone="DE", feeds=False)
+        self.context = Context(engine, settings, SystemClock())
+        local = LocalExecutor(data_dir / "jobs", grace_s=0.3)
+        local.default_capacity = CAPACITY
+        self.jobs = Jobs(self.context, {"local": local})
+        self.scheduler = Scheduler(self.context, {"local": local}, Leader(self.context, ttl_ms=200))
+
+    def state(self, job_id: str) -> str:
+        return self.jobs.get(OWNER, job_id).state
+
+    def run_until(self, done: Callable[[], bool], within_s: float = 30) -> None:
+        end = time.monotonic() + within_s
+        while not done() and time.monotonic() < end:
+            self.scheduler.tick()
+            time.sleep(0.02)
+        assert done()
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Server:
+    made = Server(tmp_path)
+    upgrade(made.context.engine)
+    return made
+
+
+def test_a_job_runs_and_its_output_and_exit_code_are_kept(server: Server) -> None:
+    made = server.jobs.submit(OWNER, job(command="echo $CARBON_RUN; echo oh >&2; exit 4"))
+    server.run_until(lambda: server.state(made.id) == "failed")
+    logs = server.jobs.logs(OWNER, made.id)
+    assert (logs.stdout, logs.stderr) == (f"{made.id}-1\n", "oh\n")
+    assert server.jobs.get(OWNER, made.id).exit_code == 4
+
+
+def test_a_server_that_starts_anew_goes_on_with_the_running_job(
+    server: Server, tmp_path: Path
+) -> None:
+    gate = tmp_path / "gate"
+    script = f"while [ ! -e {gate} ]; do sleep 0.02; done; echo done"
+    made = server.jobs.submit(OWNER, job(command=script))
+    server.run_until(lambda: server.state(made.id) == "running")
+    successor = Server(tmp_path)
+    time.sleep(0.25)  # the lease of the first runs out
+    gate.touch()
+    successor.run_until(lambda: successor.state(made.id) == "succeeded")
+    assert successor.jobs.logs(OWNER, made.id).stdout == "done\n"
+    assert len(successor.jobs.result(OWNER, made.id).attempts) == 1
+
+
+def test_a_job_that_ignores_term_is_cancelled_all_the_same(server: Server) -> None:
+    script = "trap '' TERM; echo ready; while :; do sleep 0.02; done"
+    made = server.jobs.submit(OWNER, job(command=script))
+    server.run_until(lambda: server.jobs.logs(OWNER, made.id).stdout == "ready\n")
+    server.jobs.cancel(OWNER, made.id)
+    server.run_until(lambda: server.jobs.result(OWNER, made.id).attempts[0].state == "ended")
+    assert server.jobs.result(OWNER, made.id).attempts[0].exit_code == 137
+    assert server.state(made.id) == "cancelled"
+
+
+def test_a_command_that_cannot_be_run_says_why(server: Server) -> None:
+    made = server.jobs.submit(OWNER, job(command=["/no/such/program"]))
+    server.run_until(lambda: server.state(made.id) == "failed")
+    [attempt] = server.jobs.result(OWNER, made.id).attempts
+    assert attempt.exit_code == 127
+    assert "/no/such/program" in attempt.detail
+
+
+def test_schedulers_killed_at_any_moment_run_every_job_once(server: Server, tmp_path: Path) -> None:
+    marks = tmp_path / "marks"
+    ids = [
+        server.jobs.submit(OWNER, job(name=f"j{i}", command=f"echo $CARBON_RUN >> {marks}")).id
+        for i in range(16)
+    ]
+    dice = random.Random(8)
+    fork = multiprocessing.get_context("fork")
+    for _ in range(8):
+        process = fork.Process(target=_schedule, args=(tmp_path,))
+        process.start()
+        time.sleep(dice.uniform(0.02, 0.35))
+        assert process.pid is not None
+        os.kill(process.pid, signal.SIGKILL)
+        process.join()
+    survivor = Server(tmp_path)
+    survivor.run_until(lambda: all(survivor.state(i) == "succeeded" for i in ids))
+    ran = marks.read_text().split()
+    assert sorted(ran) == sorted(f"{i}-1" for i in ids)
+
+
+def _schedule(data_dir: Path) -> None:
+    server = Server(data_dir)
+    while True:
+        server.scheduler.tick()
+        time.sleep(0.01)
