@@ -19,9 +19,9 @@ app = typer.Typer(
 
 
 def _register() -> None:
-    from carbon.cli import agent, database, intensity, jobs, keys, run, sci, simulate, up
+    from carbon.cli import agent, bench, database, intensity, jobs, keys, run, sci, simulate, up
 
-    for module in (up, run, sci, jobs, intensity, simulate, agent, keys, database):
+    for module in (up, run, sci, jobs, intensity, simulate, agent, keys, database, bench):
         module.register(app)
 
 

@@ -1,0 +1,84 @@
+"""A service under measurement: the real application behind a real socket, in a process of its
+own, and a client that keeps one connection."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx2
+import psutil
+
+from carbon.collect.server_address import find_server
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    url: str
+    key: str
+    process: psutil.Process
+    data_dir: Path
+
+    def client(self) -> httpx2.Client:
+        headers = {"Authorization": f"Bearer {self.key}", "Content-Type": "application/json"}
+        return httpx2.Client(base_url=self.url, headers=headers, timeout=60.0)
+
+    @property
+    def rss_mb(self) -> float:
+        return float(self.process.memory_info().rss) / 1e6
+
+
+@contextmanager
+def service(
+    db_url: str | None = None, agent: bool = False, data_dir: Path | None = None
+) -> Iterator[Service]:
+    """`carbon serve` (or `up`, with an agent) on a free port until the block ends."""
+    with tempfile.TemporaryDirectory() as folder:
+        data_dir = data_dir or Path(folder)
+        process = _start(data_dir, db_url, agent)
+        try:
+            yield _wait(process, data_dir)
+        finally:
+            process.terminate()
+            process.wait(timeout=15)
+
+
+def _start(data_dir: Path, db_url: str | None, agent: bool) -> subprocess.Popen[bytes]:
+    verb = "up" if agent else "serve"
+    command = [sys.executable, "-m", "carbon", verb, "--port", str(free_port())]
+    command += ["--data-dir", str(data_dir)]
+    command += ["--db", db_url] if db_url else []
+    quiet = {"CARBON_FEEDS": "false", "CARBON_LOG_LEVEL": "warning"}
+    return subprocess.Popen(command, env={**os.environ, **quiet}, stderr=subprocess.DEVNULL)
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def _wait(process: subprocess.Popen[bytes], data_dir: Path, timeout_s: float = 30.0) -> Service:
+    deadline = time.monotonic() + timeout_s
+    while time.monotonic() < deadline and process.poll() is None:
+        server = find_server(data_dir, key_name="admin_key")
+        if server is not None and server.key and _is_ready(server.url):
+            return Service(server.url, server.key, psutil.Process(process.pid), data_dir)
+        time.sleep(0.02)
+    raise RuntimeError("the service under measurement did not start")
+
+
+def _is_ready(url: str) -> bool:
+    try:
+        return httpx2.get(f"{url}/readyz", timeout=1.0).status_code == 200
+    except httpx2.TransportError:
+        return False

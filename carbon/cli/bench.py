@@ -1,0 +1,70 @@
+"""`carbon bench`."""
+
+from __future__ import annotations
+
+import os
+from importlib import import_module
+from importlib.util import find_spec
+from pathlib import Path
+from pkgutil import iter_modules
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from carbon.cli.output import print_json, significant
+from carbon.errors import InvalidInput
+
+if TYPE_CHECKING:
+    from carbon.bench.figure import Figure
+
+#: Modules of carbon.bench that are no bench themselves.
+_PARTS = frozenset({"figure", "serving"})
+
+
+def register(app: typer.Typer) -> None:
+    @app.command()
+    def bench(
+        name: str,
+        json: Annotated[bool, typer.Option("--json", help="Print one JSON line.")] = False,
+        db: Annotated[str | None, typer.Option("--db", help="Database URL to measure.")] = None,
+        quick: Annotated[bool, typer.Option(help="Smaller and quicker, for a look.")] = False,
+    ) -> None:
+        """Measure what this machine achieves; exit 1 where a target is not met."""
+        if name not in _benches():
+            raise InvalidInput("unknown_bench", f"no bench {name!r}: {', '.join(_benches())}")
+        from carbon.bench.figure import Options, all_met, report
+
+        module = import_module(f"carbon.bench.{name}")
+        figures = module.measure(Options(db, _data_dir(), quick))
+        body = report(name, figures)
+        if json:
+            print_json(body)
+        else:
+            typer.echo(f"{name}  {body['commit']}  {body['machine']}")
+            for figure in figures:
+                typer.echo(_line(figure))
+        raise typer.Exit(0 if all_met(figures) else 1)
+
+
+def _benches() -> list[str]:
+    found = find_spec("carbon.bench")
+    assert found is not None
+    names = {module.name for module in iter_modules(found.submodule_search_locations)}
+    return sorted(names - _PARTS)
+
+
+def _data_dir() -> Path | None:
+    """Real traces, where they are at hand: $CARBON_BENCH_DATA, else beside the checkout."""
+    stated = os.environ.get("CARBON_BENCH_DATA")
+    beside = Path(__file__).resolve().parents[3] / "shared" / "data"
+    path = Path(stated) if stated else beside
+    return path if path.is_dir() else None
+
+
+def _line(figure: Figure) -> str:
+    value = "–" if figure.value is None else significant(figure.value, 4)
+    verdict = {True: "met", False: "NOT MET", None: ""}[figure.met]
+    note = f"  {figure.note}" if isinstance(figure.note, str) else ""
+    return (
+        f"  {figure.name:44} {value:>12} {figure.unit:10} {figure.target or '':12} {verdict}{note}"
+    )
