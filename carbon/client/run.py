@@ -19,7 +19,7 @@ from carbon.collect.protocol import MeterUsed
 from carbon.wire.energy import EnergyInterval
 
 #: On a machine's first start the CPU's figures are looked up; a short command would be over.
-FIRST_READING_S = 5.0
+FIGURES_S = 5.0
 LAST_DELIVERY_S = 2.0
 #: What a shell answers for a command that it cannot start.
 _NOT_FOUND, _NOT_EXECUTABLE = 127, 126
@@ -73,7 +73,7 @@ def run_command(
     where no terminal has sent it to the child already, are passed on. Everything is spooled
     before this returns, whether or not a server can be reached.
     """
-    session = RunSession(options, workload, reserve, wait_reading_s=FIRST_READING_S)
+    session = RunSession(options, workload, reserve, wait_cpu_s=FIGURES_S)
     session.start()
     environment = {**os.environ, "CARBON_RUN": session.run, "CARBON_WORKLOAD": workload}
     try:

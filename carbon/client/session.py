@@ -84,8 +84,8 @@ class RunSession:
     workload: str | None
     reserve: bool = False
     run: str = field(default_factory=lambda: f"r-{secrets.token_hex(8)}")
-    #: Wait up to this long for a first reading before the run starts, where we measure ourselves.
-    wait_reading_s: float = 0.0
+    #: Where we measure ourselves: wait up to this long for the CPU's figures before the start.
+    wait_cpu_s: float = 0.0
     start_ms: int = 0
     _measurer: _Measurer | None = None
     _is_over: bool = False
@@ -145,8 +145,8 @@ class RunSession:
 
     def _embed(self) -> _Embedded:
         agent = start_embedded(self.options)
-        if self.wait_reading_s:
-            agent.wait_for_reading(self.wait_reading_s)
+        if self.wait_cpu_s:
+            agent.wait_for_cpu(self.wait_cpu_s)
         return _Embedded(agent)
 
     def _register(self) -> None:

@@ -36,7 +36,7 @@ from carbon.collect.registry import RegistryServer
 from carbon.collect.sampler import Sampler
 from carbon.collect.schedule import NS_PER_S, Schedule
 from carbon.collect.server_address import ServerAddress, find_server
-from carbon.collect.source import Source
+from carbon.collect.source import DeviceKind, Source
 from carbon.collect.sources import machine_sources
 from carbon.collect.spool import Spool
 from carbon.collect.spool_db import SpoolDb
@@ -49,7 +49,7 @@ log = logging.getLogger(__name__)
 
 #: What a stopping agent spends on a last delivery.
 LAST_DELIVERY_S = 2.0
-_READING_POLL_S = 0.05
+_POLL_S = 0.05
 _RULES = {Role.AGENT: AGENT_RULES, Role.EMBEDDED: EMBEDDED_RULES}
 
 
@@ -145,13 +145,19 @@ class Agent:
         """For a forked child, which has the lock's descriptor but none of the threads."""
         self._lock.disown()
 
-    def wait_for_reading(self, timeout_s: float) -> bool:
-        """Whether any device was attributed within the time: on a machine's very first start the
-        CPU's figures are looked up for some seconds."""
+    def wait_for_cpu(self, timeout_s: float) -> None:
+        """On a machine's very first start the CPU's figures are looked up for some seconds."""
+        self._wait_until(lambda: DeviceKind.CPU in self.sampler.kinds, timeout_s)
+
+    def wait_for_reading(self, timeout_s: float) -> None:
+        """Until the CPU, and with it all else, was attributed for a first time."""
+        self.wait_for_cpu(timeout_s)
+        self._wait_until(lambda: bool(self.recorder.attributor.powers), timeout_s)
+
+    def _wait_until(self, is_so: Callable[[], bool], timeout_s: float) -> None:
         until_ns = self.clock.monotonic_ns() + round(timeout_s * NS_PER_S)
-        while not self.recorder.attributor.powers and self.clock.monotonic_ns() < until_ns:
-            self._stopping.wait(_READING_POLL_S)
-        return bool(self.recorder.attributor.powers)
+        while not is_so() and self.clock.monotonic_ns() < until_ns:
+            self._stopping.wait(_POLL_S)
 
     def answer(self, request: Request) -> msgspec.Struct:
         """One request of the socket, or of the program we are embedded in."""

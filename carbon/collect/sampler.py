@@ -45,7 +45,11 @@ class Sampler:
 
     @property
     def devices(self) -> Mapping[str, Device]:
-        return {uuid: metered.odometer.device for uuid, metered in self._metered.items()}
+        return {uuid: metered.odometer.device for uuid, metered in list(self._metered.items())}
+
+    @property
+    def kinds(self) -> set[DeviceKind]:
+        return {device.kind for device in self.devices.values()}
 
     def refresh(self) -> None:
         """Looks for devices that came; those that went keep their odometer, should they return."""

@@ -43,8 +43,9 @@ class Spool:
         self.on_append: Callable[[], None] = lambda: None
 
     def append_energy(self, batch: EnergyBatch) -> int:
-        end_ms = max(part.end_ms for part in (*batch.intervals, *batch.reservations))
-        return self._append(BodyKind.ENERGY, end_ms, msgspec.json.encode(batch))
+        ends = [interval.end_ms for interval in batch.intervals]
+        ends += [reservation.end_ms for reservation in batch.reservations]
+        return self._append(BodyKind.ENERGY, max(ends), msgspec.json.encode(batch))
 
     def append_units(self, batch: UnitBatch) -> int:
         end_ms = max(count.end_ms for count in batch.units)
