@@ -16,7 +16,7 @@ Json = Annotated[bool, typer.Option("--json", help="Print one JSON line.")]
 JobId = Annotated[str, typer.Argument(metavar="JOB", help="The job's id.")]
 
 _FINAL: Final = frozenset({"succeeded", "failed", "cancelled"})
-_LOOK_EVERY_S: Final = 1.0
+_LOOK_EVERY_S: Final = 0.5
 
 jobs = typer.Typer(help="Deferrable jobs.", no_args_is_help=True)
 

@@ -13,13 +13,13 @@ from carbon.storage.attempts import AttemptRow
 from carbon.storage.job_queries import JobRow, PlacementRow
 from carbon.wire.jobs import AttemptAnswer, JobAnswer, PlacementAnswer
 
-_WAITS: Final = {
-    PlacementReason.CLEAN_WINDOW: "Waits for the cleanest window of the forecast",
-    PlacementReason.NOW_IS_CLEANEST: "Nothing is cleaner than the first time with room in the pool",
-    PlacementReason.LENGTH_UNKNOWN: "Starts at once, so that its length is learned",
-    PlacementReason.NO_FORECAST: "Starts at once: nothing known says that waiting helps",
-    PlacementReason.DEADLINE_GUARD: "Starts at once, to keep its deadline",
-    PlacementReason.ASKED_TO_START: "Starts at once, as asked",
+_BECAUSE: Final = {
+    PlacementReason.CLEAN_WINDOW: "then the forecast is cleanest",
+    PlacementReason.NOW_IS_CLEANEST: "no later time is cleaner",
+    PlacementReason.LENGTH_UNKNOWN: "its length is not known, and is learned by running it",
+    PlacementReason.NO_FORECAST: "nothing known says that waiting helps",
+    PlacementReason.DEADLINE_GUARD: "waiting longer could miss its deadline",
+    PlacementReason.ASKED_TO_START: "as asked",
 }
 _ENDS: Final = {
     JobState.SUCCEEDED: "Ended well",
@@ -106,13 +106,13 @@ def why(row: JobRow, now_ms: int) -> str:
 
 
 def _waiting(placement: PlacementRow, now_ms: int, pool: str) -> str:
-    reason = _WAITS[placement.reason]
+    because = _BECAUSE[placement.reason]
     if placement.start_ms <= now_ms:
-        return f"{reason}; it is due, and goes as soon as pool {pool} has room."
+        return f"Is due ({because}) and goes as soon as pool {pool} has room."
     latest_ms = max(placement.latest_start_ms, placement.start_ms)
     return (
-        f"{reason}: starts at {to_rfc3339(placement.start_ms)}, "
-        f"and by {to_rfc3339(latest_ms)} whatever any forecast says."
+        f"Waits until {to_rfc3339(placement.start_ms)} ({because}) and goes by "
+        f"{to_rfc3339(latest_ms)} whatever any forecast says."
     )
 
 

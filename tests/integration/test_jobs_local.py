@@ -29,14 +29,16 @@ CAPACITY = 6
 class Server:
     """What a process of ours is made of; made anew it knows nothing of the one before."""
 
-    def __init__(self, data_dir: Path) -> None:
+    def __init__(self, data_dir: Path, lease_ms: int = 200) -> None:
         engine = create_engine(f"sqlite:///{data_dir / 'carbon.db'}")
         settings = Settings(data_dir=data_dir, zone="DE", feeds=False)
         self.context = Context(engine, settings, SystemClock())
         local = LocalExecutor(data_dir / "jobs", grace_s=0.3)
         local.default_capacity = CAPACITY
         self.jobs = Jobs(self.context, {"local": local})
-        self.scheduler = Scheduler(self.context, {"local": local}, Leader(self.context, ttl_ms=200))
+        self.scheduler = Scheduler(
+            self.context, {"local": local}, Leader(self.context, ttl_ms=lease_ms)
+        )
 
     def state(self, job_id: str) -> str:
         return self.jobs.get(OWNER, job_id).state
@@ -105,10 +107,10 @@ def test_schedulers_killed_at_any_moment_run_every_job_once(server: Server, tmp_
     ]
     dice = random.Random(8)
     fork = multiprocessing.get_context("fork")
-    for _ in range(8):
+    for _ in range(14):
         process = fork.Process(target=_schedule, args=(tmp_path,))
         process.start()
-        time.sleep(dice.uniform(0.02, 0.35))
+        time.sleep(dice.uniform(0.01, 0.09))
         assert process.pid is not None
         os.kill(process.pid, signal.SIGKILL)
         process.join()
@@ -119,7 +121,7 @@ def test_schedulers_killed_at_any_moment_run_every_job_once(server: Server, tmp_
 
 
 def _schedule(data_dir: Path) -> None:
-    server = Server(data_dir)
+    server = Server(data_dir, lease_ms=20)
     while True:
         server.scheduler.tick()
         time.sleep(0.01)

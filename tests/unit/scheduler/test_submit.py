@@ -175,8 +175,8 @@ class TestWhatIsShown:
         house.forecast(400, 300, 100, 300, 400, 400)
         made = house.jobs.submit(OWNER, job())
         assert made.why == (
-            "Waits for the cleanest window of the forecast: starts at 2026-05-01T02:00:00Z, "
-            "and by 2026-05-01T04:59:00Z whatever any forecast says."
+            "Waits until 2026-05-01T02:00:00Z (then the forecast is cleanest) and goes by "
+            "2026-05-01T04:59:00Z whatever any forecast says."
         )
 
     def test_how_it_ended(self, house: House) -> None:
