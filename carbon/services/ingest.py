@@ -2,23 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from concurrent.futures import Future
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from hashlib import blake2b
-from itertools import pairwise
 
 from sqlalchemy import select, update
 
-from carbon.domain.claims import IDLE, UNATTRIBUTED, SubjectKind, SubjectRef
-from carbon.domain.energy import MeterKind, Method, cut
+from carbon.domain.claims import SubjectKind, SubjectRef
+from carbon.domain.energy import cut
 from carbon.domain.principal import Principal
 from carbon.domain.tenancy import WorkloadName
-from carbon.domain.units import BUCKET_MS, MS_PER_DAY, floor_to
+from carbon.domain.units import BUCKET_MS, floor_to
 from carbon.domain.yearly import normal_zone
-from carbon.errors import CarbonError, InvalidInput, NotFound
+from carbon.errors import InvalidInput, NotFound
 from carbon.services.context import Context
+from carbon.services.frontier import Frontier
 from carbon.services.intensity import known_zone
+from carbon.services.sending import Sending, Who
 from carbon.services.writer import Writer
 from carbon.storage import energy, names
 from carbon.storage.bulk import IntervalRow
@@ -32,14 +33,8 @@ from carbon.wire.energy import (
     EnergyBatch,
     EnergyInterval,
     IngestAnswer,
-    Rejection,
     ReservationInfo,
 )
-
-#: Clocks may be this far ahead of ours.
-MAX_AHEAD_MS = 300_000
-#: Longer intervals hide more than they tell; an import cuts its months first.
-MAX_SPAN_MS = 31 * MS_PER_DAY
 
 
 class Ingest:
@@ -48,8 +43,7 @@ class Ingest:
     def __init__(self, context: Context, writer: Writer) -> None:
         self._context = context
         self._writer = writer
-        #: Latest end of each meter seen by this process: nothing after it can overlap.
-        self._frontier: dict[int, int] = {}
+        self._frontier = Frontier()
         #: (subject, workload) claims and (device, zone) statements known to be stored.
         self._noted: set[tuple[object, ...]] = set()
 
@@ -62,7 +56,7 @@ class Ingest:
         """
         batch: EnergyBatch = decoded.body
         zone = self._zone(batch)
-        sending = _Sending(principal, batch, zone, self._context.clock.now_ms())
+        sending = Sending(principal, batch, zone, self._context.clock.now_ms())
         for reservation in batch.reservations:
             sending.check(reservation)
         for position, interval in zip(decoded.positions, decoded.items, strict=True):
@@ -85,108 +79,16 @@ class Ingest:
         return zone
 
 
-@dataclass(frozen=True, slots=True)
-class _Accepted:
-    """An interval that can be meant, with its subject and workload worked out."""
-
-    position: int
-    sent: EnergyInterval
-    subject: SubjectRef
-    workload: WorkloadName | None
-    method: Method
-
-
-@dataclass
-class _Sending:
-    """A batch on its way: judged, not yet written."""
-
-    principal: Principal
-    batch: EnergyBatch
-    zone: str | None
-    now_ms: int
-    accepted: list[_Accepted] = field(default_factory=list)
-    rejected: list[Rejection] = field(default_factory=list)
-
-    def add(self, position: int, sent: EnergyInterval) -> None:
-        try:
-            self.accepted.append(self._judged(position, sent))
-        except CarbonError as error:
-            self.rejected.append(Rejection(position, error.code, error.detail))
-
-    def check(self, sent: ReservationInfo) -> None:
-        """Raises InvalidInput: a batch with a reservation that cannot be meant is refused whole,
-        since its embodied carbon would silently be another's."""
-        check_span(sent.start_ms, sent.end_ms, self.now_ms + MAX_SPAN_MS)
-        self.workload(sent.workload)
-
-    def _judged(self, position: int, sent: EnergyInterval) -> _Accepted:
-        check_span(sent.start_ms, sent.end_ms, self.now_ms)
-        try:
-            method = Method.of(sent.method)
-        except KeyError:
-            known = ", ".join(m.label for m in Method)
-            raise InvalidInput("unknown_method", f"{sent.method!r} is none of {known}") from None
-        workload = self.workload(sent.workload)
-        subject = self.subject(sent.subject, sent.run, workload)
-        return _Accepted(position, sent, subject, workload, method)
-
-    def workload(self, text: str | None) -> WorkloadName | None:
-        if text is None:
-            return None
-        try:
-            return self.principal.workload(text)
-        except NotFound:
-            raise InvalidInput("foreign_team", f"this key may not write for {text!r}") from None
-
-    def subject(
-        self, text: str | None, run: str | None, workload: WorkloadName | None
-    ) -> SubjectRef:
-        """Run before named subject before workload; nothing said is `unattributed`."""
-        if run is not None:
-            return run_subject(workload.team if workload else self.principal.team, run)
-        if text is not None:
-            return self._stated_subject(text)
-        if workload is not None:
-            return SubjectRef(SubjectKind.NAME, str(workload))
-        return UNATTRIBUTED
-
-    def _stated_subject(self, text: str) -> SubjectRef:
-        try:
-            subject = SubjectRef.parse(text)
-        except ValueError:
-            raise InvalidInput("invalid_subject", f"{text!r} is no subject") from None
-        if self.principal.meter_kind is MeterKind.TRACKER and subject not in (IDLE, UNATTRIBUTED):
-            raise InvalidInput(
-                "subject_not_allowed", "a team's key states runs and workloads, not subjects"
-            )
-        return subject
-
-
-def run_subject(team: str, run: str) -> SubjectRef:
-    """Runs are named within their team, so that two teams' run 1 are two runs."""
-    return SubjectRef(SubjectKind.RUN, f"{team}/{run}")
-
-
-def check_span(start_ms: int, end_ms: int, now_ms: int) -> None:
-    """Raises InvalidInput where [start, end) is empty, too long, or in the future."""
-    if end_ms <= start_ms:
-        raise InvalidInput("end_before_start", "end_ms must be greater than start_ms")
-    if end_ms - start_ms > MAX_SPAN_MS:
-        raise InvalidInput("span_too_long", "an interval may span 31 days at most")
-    if end_ms > now_ms + MAX_AHEAD_MS:
-        raise InvalidInput("from_the_future", "the interval ends over 5 minutes from now")
-
-
 class _Write:
     """What the writer runs for one energy batch, within its transaction."""
 
     def __init__(
         self,
         context: Context,
-        sending: _Sending,
+        sending: Sending,
         decoded: Decoded,
         body_hash: bytes,
-        frontier: dict[int, int],
+        frontier: Frontier,
         noted: set[tuple[object, ...]],
     ) -> None:
         self._context = context
@@ -255,10 +157,7 @@ class _Write:
         """Ids of all devices of the batch, with what it says of their kind and zone."""
         batch = self._sending.batch
         host_id = ids.host(batch.host or batch.source)
-        first_ms: dict[str, int] = {}
-        for item in self._sending.accepted:
-            uuid, start_ms = item.sent.device, item.sent.start_ms
-            first_ms[uuid] = min(start_ms, first_ms.get(uuid, start_ms))
+        first_ms = dict(self._sending.first_ms)
         for reservation in batch.reservations:
             first_ms.setdefault(reservation.device, reservation.start_ms)
         devices = {uuid: ids.device(uuid, host_id) for uuid in first_ms}
@@ -309,39 +208,44 @@ class _Write:
         self, ids: Identities, source_id: int, devices: Mapping[str, int]
     ) -> tuple[int, int]:
         """Answers how many sent intervals were duplicates, and how many contradicted."""
-        rows, owners, dirty = self._rows(ids, source_id, devices)
-        if not rows:
+        pieces = self._pieces(ids, source_id, devices)
+        if not pieces.rows:
             return 0, 0
-        in_order = self._advance(rows)
-        written = energy.write_intervals(ids.connection, rows, in_order)
         now_ms = self._sending.now_ms
-        energy.keep_conflicts(ids.connection, rows, written.contradictions, now_ms)
-        energy.mark_dirty(ids.connection, dirty, now_ms)
+        in_order = self._frontier.advance(pieces.rows)
+        written = energy.write_intervals(ids.connection, pieces.rows, in_order)
+        energy.mark_dirty(ids.connection, pieces.dirty, now_ms)
+        if written is energy.NOTHING_SEEN_BEFORE:
+            return 0, 0
+        energy.keep_conflicts(ids.connection, pieces.rows, written.contradictions, now_ms)
+        owners = pieces.owners
         conflicts = {owners[c.position] for c in written.contradictions}
-        kept = {owners[i] for i in range(len(rows)) if i not in written.duplicates}
-        duplicates = set(owners) - kept
-        return len(duplicates - conflicts), len(conflicts)
+        kept = {owners[i] for i in range(len(owners)) if i not in written.duplicates}
+        return len(set(owners) - kept - conflicts), len(conflicts)
 
-    def _rows(
-        self, ids: Identities, source_id: int, devices: Mapping[str, int]
-    ) -> tuple[list[IntervalRow], list[int], set[tuple[int, int]]]:
-        """The pieces to store, the index of the accepted interval each is of, dirty buckets."""
-        rows: list[IntervalRow] = []
-        owners: list[int] = []
-        dirty: set[tuple[int, int]] = set()
-        for index, item in enumerate(self._sending.accepted):
-            sent = item.sent
-            device_id = devices[sent.device]
-            meter_id = ids.meter(device_id, source_id)
-            subject_id = self._subject(ids, item.subject, item.workload, sent.start_ms)
-            if item.subject.kind is SubjectKind.RUN:
-                self._widen_run(ids, item, subject_id)
-            for start_ms, end_ms, energy_mj in cut(sent.start_ms, sent.end_ms, sent.energy_mj):
-                span_ms = end_ms - start_ms
-                rows.append((end_ms, meter_id, subject_id, span_ms, energy_mj, int(item.method)))
-                owners.append(index)
-                dirty.add((floor_to(start_ms, BUCKET_MS), device_id))
-        return rows, owners, dirty
+    def _pieces(self, ids: Identities, source_id: int, devices: Mapping[str, int]) -> _Pieces:
+        subjects = {who: self._seen(ids, who) for who in self._sending.whos}
+        meters = {uuid: ids.meter(device_id, source_id) for uuid, device_id in devices.items()}
+        pieces = _Pieces([], [], set())
+        for index, (sent, who, method) in enumerate(self._sending.accepted):
+            uuid = sent.device
+            pieces.add(index, sent, devices[uuid], meters[uuid], subjects[who], int(method))
+        return pieces
+
+    def _seen(self, ids: Identities, who: Who) -> int:
+        """The id of a subject of this batch, its run noted."""
+        subject_id = self._subject(ids, who.subject, who.workload, who.start_ms)
+        if who.subject.kind is SubjectKind.RUN:
+            workload_id = ids.workload(who.workload) if who.workload else None
+            names.widen_run(
+                ids.connection,
+                who.subject.key,
+                subject_id,
+                workload_id,
+                who.start_ms,
+                who.end_ms,
+            )
+        return subject_id
 
     def _subject(
         self, ids: Identities, ref: SubjectRef, workload: WorkloadName | None, start_ms: int
@@ -363,40 +267,38 @@ class _Write:
             )
         return subject_id
 
-    def _widen_run(self, ids: Identities, item: _Accepted, subject_id: int) -> None:
-        workload_id = ids.workload(item.workload) if item.workload else None
-        names.widen_run(
-            ids.connection,
-            item.subject.key,
-            subject_id,
-            workload_id,
-            item.sent.start_ms,
-            item.sent.end_ms,
-        )
 
-    def _advance(self, rows: Iterable[IntervalRow]) -> bool:
-        """Whether every row begins at or after what is known of its meter; notes their ends."""
-        in_order = True
-        first: dict[int, int] = {}
-        last: dict[int, int] = {}
-        periods: dict[tuple[int, int], set[int]] = {}
-        for end_ms, meter_id, _subject, span_ms, *_ in rows:
-            start_ms = end_ms - span_ms
-            first[meter_id] = min(start_ms, first.get(meter_id, start_ms))
-            last[meter_id] = max(end_ms, last.get(meter_id, end_ms))
-            periods.setdefault((meter_id, span_ms), set()).add(start_ms)
-        for meter_id, start_ms in first.items():
-            known = self._frontier.get(meter_id)
-            in_order &= known is not None and start_ms >= known
-            self._frontier[meter_id] = max(last[meter_id], known or 0)
-        return in_order and not any(
-            _any_closer(starts, span_ms) for (_, span_ms), starts in periods.items()
-        )
+@dataclass(frozen=True, slots=True)
+class _Pieces:
+    """What is stored of a batch: intervals cut at 5-minute marks."""
 
+    rows: list[IntervalRow]
+    #: Index of the accepted interval that each row is of.
+    owners: list[int]
+    #: (start_ms, device_id) of the buckets that change.
+    dirty: set[tuple[int, int]]
 
-def _any_closer(starts: set[int], span_ms: int) -> bool:
-    ordered = sorted(starts)
-    return any(b - a < span_ms for a, b in pairwise(ordered))
+    def add(
+        self,
+        index: int,
+        sent: EnergyInterval,
+        device_id: int,
+        meter_id: int,
+        subject_id: int,
+        method: int,
+    ) -> None:
+        start_ms, end_ms = sent.start_ms, sent.end_ms
+        bucket_ms = start_ms - start_ms % BUCKET_MS
+        if end_ms <= bucket_ms + BUCKET_MS:  # nearly all: an interval of 10 s lies in one bucket
+            row = (end_ms, meter_id, subject_id, end_ms - start_ms, sent.energy_mj, method)
+            self.rows.append(row)
+            self.owners.append(index)
+            self.dirty.add((bucket_ms, device_id))
+            return
+        for lo, hi, part_mj in cut(start_ms, end_ms, sent.energy_mj):
+            self.rows.append((hi, meter_id, subject_id, hi - lo, part_mj, method))
+            self.owners.append(index)
+            self.dirty.add((floor_to(lo, BUCKET_MS), device_id))
 
 
 def _taken(names_created: list[str]) -> list[str]:

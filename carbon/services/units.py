@@ -9,7 +9,7 @@ from carbon.domain.principal import Principal
 from carbon.domain.tenancy import WorkloadName
 from carbon.errors import CarbonError, InvalidInput, NotFound
 from carbon.services.context import Context
-from carbon.services.ingest import check_span
+from carbon.services.sending import check_span
 from carbon.services.writer import Writer
 from carbon.storage.identities import Identities
 from carbon.storage.unit_counts import choose_source, write_count
