@@ -78,6 +78,13 @@ class AgentProcess:
         except AgentGone:
             return False
 
+    def has_reading(self) -> bool:
+        """Whether whoever samples this folder has attributed a first second."""
+        try:
+            return bool(self.status().devices)
+        except AgentGone:
+            return False
+
     def status(self) -> Status:
         return self.ask(Ask(), Status)
 

@@ -57,7 +57,7 @@ def test_a_killed_agents_successor_delivers_its_spool_and_journal(tmp_path: Path
     """No server, a kill in the middle of a period, a new agent, a server."""
     port = free_port()
     with AgentProcess(tmp_path, arguments=("--period-s=600",)) as agent:
-        wait_until(lambda: agent.status().devices, "a second to be journalled")
+        wait_until(agent.has_reading, "a second to be journalled")
         start_ms = agent.start_run("r1").at_ms
         wait_until(lambda: agent.status().at_ms > start_ms + 2_200, "two seconds of a period")
         killed_ms = agent.status().at_ms
@@ -120,7 +120,7 @@ def test_a_second_agent_sees_the_first_and_ends_well(tmp_path: Path) -> None:
 def test_two_runs_at_once_get_what_each_of_them_drew(tmp_path: Path) -> None:
     busy = "while True: pass"
     with AgentProcess(tmp_path) as agent:
-        wait_until(lambda: agent.status().devices, "a first reading")
+        wait_until(agent.has_reading, "a first reading")
         children = {}
         for run in ("busy", "calm"):
             children[run] = subprocess.Popen(
