@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from carbon.domain.emissions import operational_ng
-from carbon.domain.energy import MeterView, Method, Reading, counting_meter, covered_ms
+from carbon.domain.energy import MeterView, Method, Reading, clip, counting_meter, covered_ms
 from carbon.domain.units import PPM
 
 
@@ -57,17 +57,18 @@ def roll_bucket(
 ) -> list[BucketRow]:
     """The rows of one device over [start, end), which lies inside one bucket.
 
-    `views` hold settled readings clipped to the span; `workload_at(subject, at_ms)` follows the
-    claims. Energy sums to the counting meter exactly, and reserved time to its covered time
-    where nobody reserved the device.
+    `views` hold the settled readings of the whole bucket, whose counting meter counts in each
+    part of it; `workload_at(subject, at_ms)` follows the claims. Energy sums to the counting
+    meter exactly, and reserved time to its covered time where nobody reserved the device.
     """
     views = [view for view in views if view.readings]
     if not views:
         return []
-    view = counting_meter(views, end_ms - start_ms)
-    held = _held_ms(view.readings, reservations, start_ms, end_ms)
+    view = counting_meter(views)
+    readings = [part for r in view.readings if (part := clip(r, start_ms, end_ms))]
+    held = _held_ms(readings, reservations, start_ms, end_ms)
     rows = []
-    for key, group in sorted(_grouped(view.readings, workload_at).items()):
+    for key, group in sorted(_grouped(readings, workload_at).items()):
         subject, workload, method = key
         energy_mj = sum(reading.energy_mj for reading in group)
         rows.append(

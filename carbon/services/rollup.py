@@ -10,7 +10,7 @@ from sqlalchemy import Connection
 
 from carbon.clock import to_rfc3339
 from carbon.domain.claims import Claim, workload_of
-from carbon.domain.energy import MeterView, Reading, clip, settle
+from carbon.domain.energy import MeterView, Reading, settle
 from carbon.domain.intensity import EmissionScope, RatedPoint, Signal, mean_g_per_kwh
 from carbon.domain.rollup import BucketRow, Rate, Reservation, roll_bucket
 from carbon.domain.units import BUCKET_MS, MS_PER_HOUR
@@ -101,7 +101,7 @@ class BucketRoller:
         signal: Signal = Signal.AVERAGE,
         scope: EmissionScope | None = None,
     ) -> BucketRoller:
-        """Reads the raw rows of the bucket around [start, end) and clips them to it."""
+        """Reads the raw rows of the whole bucket around [start, end)."""
         bucket_ms = start_ms - start_ms % BUCKET_MS
         meters = meters_of(connection, devices)
         meter_ids = [ref.meter for refs in meters.values() for ref in refs]
@@ -125,7 +125,7 @@ class BucketRoller:
     def rows(self, device: int) -> tuple[Rate, list[BucketRow]]:
         rate = self._rate(self._places[device])
         views = [
-            MeterView(ref.meter, ref.kind, tuple(self._settled(ref.meter)))
+            MeterView(ref.meter, ref.kind, tuple(settle(self._readings.get(ref.meter, ()))))
             for ref in self._meters.get(device, ())
         ]
         held = self._reservations.get(device, ())
@@ -172,10 +172,6 @@ class BucketRoller:
             }
             for row in rows
         ]
-
-    def _settled(self, meter: int) -> list[Reading]:
-        settled = settle(self._readings.get(meter, ()))
-        return [part for r in settled if (part := clip(r, self._start_ms, self._end_ms))]
 
     def _workload_at(self, subject: int, at_ms: int) -> int:
         return workload_of(self._claims.get(subject, ()), at_ms)
