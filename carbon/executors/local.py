@@ -110,15 +110,16 @@ class LocalExecutor:
 
 
 def _supervise(folder: AttemptFolder) -> subprocess.Popen[bytes]:
-    return subprocess.Popen(
-        [sys.executable, "-m", "carbon.executors.local_child", str(folder.path)],
-        cwd="/",
-        env=_environment(),
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL,
-        stderr=folder.log("supervisor").open("ab"),
-        start_new_session=True,
-    )
+    with folder.log("supervisor").open("ab") as trouble:
+        return subprocess.Popen(
+            [sys.executable, "-m", "carbon.executors.local_child", str(folder.path)],
+            cwd="/",
+            env=_environment(),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=trouble,
+            start_new_session=True,
+        )
 
 
 def _environment() -> dict[str, str]:

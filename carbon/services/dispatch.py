@@ -95,6 +95,9 @@ class Dispatch:
         except CarbonError as error:
             _log.warning("attempt %s: %s", attempt.id, error.detail)
             self._note_trouble(attempt, error.detail)
+        except Exception as error:  # whatever an executor raises: the other jobs go on
+            _log.exception("attempt %s", attempt.id)
+            self._note_trouble(attempt, f"{type(error).__name__}: {error}")
 
     def _advance(self, attempt: AttemptRow) -> None:
         with reading(self.context.engine) as connection:

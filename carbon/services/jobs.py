@@ -2,15 +2,9 @@
 
 from __future__ import annotations
 
-import secrets
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
 from dataclasses import dataclass, replace
 
-import msgspec
-from sqlalchemy import Connection
-from sqlalchemy.exc import IntegrityError
-
-from carbon.domain.intensity import RatedPoint
 from carbon.domain.jobs import JobState, PlacementReason
 from carbon.domain.principal import Principal
 from carbon.errors import CarbonError, Conflicting, InvalidInput
@@ -18,30 +12,19 @@ from carbon.executors.executor import Handle
 from carbon.executors.registry import Executors, executor_named
 from carbon.services.context import Context
 from carbon.services.job_answers import attempt_answer, job_answer, moment
-from carbon.services.job_plans import Wish, decide, points_until, zone_of
-from carbon.services.job_requests import (
-    JobRequest,
-    check_window,
-    hash_of,
-    judged,
-    workload_of,
-)
-from carbon.services.pools import capacity_of, pool_for, taken_spans
+from carbon.services.job_plans import points_until, zone_of
+from carbon.services.job_requests import check_window
+from carbon.services.job_submission import place_anew, submit
 from carbon.storage.attempts import attempts_of
 from carbon.storage.engine import reading, writing
-from carbon.storage.identities import Identities
 from carbon.storage.job_queries import (
     JobRow,
-    finished_lengths_ms,
     get_job,
-    insert_job,
-    job_of_key,
     move,
     page_of_jobs,
     place,
     set_deadline,
 )
-from carbon.storage.pools import find_pool
 from carbon.wire.durations import resolve_moment_ms
 from carbon.wire.jobs import (
     JobAnswer,
@@ -71,22 +54,7 @@ class Jobs:
 
         Raises InvalidInput, and Conflicting(`idempotency_key_reused`) for another body.
         """
-        known = self._of_key(principal, body, key)
-        if known is not None:
-            return self._answer(known)
-        request = judged(self.context, self.executors, principal, body)
-        zone = zone_of(self.context, request.zones)
-        points = points_until(self.context, zone, request.deadline_ms)
-        try:
-            with writing(self.context.engine) as connection:
-                row = self._store(connection, request, zone, points, key)
-        except IntegrityError:
-            # The same key arrived twice at once; the other one was first.
-            raced = self._of_key(principal, body, key)
-            if raced is None:
-                raise
-            row = raced
-        return self._answer(row)
+        return self._answer(submit(self.context, self.executors, principal, body, key))
 
     def submit_batch(
         self, principal: Principal, batch: JobBatch, key: str | None = None
@@ -155,7 +123,7 @@ class Jobs:
         with writing(self.context.engine) as connection:
             _check_waiting(get_job(connection, job_id))
             set_deadline(connection, job_id, deadline_ms)
-            self._place(connection, changed, zone, points)
+            place_anew(self.context, self.executors, connection, changed, zone, points)
             return self._answer(get_job(connection, job_id))
 
     def start(self, principal: Principal, job_id: str) -> JobAnswer:
@@ -197,79 +165,6 @@ class Jobs:
 
     def _answer(self, row: JobRow) -> JobAnswer:
         return job_answer(row, self.context.clock.now_ms())
-
-    def _of_key(self, principal: Principal, body: JobBody, key: str | None) -> JobRow | None:
-        if key is None:
-            return None
-        team = workload_of(principal, body).team
-        with writing(self.context.engine) as connection:
-            team_id = Identities(connection, self.context.clock.now_ms(), {}).team(team)
-            row = job_of_key(connection, team_id, key)
-        if row is not None and row.body_hash != hash_of(body):
-            raise Conflicting(
-                "idempotency_key_reused",
-                f"the key {key!r} belongs to job {row.id} with another body; use a new key",
-            )
-        return row
-
-    def _store(
-        self,
-        connection: Connection,
-        request: JobRequest,
-        zone: str,
-        points: Sequence[RatedPoint],
-        key: str | None,
-    ) -> JobRow:
-        now_ms = self.context.clock.now_ms()
-        ids = Identities(connection, now_ms, {})
-        team_id = ids.team(request.workload.team)
-        pool = pool_for(connection, request.pool, request.pool_is_named, now_ms)
-        length_ms, spec = request.length_ms, request.spec
-        if length_ms is None:
-            lengths = finished_lengths_ms(connection, team_id, request.name)
-            if lengths:
-                # The longest of the last runs: a plan must be safe, not likely.
-                length_ms = max(1, *lengths)
-                spec = msgspec.structs.replace(spec, flags=["length_learned"])
-        row = JobRow(
-            id=f"job_{now_ms:011x}{secrets.token_hex(5)}",
-            team_id=team_id,
-            workload_id=ids.workload(request.workload),
-            workload=request.workload,
-            pool_id=pool.id,
-            pool=pool.name,
-            name=request.name,
-            executor=request.executor,
-            spec=msgspec.json.encode(spec).decode(),
-            state=JobState.WAITING,
-            reason="",
-            earliest_ms=request.earliest_ms,
-            deadline_ms=request.deadline_ms,
-            length_ms=length_ms,
-            power_w=request.power_w,
-            interruptible=request.interruptible,
-            priority=request.priority,
-            retries_left=request.retries,
-            zones=request.zones,
-            start_ms=None,
-            end_ms=None,
-            exit_code=None,
-            body_hash=request.body_hash,
-            created_ms=now_ms,
-            placement=None,
-        )
-        insert_job(connection, row, key)
-        self._place(connection, row, zone, points)
-        return get_job(connection, row.id)
-
-    def _place(
-        self, connection: Connection, row: JobRow, zone: str, points: Sequence[RatedPoint]
-    ) -> None:
-        pool = find_pool(connection, row.pool)
-        assert pool is not None
-        taken = taken_spans(connection, pool, capacity_of(pool, self.executors), row.id)
-        wish = Wish(row.earliest_ms, row.deadline_ms, row.length_ms, row.power_w)
-        place(connection, row.id, decide(wish, zone, points, taken, self.context.clock.now_ms()))
 
 
 def _check_waiting(row: JobRow) -> None:

@@ -11,13 +11,12 @@ from carbon.domain.intensity import RatedPoint
 from carbon.domain.jobs import JobState, PlacementReason
 from carbon.executors.registry import Executors
 from carbon.services.context import Context
-from carbon.services.job_plans import Wish, decide, is_better, points_until, zone_of
-from carbon.services.pools import capacity_of, taken_spans
+from carbon.services.job_plans import is_better, points_until, zone_of
+from carbon.services.job_submission import placement_of
 from carbon.storage.engine import reading, writing
 from carbon.storage.intensity import intensity_vintage
 from carbon.storage.job_queries import JobRow, get_job, place, waiting_jobs
 from carbon.storage.leases import Lease, check_lease
-from carbon.storage.pools import find_pool
 
 #: Placements that no intensity changes.
 _FIXED = frozenset({PlacementReason.ASKED_TO_START, PlacementReason.LENGTH_UNKNOWN})
@@ -65,17 +64,13 @@ def _replan_one(
     seen: JobRow,
     points: Sequence[RatedPoint],
 ) -> bool:
-    now_ms = context.clock.now_ms()
     zone = _zone(context, seen)
     with writing(context.engine) as connection:
         check_lease(connection, lease)
         job = get_job(connection, seen.id)
-        pool = find_pool(connection, job.pool)
-        if job.state is not JobState.WAITING or job.placement != seen.placement or pool is None:
+        if job.state is not JobState.WAITING or job.placement != seen.placement:
             return False
-        taken = taken_spans(connection, pool, capacity_of(pool, executors), job.id)
-        wish = Wish(job.earliest_ms, job.deadline_ms, job.length_ms, job.power_w)
-        new, old = decide(wish, zone, points, taken, now_ms), job.placement
+        new, old = placement_of(context, executors, connection, job, zone, points), job.placement
         if old is not None:
             if not is_better(new, old, points):
                 return False

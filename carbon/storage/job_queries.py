@@ -206,9 +206,8 @@ def get_job(connection: Connection, job_id: str, team_name: str | None = None) -
     return _job_row(row)
 
 
-def job_of_key(connection: Connection, team_id: int, idempotency_key: str) -> JobRow | None:
-    c = job.c
-    query = _jobs().where(c.team_id == team_id, c.idempotency_key == idempotency_key)
+def job_of_key(connection: Connection, team_name: str, idempotency_key: str) -> JobRow | None:
+    query = _jobs().where(team.c.name == team_name, job.c.idempotency_key == idempotency_key)
     row = connection.execute(query).first()
     return _job_row(row) if row else None
 

@@ -11,7 +11,6 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 from job_house import ADMIN, HOUR, NOW, OWNER, FakeExecutor, House, fresh_engine, job
-from sqlalchemy import Engine
 
 from carbon.clock import to_rfc3339
 from carbon.domain.intensity import PointKind
@@ -195,8 +194,9 @@ class TestTrouble:
         assert (ended.state, ended.exit_code) == ("failed", None)
         assert house.executor.begun == [f"{made.id}-1"]
 
+    @pytest.mark.parametrize("trouble", [ExecutorAway("executor_away", "not this"), OSError("no")])
     def test_one_jobs_trouble_does_not_stop_the_others(
-        self, house: House, monkeypatch: pytest.MonkeyPatch
+        self, house: House, monkeypatch: pytest.MonkeyPatch, trouble: Exception
     ) -> None:
         house.executor.default_capacity = 9
         first = house.jobs.submit(OWNER, job(name="first"))
@@ -205,7 +205,7 @@ class TestTrouble:
 
         def start_but_first(attempt: Any) -> str:
             if attempt.attempt_id == f"{first.id}-1":
-                raise ExecutorAway("executor_away", "not this one")
+                raise trouble
             return start(attempt)
 
         monkeypatch.setattr(house.executor, "start", start_but_first)
@@ -372,12 +372,9 @@ class AnyLife(RuleBasedStateMachine):
     """Whatever owners, engines and deaths do: no attempt runs twice, none alongside another of
     its job, and every job ends."""
 
-    engine: Engine
-
     @initialize()
     def open(self) -> None:
-        self.engine = fresh_engine()
-        self.house = House.build(self.engine, Path("/nonexistent"))
+        self.house = House.build(fresh_engine(), Path("/nonexistent"))
         self.house.executor.default_capacity = 2
         self.schedulers = [self.house.scheduler, self.house.rival()]
         self.ids: list[str] = []
@@ -395,7 +392,6 @@ class AnyLife(RuleBasedStateMachine):
             for attempt_id in self.house.executor.running():
                 self.house.executor.end(attempt_id)
         assert {self.state(job_id) for job_id in self.ids} <= FINAL
-        self.engine.dispose()
 
     def state(self, job_id: str) -> str:
         return state_of(self.house, job_id)

@@ -252,8 +252,7 @@ def test_a_saving_lies_between_what_the_grids_extremes_allow(
     minutes: int,
     energy_mj: int,
 ) -> None:
-    engine = fresh_engine()
-    house = House.build(engine, tmp_path_factory.mktemp("house"))
+    house = House.build(fresh_engine(), tmp_path_factory.mktemp("house"))
     ledger = Ledger(house.context)
     start_ms = NOW + start_min * MINUTE
     job_id = run_job(house, start_ms, minutes)
@@ -270,4 +269,3 @@ def test_a_saving_lies_between_what_the_grids_extremes_allow(
     if start_min == 0:
         assert answer.saving_g == pytest.approx(0, abs=1e-6)
     ledger.close()
-    engine.dispose()
