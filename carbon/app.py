@@ -69,7 +69,9 @@ def create_app(context: Context, background: bool = True) -> FastAPI:
     return app
 
 
-def _running(workers: Sequence[Worker], at_end: Callable[[], None]) -> Callable[[FastAPI], AbstractAsyncContextManager[None]]:
+def _running(
+    workers: Sequence[Worker], at_end: Callable[[], None]
+) -> Callable[[FastAPI], AbstractAsyncContextManager[None]]:
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
         for worker in workers:

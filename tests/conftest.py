@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from ledger import NOON_MS
 from sqlalchemy import Engine, make_url, text
 
 from carbon.clock import FakeClock
@@ -14,9 +15,6 @@ from carbon.services.context import Context
 from carbon.settings import Settings
 from carbon.storage.engine import create_engine, memory_engine
 from carbon.storage.migrations import upgrade
-
-#: 2026-03-02 12:00 UTC, a Monday.
-NOON_MS = 1_772_452_800_000
 
 _numbers = itertools.count()
 

@@ -23,6 +23,9 @@ from carbon.wire.answer import SciAnswer
 from carbon.wire.decode import decode_energy, decode_units
 from carbon.wire.energy import IngestAnswer
 
+#: 2026-03-02 12:00 UTC, a Monday.
+NOON_MS = 1_772_452_800_000
+
 ADMIN = Principal("k1", "admin", "default", ADMIN_SCOPES)
 TEAM = Principal("k2", "team", "blue", TEAM_SCOPES)
 

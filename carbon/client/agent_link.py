@@ -35,6 +35,7 @@ class AgentLink:
         self._path = _socket_path(data_dir)
         self._socket = _connected(self._path)
         self._answers = self._socket.makefile("rb")
+        self._watched: socket.socket | None = None
         self._lock = threading.Lock()
 
     def call(self, request: Request, answer: type[A], wait_s: float = 0.0) -> A:
@@ -53,15 +54,19 @@ class AgentLink:
 
     def watch(self, gone: Callable[[], None]) -> None:
         """Calls `gone` in a thread as soon as the agent ends or hangs up."""
-        connection = _connected(self._path)
-        connection.settimeout(None)
+        self._watched = _connected(self._path)
+        self._watched.settimeout(None)
         threading.Thread(
-            target=_wait_for_end, args=(connection, gone), name="carbon-watch", daemon=True
+            target=_wait_for_end, args=(self._watched, gone), name="carbon-watch", daemon=True
         ).start()
 
     def close(self) -> None:
+        """Ends the watch, too; `gone` is called then as well."""
         self._answers.close()
         self._socket.close()
+        if self._watched is not None:
+            with suppress(OSError):  # the agent went first
+                self._watched.shutdown(socket.SHUT_RDWR)
 
 
 def _decoded(line: bytes, answer: type[A]) -> A:

@@ -81,6 +81,7 @@ def run_command(
         measured = session.end(units)
         undelivered = session.flush(delivery_s)
     finally:
+        session.close()
         stop_embedded(options.data_dir, last_delivery_s=0.0)
     return RunRecord(
         run=session.run,

@@ -66,6 +66,8 @@ class Measured:
 class _Measurer(Protocol):
     def call(self, request: Request, answer: type[A], wait_s: float = 0.0) -> A: ...
 
+    def close(self) -> None: ...
+
 
 @dataclass(frozen=True, slots=True)
 class _Embedded:
@@ -76,6 +78,9 @@ class _Embedded:
         if isinstance(given, answer):
             return given
         raise AgentRefused(str(given))
+
+    def close(self) -> None:
+        """Stays for the next run of this process."""
 
 
 @dataclass(slots=True)
@@ -113,6 +118,14 @@ class RunSession:
             flushed = self._ask(Flush(timeout_s), Flushed, timeout_s)
             return flushed.pending if flushed else None
 
+    def close(self) -> None:
+        """After the end, and after `flush` where that is wanted."""
+        with self._lock:
+            self._is_over = True
+            if self._measurer is not None:
+                self._measurer.close()
+                self._measurer = None
+
     @property
     def by(self) -> MeasuredBy:
         if self._measurer is None:
@@ -123,6 +136,7 @@ class RunSession:
     def _open(self) -> None:
         for _ in range(_OPEN_TRIES):
             try:
+                self._leave()
                 self._measurer = self._link() or self._embed()
                 self._register()
                 return
@@ -134,6 +148,10 @@ class RunSession:
                 log.warning("nobody measures run %s: %s", self.run, error)
                 return
         log.warning("nobody measures run %s: the sampler of this host does not answer", self.run)
+
+    def _leave(self) -> None:
+        if self._measurer is not None:
+            self._measurer.close()
 
     def _link(self) -> AgentLink | None:
         try:

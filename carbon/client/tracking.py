@@ -72,6 +72,7 @@ class Tracker(ContextDecorator):
         if self._session is not None:
             try:
                 self.measured = self._session.end(self._counts)
+                self._session.close()
             except Exception as failure:
                 log.warning("the end of %s was not tracked: %s", self.workload, failure)
 

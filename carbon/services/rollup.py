@@ -18,12 +18,13 @@ from carbon.errors import InvalidInput
 from carbon.services.context import Context
 from carbon.services.intensity import points_of
 from carbon.storage.energy import readings_between, reservations_between
-from carbon.storage.engine import writing
+from carbon.storage.engine import reading, writing
 from carbon.storage.ledger_rows import LedgerRow
 from carbon.storage.names import MeterRef, claims_of, meters_of
 from carbon.storage.places import Place, places_at
-from carbon.storage.ratings import rating_id, rating_of
+from carbon.storage.ratings import Ratings, rating_of
 from carbon.storage.rollups import (
+    is_behind,
     set_buckets,
     set_workload_period,
     take_dirty,
@@ -43,6 +44,9 @@ def roll_up(context: Context, end_ms: int | None = None, most: int | None = None
     Answers how many buckets were recomputed, at most about `most`. Safe to run twice, to stop
     anywhere, and on several replicas at once: each transaction takes its marks with it.
     """
+    with reading(context.engine) as connection:
+        if not is_behind(connection):
+            return 0
     done = 0
     while most is None or done < most:
         count = _roll_some(context, end_ms)
@@ -61,7 +65,10 @@ def _roll_some(context: Context, end_ms: int | None) -> int:
         if taken is None:
             return 0
         start_ms, devices = taken
-        roller = BucketRoller.load(context, connection, devices, start_ms, start_ms + BUCKET_MS)
+        ratings = Ratings(connection, may_store=True)
+        roller = BucketRoller.load(
+            context, connection, ratings, devices, start_ms, start_ms + BUCKET_MS
+        )
         rows = [row for device in devices for row in roller.stored_rows(device)]
         set_buckets(connection, start_ms, devices, rows, now_ms)
         return len(devices)
@@ -72,7 +79,7 @@ class BucketRoller:
 
     def __init__(
         self,
-        connection: Connection,
+        ratings: Ratings,
         span_ms: tuple[int, int],
         meters: Mapping[int, Sequence[MeterRef]],
         readings: Mapping[int, Sequence[Reading]],
@@ -81,7 +88,7 @@ class BucketRoller:
         places: Mapping[int, Place],
         points: Mapping[str, Sequence[RatedPoint]],
     ) -> None:
-        self._connection = connection
+        self._ratings = ratings
         self._start_ms, self._end_ms = span_ms
         self._meters = meters
         self._readings = readings
@@ -95,6 +102,7 @@ class BucketRoller:
         cls,
         context: Context,
         connection: Connection,
+        ratings: Ratings,
         devices: Collection[int],
         start_ms: int,
         end_ms: int,
@@ -119,7 +127,7 @@ class BucketRoller:
         }
         claims = claims_of(connection, subjects)
         return cls(
-            connection, (start_ms, end_ms), meters, readings, reservations, claims, places, points
+            ratings, (start_ms, end_ms), meters, readings, reservations, claims, places, points
         )
 
     def rows(self, device: int) -> tuple[Rate, list[BucketRow]]:
@@ -185,7 +193,7 @@ class BucketRoller:
                 f"no such intensity is stored for {place.zone} at {to_rfc3339(self._start_ms)}",
             )
         main = max(points, key=_overlap(self._start_ms, self._end_ms))
-        rating = rating_id(self._connection, rating_of(place.zone, main, place.flags))
+        rating = self._ratings.id_of(rating_of(place.zone, main, place.flags))
         return Rate(rating, main.vintage, mean, place.pue)
 
 

@@ -28,7 +28,7 @@ from carbon.services.boundary import boundary_of
 from carbon.services.context import Context
 from carbon.services.rollup import BucketRoller, roll_up
 from carbon.storage.energy import has_raw_between
-from carbon.storage.engine import writing
+from carbon.storage.engine import reading
 from carbon.storage.identities import find_workload, workload_names
 from carbon.storage.ledger_rows import (
     DeviceRef,
@@ -41,7 +41,7 @@ from carbon.storage.ledger_rows import (
     rows_between,
 )
 from carbon.storage.names import run, runs_between
-from carbon.storage.ratings import Rating, ratings
+from carbon.storage.ratings import Rating, Ratings
 from carbon.storage.unit_counts import counts_between, units_of
 from carbon.wire.answer import FactorUsed, IntensityUsed, SciAnswer
 
@@ -75,11 +75,12 @@ def workload_sci(context: Context, principal: Principal, question: Question) -> 
     """
     name = principal.workload(question.workload)
     roll_up(context, end_ms=question.end_ms)
-    with writing(context.engine) as connection:  # may note a rating for an edge bucket
+    with reading(context.engine) as connection:
         workload_id = known_workload(connection, principal, name)
         subject_id, run_span = _run(connection, workload_id, name, question.run)
         start_ms, end_ms = _window(connection, workload_id, question, run_span)
-        scope = _Scope(context, connection, workload_id, subject_id, question)
+        ratings = Ratings(connection, may_store=False)
+        scope = _Scope(context, connection, ratings, workload_id, subject_id, question)
         ledger = _read(scope, start_ms, end_ms)
         unit, counted, aside = _count(connection, ledger, question)
         boundary = boundary_of(connection, workload_id)
@@ -149,6 +150,7 @@ class _Scope:
 
     context: Context
     connection: Connection
+    ratings: Ratings
     workload_id: int
     subject_id: int | None
     question: Question
@@ -163,6 +165,7 @@ class _Scope:
         roller = BucketRoller.load(
             self.context,
             self.connection,
+            self.ratings,
             devices,
             start_ms,
             end_ms,
@@ -186,7 +189,7 @@ def _read(scope: _Scope, start_ms: int, end_ms: int) -> _Ledger:
         end_ms,
         rows,
         devices_by_id(connection, sorted({row.device_id for row in rows})),
-        ratings(connection),
+        scope.ratings.by_id,
         _expected_ms(connection, rows, start_ms, end_ms),
         ("window_snapped",) if snapped else (),
     )

@@ -45,7 +45,7 @@ def _pools() -> Select[Any]:
     ).order_by(pool.c.name)
 
 
-def _pool_row(row: Row[Any]) -> PoolRow:
+def _pool_row(row: Row[*tuple[Any, ...]]) -> PoolRow:
     pool_id, name, capacity, running, waiting = row
     return PoolRow(pool_id, name, capacity, running, waiting)
 

@@ -34,21 +34,36 @@ def rating_of(zone: str, point: RatedPoint, flags: tuple[str, ...]) -> Rating:
     )
 
 
-def rating_id(connection: Connection, wanted: Rating) -> int:
-    row = {
-        "zone": wanted.zone,
-        "source": wanted.source,
-        "signal": wanted.signal,
-        "scope": wanted.scope,
-        "kind": wanted.kind,
-        "flags": ",".join(wanted.flags),
-    }
-    query = select(rating.c.id).where(and_(*(rating.c[k] == v for k, v in row.items())))
-    found = connection.scalar(query)
-    if found is None:
-        insert_new(connection, rating, [row])
-        found = connection.execute(query).scalar_one()
-    return int(found)
+class Ratings:
+    """The ids of ratings. A writer stores what is new; a reader, who must not write, numbers it
+    for the moment (below 0)."""
+
+    def __init__(self, connection: Connection, may_store: bool) -> None:
+        self._connection = connection
+        self._may_store = may_store
+        self._ids = {known: key for key, known in ratings(connection).items()}
+
+    def id_of(self, wanted: Rating) -> int:
+        if wanted not in self._ids:
+            self._ids[wanted] = self._store(wanted) if self._may_store else -1 - len(self._ids)
+        return self._ids[wanted]
+
+    @property
+    def by_id(self) -> dict[int, Rating]:
+        return {key: known for known, key in self._ids.items()}
+
+    def _store(self, wanted: Rating) -> int:
+        row = {
+            "zone": wanted.zone,
+            "source": wanted.source,
+            "signal": wanted.signal,
+            "scope": wanted.scope,
+            "kind": wanted.kind,
+            "flags": ",".join(wanted.flags),
+        }
+        insert_new(self._connection, rating, [row])
+        matches = and_(*(rating.c[name] == value for name, value in row.items()))
+        return int(self._connection.execute(select(rating.c.id).where(matches)).scalar_one())
 
 
 def ratings(connection: Connection) -> dict[int, Rating]:

@@ -164,6 +164,12 @@ def take_dirty(
     return start_ms, devices
 
 
+def is_behind(connection: Connection) -> bool:
+    """Whether anything is dirty."""
+    tables = (dirty_bucket, dirty_hour)
+    return any(connection.scalar(select(t.c.start_ms).limit(1)) is not None for t in tables)
+
+
 def count_dirty(connection: Connection) -> int:
     return connection.scalar(select(func.count()).select_from(dirty_bucket)) or 0
 

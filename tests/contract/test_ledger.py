@@ -7,8 +7,7 @@ from collections.abc import Callable, Iterator
 from itertools import pairwise
 
 import pytest
-from conftest import NOON_MS
-from ledger import TEAM, Ledger, interval
+from ledger import NOON_MS, TEAM, Ledger, interval
 from sqlalchemy import Engine
 
 from carbon.domain.intensity import EmissionScope, Signal
@@ -76,9 +75,7 @@ def test_a_partial_overlap_of_equal_span_is_a_conflict(ledger: Ledger) -> None:
     ledger.send([interval(T, T + 10_000, 5_000)])
     answer = ledger.send([interval(T + 5_000, T + 15_000, 5_000)])
     assert answer.conflict == 1
-    in_one = ledger.send(
-        [interval(T + 60_000, T + 70_000, 7), interval(T + 65_000, T + 75_000, 7)]
-    )
+    in_one = ledger.send([interval(T + 60_000, T + 70_000, 7), interval(T + 65_000, T + 75_000, 7)])
     assert (in_one.accepted, in_one.conflict) == (1, 1)
     assert ledger.sci().energy_mj == 5_007
 
