@@ -93,7 +93,9 @@ class RunSession:
     wait_cpu_s: float = 0.0
     start_ms: int = 0
     _measurer: _Measurer | None = None
+    #: Its owner ended it; its end was registered, too.
     _is_over: bool = False
+    _has_ended: bool = False
     _lock: threading.RLock = field(default_factory=threading.RLock)
 
     def start(self) -> None:
@@ -107,6 +109,7 @@ class RunSession:
         with self._lock:
             self._is_over = True
             ended = self._ask(RunEnd(self.run), RunEnded)
+            self._has_ended = True
             measured = self._measured(ended)
             if units:
                 self._count(units, measured)
@@ -121,10 +124,8 @@ class RunSession:
     def close(self) -> None:
         """After the end, and after `flush` where that is wanted."""
         with self._lock:
-            self._is_over = True
-            if self._measurer is not None:
-                self._measurer.close()
-                self._measurer = None
+            self._is_over = self._has_ended = True
+            self._leave()
 
     @property
     def by(self) -> MeasuredBy:
@@ -135,30 +136,32 @@ class RunSession:
 
     def _open(self) -> None:
         for _ in range(_OPEN_TRIES):
+            self._leave()
             try:
-                self._leave()
                 self._measurer = self._link() or self._embed()
-                self._register()
+                if not self._has_ended:
+                    self._register(self._measurer)
                 return
             except (AgentBusy, AgentGone):
-                self._measurer = None
                 time.sleep(_OPEN_PAUSE_S)
             except Exception as error:
-                self._measurer = None
+                self._leave()
                 log.warning("nobody measures run %s: %s", self.run, error)
                 return
+        self._leave()
         log.warning("nobody measures run %s: the sampler of this host does not answer", self.run)
 
     def _leave(self) -> None:
-        if self._measurer is not None:
-            self._measurer.close()
+        left, self._measurer = self._measurer, None
+        if left is not None:
+            left.close()
 
     def _link(self) -> AgentLink | None:
         try:
             link = AgentLink(self.options.data_dir)
         except AgentGone:
             return None
-        link.watch(self._find_next)
+        link.watch(lambda: self._find_next(link))
         return link
 
     def _embed(self) -> _Embedded:
@@ -167,15 +170,14 @@ class RunSession:
             agent.wait_for_cpu(self.wait_cpu_s)
         return _Embedded(agent)
 
-    def _register(self) -> None:
-        assert self._measurer is not None
+    def _register(self, measurer: _Measurer) -> None:
         request = RunStart(self.run, self.workload, os.getpid(), self.reserve)
-        self.start_ms = self._measurer.call(request, RunStarted).at_ms
+        self.start_ms = measurer.call(request, RunStarted).at_ms
 
-    def _find_next(self) -> None:
+    def _find_next(self, gone: AgentLink) -> None:
         """The agent ended: another one, or we ourselves, go on for it."""
         with self._lock:
-            if not self._is_over and not isinstance(self._measurer, _Embedded):
+            if not self._is_over and self._measurer is gone:
                 log.warning("the agent ended during run %s", self.run)
                 self._open()
 
