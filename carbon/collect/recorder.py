@@ -7,19 +7,19 @@ why every public method takes the lock.
 from __future__ import annotations
 
 import logging
-import sqlite3
 import threading
 from collections import Counter
 from dataclasses import dataclass, field
 
 from carbon.clock import Clock
 from carbon.collect.attributor import Attributor
-from carbon.collect.batches import Identity, batches, device_infos
+from carbon.collect.batches import Identity, device_infos
 from carbon.collect.journal import Journal, JournalFile
 from carbon.collect.odometer import Closed
 from carbon.collect.period import Period
+from carbon.collect.period_file import PeriodFile
 from carbon.collect.protocol import MeterUsed, RunEnded, RunStarted
-from carbon.collect.recovery import bridged, left_over
+from carbon.collect.recovery import bridged
 from carbon.collect.runs import Run, Runs
 from carbon.collect.sampler import Sampler
 from carbon.collect.schedule import NS_PER_S
@@ -46,7 +46,7 @@ class Recorder:
     clock: Clock
     period_ms: int = 10_000
     runs: Runs = field(init=False)
-    _journal: JournalFile = field(init=False)
+    _file: PeriodFile = field(init=False)
     _line: WallLine = field(init=False)
     _period: Period = field(default_factory=Period)
     #: Where each device's last interval ended.
@@ -64,15 +64,17 @@ class Recorder:
 
     def __post_init__(self) -> None:
         self.runs = Runs(self.spool.db)
-        self._journal = JournalFile(self.spool.db)
+        journal = JournalFile(self.spool.db)
+        self._file = PeriodFile(self.identity, self.spool, self.runs, journal)
         self._line = WallLine(self.clock)
 
     def start(self) -> None:
         """Spools what an agent before us left open, bridges the gap since, opens a period."""
         with self._lock:
-            left = self._journal.read()
+            left = self._file.take_over()
             if left is not None:
-                self._take_over(left)
+                # The line goes on where the journal ended: nothing new may lie before it.
+                self._line = WallLine(self.clock, not_before_ms=left.at_ms)
             now_ns = self.clock.monotonic_ns()
             self._refresh(now_ns)
             self.sampler.look()
@@ -95,7 +97,7 @@ class Recorder:
                 self._close_period(now_ns if is_late else self._period_end_ns)
             elif now_ns >= self._tick_at_ns:
                 self._tick(now_ns)
-                self._write_journal()
+                self._file.write_journal(self._journal_of(self._unsaved + self._period.intervals()))
 
     def close_period(self) -> int:
         """Ends the period at this instant and spools it. Returns the instant's wall ms."""
@@ -221,27 +223,12 @@ class Recorder:
         self._refresh_at_ns = now_ns + REFRESH_NS
 
     def _save(self) -> None:
-        """Batches in and the journal emptied in one transaction: no kill loses or doubles a
-        period. A disk that takes nothing is tried again at the next end of a period."""
         devices = device_infos(self.sampler.devices)
-        try:
-            with self.spool.db.transaction():
-                for batch in batches(self.identity, self._unsaved, devices, self._reservations):
-                    self.spool.append_energy(batch)
-                self.runs.add_energy(self._unsaved)
-                self._journal.write(self._journal_of([]))
-        except sqlite3.Error as error:
-            log.error("the spool %s takes nothing: %s", self.spool.db.path, error)
+        if self._file.save(self._unsaved, self._reservations, devices, self._journal_of([])):
+            self._unsaved = []
+            self._reservations = []
+        else:
             del self._unsaved[:-UNSAVED_INTERVALS]
-            return
-        self._unsaved = []
-        self._reservations = []
-
-    def _write_journal(self) -> None:
-        try:
-            self._journal.write(self._journal_of(self._unsaved + self._period.intervals()))
-        except sqlite3.Error as error:
-            log.error("the journal in %s cannot be written: %s", self.spool.db.path, error)
 
     def _journal_of(self, intervals: list[EnergyInterval]) -> Journal:
         return Journal(
@@ -268,15 +255,6 @@ class Recorder:
             for uuid, method in used
             if uuid in devices
         ]
-
-    def _take_over(self, left: Journal) -> None:
-        """The wall line goes on where the journal ended: nothing new may lie before it."""
-        self._line = WallLine(self.clock, not_before_ms=left.at_ms)
-        with self.spool.db.transaction():
-            for batch in left_over(self.identity, left):
-                self.spool.append_energy(batch)
-            self.runs.add_energy(left.intervals)
-            self._journal.write(left.without_intervals())
 
     def _bridge(self, left: Journal) -> None:
         holder = self.runs.holder
