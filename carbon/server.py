@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import logging
+import os
 import socket
 import sys
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
 
@@ -17,10 +21,11 @@ from carbon.auth.keys import any_key, ensure_local_keys, key_id_of
 from carbon.auth.pepper import write_private
 from carbon.auth.sessions import make_sign_in_link
 from carbon.collect.child import AgentChild
+from carbon.collect.server_address import find_server
 from carbon.errors import CarbonError, Forbidden
 from carbon.grid.host_zone import HostZone, ZoneOrigin, host_zone
 from carbon.services.context import Context
-from carbon.settings import Settings
+from carbon.settings import Settings, make_private_dir
 
 #: Open pages hold streams; they are cut after this long.
 _GRACE_S = 2
@@ -29,10 +34,16 @@ _GRACE_S = 2
 def run_server(settings: Settings) -> None:
     """Serves until Ctrl-C or SIGTERM.
 
-    Raises CarbonError (`port_taken`, `database_not_writable`, `schema_newer`) and
-    Forbidden(`no_key`) where it would serve the network without a key.
+    Raises CarbonError (`already_running`, `port_taken`, `data_dir_not_writable`,
+    `database_not_writable`, `schema_newer`) and Forbidden(`no_key`) where it would serve the
+    network without a key.
     """
     _log_to_stderr(settings)
+    with _folder_held(settings):
+        _run(settings)
+
+
+def _run(settings: Settings) -> None:
     listener = _listen(settings)
     context = open_context(settings)
     if not settings.is_loopback and not any_key(context):
@@ -53,6 +64,7 @@ def run_server(settings: Settings) -> None:
     print(f"  zone      {_told(placed)}", file=sys.stderr)
     if settings.agent:
         how = "started" if child.start() else "found running"
+        child.keep()
         print(f"  agent     pid {child.pid} ({how})", file=sys.stderr)
     print("  Ctrl-C stops it.", file=sys.stderr, flush=True)
     try:
@@ -70,6 +82,41 @@ def _told(placed: HostZone) -> str:
     if placed.origin is ZoneOrigin.TIMEZONE:
         return f"{placed.zone}, guessed from the time zone {placed.detail}: set CARBON_ZONE"
     return f"{placed.zone} ({placed.detail})" if placed.detail else placed.zone
+
+
+@contextmanager
+def _folder_held(settings: Settings) -> Iterator[None]:
+    """One server a data folder: two would fight over its address and its agent. The kernel lets
+    go of the lock however we die."""
+    try:
+        make_private_dir(settings.data_dir)
+        fd = os.open(
+            settings.data_dir / "server.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600
+        )
+    except OSError as error:
+        raise CarbonError(
+            "data_dir_not_writable",
+            f"cannot write the data folder {settings.data_dir}: {error.strerror}; "
+            "mend its permissions or choose another with --data-dir",
+        ) from error
+    try:
+        _lock(fd, settings)
+        yield
+    finally:
+        os.close(fd)
+
+
+def _lock(fd: int, settings: Settings) -> None:
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        other = find_server(settings.data_dir)
+        where = f" at {other.url}" if other else ""
+        raise CarbonError(
+            "already_running",
+            f"carbon runs on {settings.data_dir} already{where}; "
+            "stop that one or choose another folder with --data-dir",
+        ) from error
 
 
 def _listen(settings: Settings) -> socket.socket:
@@ -97,7 +144,7 @@ def _announce(context: Context, listener: socket.socket) -> str:
     url = f"http://[{name}]:{port}" if ":" in name else f"http://{name}:{port}"
     keys = ensure_local_keys(context)
     address = {"url": url, "admin_key": keys.admin_key, "agent_key": keys.agent_key}
-    write_private(_address_file(settings), json.dumps(address).encode())
+    _leave_address(settings, address)
     token = make_sign_in_link(context, key_id_of(keys.admin_key))
     feeds = "live where a key-less feed serves the zone" if settings.feeds else "off"
     lines = (
@@ -108,6 +155,14 @@ def _announce(context: Context, listener: socket.socket) -> str:
     )
     print("\n".join(lines), file=sys.stderr, flush=True)
     return url
+
+
+def _leave_address(settings: Settings, address: dict[str, str]) -> None:
+    """In place of what a killed server left; whole at once, since agents read it meanwhile."""
+    fresh = _address_file(settings).with_suffix(".new")
+    fresh.unlink(missing_ok=True)
+    write_private(fresh, json.dumps(address).encode())
+    fresh.replace(_address_file(settings))
 
 
 def _address_file(settings: Settings) -> Path:
