@@ -2,20 +2,28 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
 import psutil
 
 from carbon.collect.agent_dir import AgentDir
+from carbon.collect.backoff import Backoff
 from carbon.collect.lock import Role, read_holder
+
+log = logging.getLogger("carbon.agent")
 
 _STOP_WITHIN_S = 5.0
 _LOOK_EVERY_S = 0.05
+_KEEP_EVERY_S = 0.5
+#: An agent that lived for so long is no agent that cannot start.
+_HEALTHY_S = 60.0
 
 
 class AgentChild:
@@ -42,12 +50,15 @@ class AgentChild:
             self._arguments.append("--zone-is-guess")
         self.pid = 0
         self._process: subprocess.Popen[bytes] | None = None
+        self._started_s = 0.0
+        self._stopping = threading.Event()
+        self._lock = threading.Lock()
 
     def start(self) -> bool:
         """False where an agent runs already, which we then adopt."""
         holder = read_holder(self._dir.pid_file)
         if holder is not None and holder.role is Role.AGENT and is_agent(holder.pid):
-            self.pid = holder.pid
+            self.pid, self._process = holder.pid, None
             return False
         self._dir.create()
         with (self._dir.folder / "agent.log").open("ab") as log:
@@ -59,10 +70,45 @@ class AgentChild:
                 start_new_session=True,
             )
         self.pid = self._process.pid
+        self._started_s = time.monotonic()
         return True
+
+    def keep(self) -> None:
+        """Starts it anew whenever it dies, until `stop`: one that cannot live is tried ever more
+        rarely."""
+        threading.Thread(target=self._keep, name="agent-keeper", daemon=True).start()
 
     def stop(self) -> None:
         """Asks it to end, and waits while it delivers what it has."""
+        self._stopping.set()
+        with self._lock:
+            self._stop()
+
+    def _keep(self) -> None:
+        backoff = Backoff(first_s=_KEEP_EVERY_S)
+        wait_s = _KEEP_EVERY_S
+        while not self._stopping.wait(wait_s):
+            wait_s = _KEEP_EVERY_S
+            if not self._has_ended():
+                continue
+            if time.monotonic() - self._started_s > _HEALTHY_S:
+                backoff.succeeded()
+            self._start_anew()
+            wait_s = backoff.failed()
+
+    def _start_anew(self) -> None:
+        with self._lock:
+            if self._stopping.is_set():
+                return
+            died = self.pid
+            try:
+                self.start()
+            except OSError as error:
+                log.error("the agent %d ended and cannot be started: %s", died, error)
+            else:
+                log.warning("the agent %d ended, %d goes on for it", died, self.pid)
+
+    def _stop(self) -> None:
         if self._process is None and not is_agent(self.pid):
             return
         try:
