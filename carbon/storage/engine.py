@@ -19,6 +19,8 @@ from carbon.errors import CarbonError, InvalidInput, StorageFull, Unavailable
 #: Whether the transaction being begun means to write: SQLite then takes its lock at once,
 #: since a lock that is upgraded later fails without waiting.
 _writing: ContextVar[bool] = ContextVar("writing", default=False)
+#: What a database file begins with (SQLite's file format, section 1.2).
+_SQLITE_HEAD = b"SQLite format 3\0"
 
 
 def create_engine(url: str) -> Engine:
@@ -64,14 +66,21 @@ def _sqlite(url: str, database: str | None) -> Engine:
 def _check_writable(path: Path) -> None:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with path.open("ab"):
-            pass
+        with path.open("a+b") as file:
+            file.seek(0)
+            head = file.read(len(_SQLITE_HEAD))
     except OSError as error:
         raise CarbonError(
             "database_not_writable",
             f"cannot write the database file {path}: {error.strerror}; "
             "mend its permissions or choose another with --db or --data-dir",
         ) from error
+    if head not in (b"", _SQLITE_HEAD):
+        raise CarbonError(
+            "not_a_database",
+            f"{path} is no SQLite database; bring it back from a backup, move it away, or choose "
+            "another with --db or --data-dir",
+        )
 
 
 def _prepare_sqlite(connection: sqlite3.Connection, _record: object) -> None:
