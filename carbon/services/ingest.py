@@ -26,6 +26,7 @@ from carbon.storage.bulk import IntervalRow
 from carbon.storage.engine import reading
 from carbon.storage.identities import Identities, check_room
 from carbon.storage.places import state_zone
+from carbon.storage.rollups import buckets_of_subject
 from carbon.storage.upsert import insert_new
 from carbon.wire.decode import Decoded
 from carbon.wire.energy import (
@@ -121,19 +122,20 @@ class _Write:
             duplicate,
             conflict,
             rejected,
-            _taken(ids.created_devices),
-            _taken(ids.created_workloads),
+            ids.take_created_devices(),
+            ids.take_created_workloads(),
         )
 
     def _seen_before(self, ids: Identities, source_id: int) -> bool:
-        """The same batch key with the same body: nothing needs a look. Else the rows decide."""
+        """The same batch key with the same body, judged alike (what was from the future may be
+        accepted now): nothing needs a look. Else the rows decide."""
         b, batch = energy.ingest_batch.c, self._sending.batch
-        known = ids.connection.scalar(
-            select(b.body_hash).where(
+        known = ids.connection.execute(
+            select(b.body_hash, b.intervals).where(
                 b.source_id == source_id, b.boot_id == batch.boot_id, b.seq == batch.seq
             )
-        )
-        return known == self._body_hash
+        ).one_or_none()
+        return known is not None and tuple(known) == (self._body_hash, len(self._sending.accepted))
 
     def _note_batch(self, ids: Identities, source_id: int) -> None:
         batch, now_ms = self._sending.batch, self._sending.now_ms
@@ -259,13 +261,18 @@ class _Write:
         if ref.kind in (SubjectKind.RUN, SubjectKind.NAME):
             noted = ("claim", subject_id, workload_id)
             if noted not in ids.cache and noted not in ids.fresh:
-                names.claim_subject(ids.connection, subject_id, workload_id, 0, "sent", ids.now_ms)
+                self._claim(ids, subject_id, workload_id, 0)
                 ids.fresh[noted] = 1
         else:
-            names.claim_subject(
-                ids.connection, subject_id, workload_id, start_ms, "sent", ids.now_ms
-            )
+            self._claim(ids, subject_id, workload_id, start_ms)
         return subject_id
+
+    def _claim(self, ids: Identities, subject_id: int, workload_id: int, start_ms: int) -> None:
+        """What the subject drew before this was known is rolled up anew."""
+        connection, now_ms = ids.connection, ids.now_ms
+        if names.claim_subject(connection, subject_id, workload_id, start_ms, "sent", now_ms):
+            rolled = buckets_of_subject(connection, subject_id, floor_to(start_ms, BUCKET_MS))
+            energy.mark_dirty(connection, rolled, now_ms)
 
 
 @dataclass(frozen=True, slots=True)
@@ -299,10 +306,3 @@ class _Pieces:
             self.rows.append((hi, meter_id, subject_id, hi - lo, part_mj, method))
             self.owners.append(index)
             self.dirty.add((floor_to(lo, BUCKET_MS), device_id))
-
-
-def _taken(names_created: list[str]) -> list[str]:
-    """Moves the list out: the identities of a group are shared by its batches."""
-    taken = list(names_created)
-    names_created.clear()
-    return taken

@@ -19,6 +19,8 @@ from carbon.wire.energy import EnergyBatch, EnergyInterval, Rejection, Reservati
 MAX_AHEAD_MS = 300_000
 #: Longer intervals hide more than they tell; an import cuts its months first.
 MAX_SPAN_MS = 31 * MS_PER_DAY
+#: No metered device draws more; sums of what claims to would leave the range of a column.
+MAX_POWER_W = 100_000_000
 
 
 @dataclass(eq=False, slots=True)
@@ -68,6 +70,8 @@ class Sending:
 
     def _judged(self, sent: EnergyInterval) -> Accepted:
         check_span(sent.start_ms, sent.end_ms, self.now_ms)
+        if sent.energy_mj > MAX_POWER_W * (sent.end_ms - sent.start_ms):
+            raise InvalidInput("implausible_power", "energy_mj over so short a time exceeds 100 MW")
         try:
             method = Method.of(sent.method)
         except KeyError:

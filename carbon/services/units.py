@@ -11,7 +11,7 @@ from carbon.errors import CarbonError, InvalidInput, NotFound
 from carbon.services.context import Context
 from carbon.services.sending import check_span
 from carbon.services.writer import Writer
-from carbon.storage.identities import Identities
+from carbon.storage.identities import Identities, check_room
 from carbon.storage.unit_counts import choose_source, write_count
 from carbon.wire.decode import Decoded
 from carbon.wire.energy import IngestAnswer, Rejection, UnitCount
@@ -38,11 +38,14 @@ class UnitIngest:
 
         def write(ids: Identities) -> IngestAnswer:
             verdicts = [_write(ids, principal, sent, name) for sent, name in good]
+            if ids.created_workloads:
+                check_room(ids.connection, self._context.settings.max_created_names)
             return IngestAnswer(
                 accepted=verdicts.count("accepted"),
                 duplicate=verdicts.count("duplicate"),
                 conflict=verdicts.count("conflict"),
                 rejected=rejected,
+                created_workloads=ids.take_created_workloads(),
             )
 
         return self._writer.submit(write)

@@ -58,6 +58,7 @@ class Writer:
         Raises TooBusy(`ingest_full`) where too many wait.
         """
         order = _Order(work, Future())
+        order.done.set_running_or_notify_cancel()  # who hangs up cancels nothing that is queued
         try:
             self._orders.put_nowait(order)
         except queue.Full:

@@ -37,6 +37,15 @@ class Identities:
     def remember(self) -> None:
         self.cache.update(self.fresh)
 
+    def take_created_devices(self) -> list[str]:
+        """Since last taken: the identities of a transaction are shared by its sendings."""
+        taken, self.created_devices = self.created_devices, []
+        return taken
+
+    def take_created_workloads(self) -> list[str]:
+        taken, self.created_workloads = self.created_workloads, []
+        return taken
+
     def team(self, name: str) -> int:
         return self._id(names.team, {"name": name})
 

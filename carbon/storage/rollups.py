@@ -144,6 +144,18 @@ def buckets_of_zone(
     return [(row[0], row[1]) for row in connection.execute(query)]
 
 
+def buckets_of_subject(
+    connection: Connection, subject_id: int, start_ms: int
+) -> list[tuple[int, int]]:
+    """(start_ms, device_id) of the rolled-up buckets in which a subject drew, from a time on."""
+    query = (
+        select(bucket.c.start_ms, bucket.c.device_id)
+        .where(bucket.c.subject_id == subject_id, bucket.c.start_ms >= start_ms)
+        .distinct()
+    )
+    return [(row[0], row[1]) for row in connection.execute(query)]
+
+
 def take_dirty(
     connection: Connection, limit: int, end_ms: int | None = None
 ) -> tuple[int, list[int]] | None:

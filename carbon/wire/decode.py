@@ -13,14 +13,26 @@ from carbon.wire.energy import EnergyBatch, EnergyInterval, Rejection, UnitBatch
 
 Body = TypeVar("Body")
 
+#: What the decoder raises for bytes that are no JSON: syntax, encoding, nesting beyond reason.
+_UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+
 
 def decode(body: bytes, kind: type[Body]) -> Body:
     """Raises MalformedInput(`malformed_json`) or InvalidInput(`invalid_body`)."""
     try:
         return msgspec.json.decode(body, type=kind)
     except msgspec.ValidationError as error:
+        _check_readable(body)
         raise InvalidInput("invalid_body", _in_words(error)) from None
-    except msgspec.DecodeError as error:
+    except _UNREADABLE as error:
+        raise malformed(error) from None
+
+
+def _check_readable(body: bytes) -> None:
+    """A wrong type is met before the bad syntax behind it, which is the graver fault."""
+    try:
+        msgspec.json.decode(body)
+    except _UNREADABLE as error:
         raise malformed(error) from None
 
 
@@ -70,7 +82,7 @@ def _decode_each(
         return Decoded(batch, items, range(len(items)), [])
     except msgspec.ValidationError:
         batch = decode(body, envelope)
-    except msgspec.DecodeError as error:
+    except _UNREADABLE as error:
         raise malformed(error) from None
     items, positions, rejected = [], [], []
     for index, raw in enumerate(getattr(batch, field)):
@@ -79,7 +91,7 @@ def _decode_each(
             positions.append(index)
         except msgspec.ValidationError as error:
             rejected.append(Rejection(index, _code_of(raw, item), _in_words(error)))
-        except msgspec.DecodeError as error:
+        except _UNREADABLE as error:
             raise malformed(error) from None
     return Decoded(batch, items, positions, rejected)
 
@@ -92,7 +104,7 @@ def _code_of(raw: Raw, item: type[Any]) -> str:
     """`negative_energy`, `missing_field`, else `invalid_field`."""
     try:
         fields = msgspec.json.decode(raw)
-    except msgspec.DecodeError as error:
+    except _UNREADABLE as error:
         raise malformed(error) from None
     if not isinstance(fields, dict):
         return "invalid_field"

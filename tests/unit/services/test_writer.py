@@ -1,0 +1,141 @@
+"""The one writer: groups, failures, back-pressure."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, wait
+from typing import Any
+
+import pytest
+from job_house import fresh_engine
+from sqlalchemy import Engine, select
+
+from carbon.errors import InvalidInput, TooBusy
+from carbon.services.context import Context
+from carbon.services.writer import Work, Writer
+from carbon.storage.engine import reading
+from carbon.storage.identities import Identities
+from carbon.storage.names import host
+
+
+@pytest.fixture
+def context(new_context: Callable[[Engine], Context]) -> Context:
+    return new_context(fresh_engine())
+
+
+@pytest.fixture
+def writer(context: Context) -> Iterator[Writer]:
+    made = Writer(context)
+    yield made
+    made.stop()
+
+
+def hosts(context: Context) -> list[str]:
+    with reading(context.engine) as connection:
+        return sorted(connection.scalars(select(host.c.name)))
+
+
+def making(name: str) -> Work:
+    return lambda ids: ids.host(name)
+
+
+def failing(name: str) -> Work:
+    def work(ids: Identities) -> None:
+        ids.host(name)
+        raise InvalidInput("bad", "this one cannot be written")
+
+    return work
+
+
+def settled(futures: list[Future[Any]]) -> None:
+    assert not wait(futures, timeout=20).not_done
+
+
+def test_sendings_that_wait_share_a_group_and_each_has_its_answer(
+    context: Context, writer: Writer
+) -> None:
+    futures = [writer.submit(making(f"h{n}")) for n in range(100)]
+    writer.start()
+    settled(futures)
+    assert len({future.result() for future in futures}) == 100
+    assert len(hosts(context)) == 100
+
+
+def test_one_failing_sending_sinks_no_other_and_leaves_nothing_behind(
+    context: Context, writer: Writer
+) -> None:
+    good = [writer.submit(making(f"h{n}")) for n in range(3)]
+    bad = writer.submit(failing("ghost"))
+    good += [writer.submit(making(f"h{n}")) for n in range(3, 6)]
+    writer.start()
+    settled([*good, bad])
+    assert isinstance(bad.exception(), InvalidInput)
+    assert hosts(context) == [f"h{n}" for n in range(6)]
+    assert len({future.result() for future in good}) == 6
+
+
+def test_an_id_that_was_rolled_back_is_never_handed_out(context: Context, writer: Writer) -> None:
+    """What failed had made `h`; who comes next must find or make it anew."""
+    writer.start()
+    assert isinstance(writer.submit(failing("h")).exception(timeout=20), InvalidInput)
+    other = writer.submit(making("other")).result(timeout=20)
+    again = writer.submit(making("h")).result(timeout=20)
+    assert again != other
+    with reading(context.engine) as connection:
+        assert connection.scalar(select(host.c.id).where(host.c.name == "h")) == again
+
+
+def test_too_many_that_wait_are_told_to_come_back(writer: Writer) -> None:
+    while writer.depth < 256:
+        writer.submit(making(f"h{writer.depth % 5}"))
+    with pytest.raises(TooBusy) as caught:
+        writer.submit(making("one more"))
+    assert caught.value.code == "ingest_full"
+    assert caught.value.retry_after_s >= 1
+    assert writer.depth > 0
+    writer.start()
+
+
+def test_stopping_finishes_what_is_queued(context: Context) -> None:
+    writer = Writer(context)
+    futures = [writer.submit(making(f"h{n}")) for n in range(40)]
+    writer.start()
+    writer.stop()
+    assert all(future.done() for future in futures)
+    assert len(hosts(context)) == 40
+
+
+def test_a_caller_that_gave_up_stops_nobody_else(context: Context, writer: Writer) -> None:
+    """As when a client hangs up while its batch waits."""
+    given_up = writer.submit(making("a"))
+    given_up.cancel()
+    writer.start()
+    assert writer.submit(making("b")).result(timeout=20)
+    assert "b" in hosts(context)
+
+
+def test_the_writer_lives_on_after_any_error(writer: Writer) -> None:
+    def broken(_ids: Identities) -> None:
+        raise RuntimeError("not one of ours")
+
+    writer.start()
+    for _ in range(3):
+        assert isinstance(writer.submit(broken).exception(timeout=20), RuntimeError)
+    assert writer.submit(making("h")).result(timeout=20)
+
+
+def test_an_answer_is_given_after_the_commit(context: Context, writer: Writer) -> None:
+    """Asked from the callback of the answer, the row is there for everybody."""
+    seen: list[list[str]] = []
+    asked = threading.Event()
+
+    def look(_future: Future[Any]) -> None:
+        seen.append(hosts(context))
+        asked.set()
+
+    future = writer.submit(making("h"))
+    future.add_done_callback(look)
+    writer.start()
+    assert asked.wait(20)
+    assert seen == [["h"]]
