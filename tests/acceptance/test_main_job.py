@@ -209,9 +209,9 @@ def test_a_command_that_a_signal_kills_exits_as_in_a_shell(job: MainJob) -> None
     assert done.returncode == last_json(done.stdout)["exit_code"] == 128 + signal.SIGKILL
 
 
-def test_days_of_energy_are_priced_hour_by_hour(job: MainJob) -> None:
-    """Three days that another meter posts, with the script's truth in ten-minute intervals."""
-    first, last = job.points[5][0], job.points[77][1]
+def test_a_day_of_energy_is_priced_hour_by_hour(job: MainJob) -> None:
+    """A day that another meter posts, with the script's truth in ten-minute intervals."""
+    first, last = job.points[5][0], job.points[28][1]
     epoch = job.gpus.epoch_ms
     device = {"device": "GPU-archive", "kind": "gpu", "model": "NVIDIA H100 80GB HBM3"}
     spans = [(t, t + 600_000) for t in range(first, last, 600_000)]

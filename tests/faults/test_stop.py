@@ -1,0 +1,78 @@
+"""Ctrl-C and SIGTERM: a clean end, at once, with nothing left behind or undelivered."""
+
+from __future__ import annotations
+
+import signal
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+import httpx2
+import pytest
+from acceptance import BURN, Deployment, TwoGpus, last_json
+from agent_double import know_the_cpu
+
+pytest_plugins = ["tests.scripted_nvml.plugin"]
+pytestmark = pytest.mark.xdist_group("processes")
+
+
+@pytest.fixture
+def deployment(tmp_path: Path, nvml_library: Path) -> Iterator[Deployment]:
+    with Deployment(tmp_path, **TwoGpus(tmp_path).env(nvml_library)) as made:
+        know_the_cpu(made.data_dir)
+        yield made
+
+
+def undelivered(deployment: Deployment) -> int:
+    with closing(sqlite3.connect(deployment.data_dir / "agent/spool.db")) as spool:
+        return int(spool.execute("SELECT count(*) FROM batch").fetchone()[0])
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_it_stops_cleanly_and_leaves_nothing_behind(
+    deployment: Deployment, number: signal.Signals
+) -> None:
+    deployment.up()
+    deployment.wait_for_agent(devices=2)
+    assert deployment.end(number) == 0
+    assert deployment.processes() == []
+    assert not (deployment.data_dir / "server.json").exists()
+    assert undelivered(deployment) == 0
+    assert "stopped" in deployment.log
+    assert "Traceback" not in deployment.log + deployment.agent_log
+
+
+def test_it_stops_while_it_still_starts(deployment: Deployment) -> None:
+    process = deployment.start()
+    deployment.wait_for("first line", lambda: "carbon is at" in deployment.log)
+    process.send_signal(signal.SIGINT)
+    assert process.wait(timeout=15) in (0, 130)
+    assert deployment.processes() == []
+    assert "Traceback" not in deployment.log
+
+
+def test_it_stops_while_a_page_is_open_and_a_command_runs(deployment: Deployment) -> None:
+    """The command goes on and measures itself; the next server gets its run."""
+    deployment.up()
+    deployment.wait_for_agent(devices=2)
+    running = deployment.begin(
+        "run", "--workload", "demo", "--json", "--", "python3", str(BURN), "3"
+    )
+    assert running.stdout is not None
+    assert running.stdout.readline() == "burning\n"
+    with httpx2.Client(base_url=deployment.url) as browser:
+        assert browser.get("/sign-in").status_code == 200  # its connection stays open
+        assert deployment.end(signal.SIGINT) == 0
+    output, _ = running.communicate(timeout=30)
+    told = last_json(output)
+    assert running.returncode == 0
+    assert told["energy_mj"] > 0
+    assert deployment.processes() == []
+    deployment.up()
+
+    def is_delivered() -> bool:
+        asked = deployment.carbon("sci", "demo", "--run", told["run_id"], "--json")
+        return asked.returncode == 0 and last_json(asked.stdout)["energy_mj"] == told["energy_mj"]
+
+    deployment.wait_for("delivery", is_delivered)
