@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import time
 from datetime import UTC, datetime
-from typing import Protocol
+from typing import Final, Protocol
+
+#: What RFC 3339 can write: from the year 1 to the last millisecond of 9999.
+FIRST_MS: Final = -62_135_596_800_000
+LAST_MS: Final = 253_402_300_799_999
 
 
 class Clock(Protocol):
@@ -65,10 +69,13 @@ def to_rfc3339(ms: int) -> str:
 def from_rfc3339(text: str) -> int:
     """RFC 3339 with an offset as epoch milliseconds.
 
-    Raises ValueError where the text is no time or carries no offset: a local time without
-    its zone is not a moment.
+    Raises ValueError where the text is no time, lies outside the years 1 to 9999 of UTC, or
+    carries no offset: a local time without its zone is not a moment.
     """
     moment = datetime.fromisoformat(text.strip().replace(" ", "T", 1))
     if moment.tzinfo is None:
         raise ValueError(f"{text!r} has no UTC offset; write e.g. {text.strip()}Z")
-    return round(moment.timestamp() * 1000)
+    at_ms = round(moment.timestamp() * 1000)
+    if not FIRST_MS <= at_ms <= LAST_MS:
+        raise ValueError(f"{text!r} lies outside the years 1 to 9999")
+    return at_ms

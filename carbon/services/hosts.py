@@ -10,7 +10,7 @@ from carbon.clock import to_rfc3339
 from carbon.domain.units import BUCKET_MS, floor_to
 from carbon.errors import InvalidInput
 from carbon.services.context import Context
-from carbon.services.intensity import known_zone
+from carbon.services.intensity import stated_zone
 from carbon.storage.energy import mark_dirty, rolled_buckets
 from carbon.storage.engine import reading, writing
 from carbon.storage.identities import Identities
@@ -21,13 +21,13 @@ from carbon.wire.hosts import HostAnswer, HostBody
 def record_host(context: Context, body: HostBody, valid_from_ms: int) -> HostAnswer:
     """Notes what is known of a host from a time on, and re-rates what it ran since.
 
-    Raises InvalidInput(`pue_below_one`) and NotFound(`unknown_zone`).
+    Raises InvalidInput (`pue_below_one`, `unknown_zone`).
     """
     if body.pue is not None and not 1.0 <= body.pue <= 10.0:
         raise InvalidInput("pue_below_one", "a PUE lies between 1 and 10")
     now_ms = context.clock.now_ms()
     with writing(context.engine) as connection:
-        zone = known_zone(connection, body.zone) if body.zone else None
+        zone = stated_zone(connection, body.zone) if body.zone else None
         host_id = Identities(connection, now_ms, {}).host(body.name)
         connection.execute(
             host_period.insert().values(

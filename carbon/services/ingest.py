@@ -15,10 +15,9 @@ from carbon.domain.principal import Principal
 from carbon.domain.tenancy import WorkloadName
 from carbon.domain.units import BUCKET_MS, floor_to
 from carbon.domain.yearly import normal_zone
-from carbon.errors import InvalidInput, NotFound
 from carbon.services.context import Context
 from carbon.services.frontier import Frontier
-from carbon.services.intensity import known_zone
+from carbon.services.intensity import stated_zone
 from carbon.services.sending import Sending, Who
 from carbon.services.writer import Writer
 from carbon.storage import energy, names
@@ -72,10 +71,7 @@ class Ingest:
         zone = normal_zone(batch.zone)
         if ("zone", zone) not in self._noted:
             with reading(self._context.engine) as connection:
-                try:
-                    known_zone(connection, zone)
-                except NotFound as error:
-                    raise InvalidInput(error.code, error.detail, **error.extra) from None
+                stated_zone(connection, zone)
             self._noted.add(("zone", zone))
         return zone
 

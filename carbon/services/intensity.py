@@ -18,14 +18,20 @@ from carbon.domain.intensity import (
 )
 from carbon.domain.units import BUCKET_MS, MS_PER_DAY, MS_PER_HOUR, floor_to
 from carbon.domain.yearly import normal_zone, yearly_intensity
-from carbon.errors import NotFound
+from carbon.errors import InvalidInput, NotFound
 from carbon.grid.forecast import own_vintage
 from carbon.grid.ladder import KEYLESS
-from carbon.grid.validation import Quarantined, validate
+from carbon.grid.validation import CLOCK_SKEW_MS, Quarantined, validate
 from carbon.services.context import Context
 from carbon.storage.energy import mark_dirty
 from carbon.storage.engine import reading, writing
-from carbon.storage.intensity import has_zone, points_between, quarantine, save_vintage
+from carbon.storage.intensity import (
+    LONGEST_POINT_MS,
+    has_zone,
+    points_between,
+    quarantine,
+    save_vintage,
+)
 from carbon.storage.rollups import buckets_of_zone
 
 #: How much history the own forecaster is given.
@@ -43,6 +49,14 @@ def known_zone(connection: Connection, zone: str) -> str:
     if not has_zone(connection, name):
         yearly_intensity(name)
     return name
+
+
+def stated_zone(connection: Connection, zone: str) -> str:
+    """As `known_zone`, of a zone in a body: an unknown one is InvalidInput(`unknown_zone`)."""
+    try:
+        return known_zone(connection, zone)
+    except NotFound as error:
+        raise InvalidInput(error.code, error.detail, **error.extra) from None
 
 
 def points_of(
@@ -150,9 +164,18 @@ def _own_forecast(
 
 def record_vintage(context: Context, vintage: Vintage) -> list[Quarantined]:
     """Checks a publication that people brought, stores what is sound of it, and answers the
-    points that were refused; these are kept in quarantine."""
+    points that were refused; these are kept in quarantine.
+
+    Raises InvalidInput: `from_the_future`, since it would outweigh every later publication,
+    and `point_too_long`, since no window would find it.
+    """
+    now_ms = context.clock.now_ms()
+    if vintage.published_ms > now_ms + CLOCK_SKEW_MS:
+        raise InvalidInput("from_the_future", "published_at lies over 5 minutes ahead")
+    if any(point.end_ms - point.start_ms > LONGEST_POINT_MS for point in vintage.points):
+        raise InvalidInput("point_too_long", "a point spans 25 h at most; cut longer ones")
     vintage = replace(vintage, zone=normal_zone(vintage.zone))
-    checked = validate(vintage, context.clock.now_ms(), horizon_ms=None)
+    checked = validate(vintage, now_ms, horizon_ms=None)
     store_quarantine(context, checked.vintage, checked.quarantined)
     store_vintage(context, checked.vintage)
     return list(checked.quarantined)

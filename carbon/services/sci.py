@@ -34,6 +34,7 @@ from carbon.storage.ledger_rows import (
     DeviceRef,
     LedgerRow,
     added,
+    bucket_starts,
     buckets_with_energy,
     devices_by_id,
     devices_in_bucket,
@@ -207,7 +208,7 @@ def _rows(scope: _Scope, start_ms: int, end_ms: int) -> tuple[list[LedgerRow], b
         if is_whole and not scope.question.is_rerated:
             rows += scope.rolled_rows(lo, hi)
             continue
-        for at in range(floor_to(lo, BUCKET_MS), hi, BUCKET_MS):
+        for at in bucket_starts(scope.connection, scope.workload_id, lo, hi):
             if has_raw_between(scope.connection, at, at + BUCKET_MS):
                 rows += scope.raw_rows(max(at, lo), min(at + BUCKET_MS, hi))
             elif whole := scope.rolled_rows(at, at + BUCKET_MS):

@@ -116,8 +116,8 @@ def _points_hash(points: Sequence[IntensityPoint]) -> bytes:
     return sha256(text.encode()).digest()[:16]
 
 
-#: No point of any feed is longer; bounds the search for points that reach into a window.
-LONGEST_POINT_MS = 24 * MS_PER_HOUR
+#: The civil day on which summer time ends; bounds the search for points that reach into a window.
+LONGEST_POINT_MS = 25 * MS_PER_HOUR
 
 
 def points_between(

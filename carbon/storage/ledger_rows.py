@@ -84,6 +84,17 @@ def devices_in_bucket(connection: Connection, workload_id: int, start_ms: int) -
     return sorted(set(connection.scalars(query)))
 
 
+def bucket_starts(
+    connection: Connection, workload_id: int, start_ms: int, end_ms: int
+) -> list[int]:
+    """In order, the buckets that touch [start, end) and of which the workload has a row."""
+    b = bucket.c
+    query = select(b.start_ms).where(
+        b.workload_id == workload_id, b.start_ms > start_ms - BUCKET_MS, b.start_ms < end_ms
+    )
+    return sorted(connection.scalars(query.distinct()))
+
+
 def buckets_with_energy(
     connection: Connection,
     workload_id: int,

@@ -6,9 +6,13 @@ from typing import Annotated
 
 from msgspec import UNSET, Meta, Struct, UnsetType
 
+from carbon.clock import LAST_MS
+
 Text = Annotated[str, Meta(min_length=1, max_length=200)]
+#: Until the end of the year 9999, the last that RFC 3339 can write.
+Ms = Annotated[int, Meta(ge=0, le=LAST_MS)]
 #: Signed 63-bit, as both databases store it.
-Ms = Annotated[int, Meta(ge=0, le=1 << 53)]
+Seq = Annotated[int, Meta(ge=0, le=1 << 53)]
 EnergyMj = Annotated[int, Meta(ge=0, le=1 << 53)]
 SharePpm = Annotated[int, Meta(ge=0, le=1_000_000)]
 
@@ -49,7 +53,7 @@ class EnergyBatch(Struct, frozen=True, omit_defaults=True):
 
     source: Text
     boot_id: Text
-    seq: Ms
+    seq: Seq
     intervals: list[EnergyInterval]
     sent_ms: Ms | None = None
     host: str | None = None

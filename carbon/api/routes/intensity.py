@@ -53,8 +53,8 @@ def get_intensity(
     scope: EmissionScope | None = None,
 ) -> Response:
     """Points that hold over a window; without one, over the last 24 h."""
-    end_ms = moment(end, "end") or context.clock.now_ms()
-    start_ms = moment(start, "start")
+    start_ms, end_ms = moment(start, "start"), moment(end, "end")
+    end_ms = context.clock.now_ms() if end_ms is None else end_ms
     start_ms = end_ms - MS_PER_DAY if start_ms is None else start_ms
     return _window(context, zone, start_ms, end_ms, signal, scope)
 
