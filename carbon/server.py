@@ -63,9 +63,8 @@ def _run(settings: Settings) -> None:
     )
     print(f"  zone      {_told(placed)}", file=sys.stderr)
     if settings.agent:
-        how = "started" if child.start() else "found running"
+        print(f"  agent     {_begin(child)}", file=sys.stderr)
         child.keep()
-        print(f"  agent     pid {child.pid} ({how})", file=sys.stderr)
     print("  Ctrl-C stops it.", file=sys.stderr, flush=True)
     try:
         _serve(context, listener, child)
@@ -74,6 +73,15 @@ def _run(settings: Settings) -> None:
             child.stop()
         _address_file(settings).unlink(missing_ok=True)
         logging.getLogger("carbon").info("stopped %s", url)
+
+
+def _begin(child: AgentChild) -> str:
+    """What became of the agent; the service goes on without one, too."""
+    try:
+        how = "started" if child.start() else "found running"
+    except OSError as error:
+        return f"cannot be started, so that nothing is measured here: {error}"
+    return f"pid {child.pid} ({how})"
 
 
 def _told(placed: HostZone) -> str:

@@ -21,7 +21,8 @@ log = logging.getLogger("carbon.agent")
 
 _STOP_WITHIN_S = 5.0
 _LOOK_EVERY_S = 0.05
-_KEEP_EVERY_S = 0.5
+#: Most of what a kill of the agent costs a device without a counter.
+_KEEP_EVERY_S = 0.2
 #: An agent that lived for so long is no agent that cannot start.
 _HEALTHY_S = 60.0
 

@@ -90,3 +90,21 @@ def test_a_feed_that_is_back_prices_again(tmp_path: Path, double: GridDouble) ->
         shown = deployment.get("/web/overview.json")["intensity"]
         assert shown["g_per_kwh"] in [curve(ms) + 3 for ms in moments]
         assert "yearly_figure" not in shown["flags"]
+
+
+def test_an_agent_that_cannot_start_leaves_the_service_and_comes_once_it_can(
+    tmp_path: Path,
+) -> None:
+    with Deployment(tmp_path) as deployment:
+        know_the_cpu(deployment.data_dir)
+        folder = deployment.data_dir / "agent"
+        aside = folder.rename(tmp_path / "aside")
+        folder.write_text("a file stands here")
+        deployment.up()
+        assert "agent     cannot be started" in deployment.log
+        assert str(folder) in deployment.log
+        folder.unlink()
+        aside.rename(folder)
+        deployment.wait_for_agent(devices=2)
+        assert deployment.end() == 0
+        assert deployment.processes() == []

@@ -63,6 +63,14 @@ def kill(pid: int) -> None:
     psutil.wait_procs([p for p in psutil.process_iter() if p.pid == pid], timeout=5)
 
 
+def wait_for_another_agent(deployment: Deployment, killed: int) -> None:
+    def is_there() -> bool:
+        status = deployment.agent_status()
+        return status.get("role") == "agent" and status["pid"] != killed
+
+    deployment.wait_for("another agent", is_there)
+
+
 def kill_server(deployment: Deployment) -> None:
     assert deployment.end(signal.SIGKILL) == -signal.SIGKILL
 
@@ -122,12 +130,14 @@ def test_a_run_that_holds_the_gpus_loses_nothing_with_the_agent(
 ) -> None:
     """The rise of the counters over the outage is the holder's."""
     running = begin_run(deployment, 5, "--reserve")
-    kill(deployment.agent_pid)
+    killed = deployment.agent_pid
+    kill(killed)
     told = outcome(running)
     true_mj = gpus.energy_mj(epoch_ms(told["start"]), epoch_ms(told["end"]))
     methods = told["methods"]
     measured_mj = told["energy_mj"] * (methods["counter"] + methods["bridged"])
     assert measured_mj == pytest.approx(true_mj, rel=WITHIN)
+    wait_for_another_agent(deployment, killed)
 
 
 def test_of_a_run_on_shared_gpus_the_outage_is_nobodys_and_all_is_in_the_ledger(
@@ -164,9 +174,7 @@ def test_a_killed_agent_is_started_anew_and_its_counters_bridge_the_gap(
 ) -> None:
     killed = deployment.agent_pid
     kill(killed)
-    deployment.wait_for(
-        "another agent", lambda: deployment.agent_status().get("pid", killed) != killed
-    )
+    wait_for_another_agent(deployment, killed)
     deployment.wait_for_agent(devices=4)
     assert f"the agent {killed} ended, {deployment.agent_pid} goes on for it" in deployment.log
     time.sleep(1)
