@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from dataclasses import dataclass, replace
+from typing import Final
 
 from carbon.domain.jobs import JobState, PlacementReason
 from carbon.domain.principal import Principal
@@ -180,10 +181,14 @@ def _states(names: Collection[str]) -> list[JobState]:
         raise InvalidInput("unknown_state", f"{error}; known: {known}") from None
 
 
+#: Of a moment in ms until the year 9999.
+_MOST_DIGITS: Final = 15
+
+
 def _cursor(text: str | None) -> tuple[int, str] | None:
     if text is None:
         return None
     created, _, job_id = text.partition(".")
-    if not created.isdecimal() or not job_id:
+    if not created.isdecimal() or len(created) > _MOST_DIGITS or not job_id:
         raise InvalidInput("invalid_cursor", "send `after` as the page before gave it in `next`")
     return int(created), job_id
