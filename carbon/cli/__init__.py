@@ -19,9 +19,23 @@ app = typer.Typer(
 
 
 def _register() -> None:
-    from carbon.cli import agent, bench, database, intensity, jobs, keys, run, sci, simulate, up
+    from carbon.cli import (
+        agent,
+        bench,
+        database,
+        doctor,
+        intensity,
+        jobs,
+        keys,
+        run,
+        sci,
+        simulate,
+        top,
+        up,
+    )
 
-    for module in (up, run, sci, jobs, intensity, simulate, agent, keys, database, bench):
+    measuring = (agent, top, doctor)
+    for module in (up, run, sci, jobs, intensity, simulate, *measuring, keys, database, bench):
         module.register(app)
 
 

@@ -1,4 +1,4 @@
-"""`carbon agent` and `carbon top`."""
+"""`carbon agent`."""
 
 from __future__ import annotations
 
@@ -12,13 +12,37 @@ def register(app: typer.Typer) -> None:
     @app.command()
     def agent(
         once: Annotated[bool, typer.Option(help="Print one reading and end.")] = False,
+        retry_refused: Annotated[
+            bool, typer.Option(help="Send again what the server refused, and end.")
+        ] = False,
         data_dir: Annotated[Path | None, typer.Option(help="Folder of spool and socket.")] = None,
     ) -> None:
         """Measure this machine, and deliver to the server that CARBON_URL or the data folder
         names."""
         from carbon.collect.agent import main
 
+        if retry_refused:
+            count = put_back(data_dir)
+            typer.echo(f"{count} refused batches wait again; the agent delivers them")
+            return
         arguments = ["--once"] if once else []
         if data_dir is not None:
             arguments.append(f"--data-dir={data_dir}")
         raise typer.Exit(main(arguments))
+
+
+def put_back(data_dir: Path | None) -> int:
+    """Whether or not an agent runs: it looks at its spool every few seconds."""
+    from carbon.collect.agent_dir import AgentDir
+    from carbon.collect.spool import Spool
+    from carbon.collect.spool_db import SpoolDb
+    from carbon.settings import Settings
+
+    path = AgentDir(data_dir or Settings().data_dir).spool
+    if not path.exists():
+        return 0
+    db = SpoolDb(path)
+    try:
+        return Spool(db).retry_refused()
+    finally:
+        db.close()

@@ -26,6 +26,8 @@ class Power:
     method: Method
     watts: float
     by_subject: Mapping[str, float]
+    #: Of those subjects that have one.
+    workloads: Mapping[str, str]
 
 
 @dataclass(slots=True)
@@ -82,4 +84,5 @@ class Attributor:
             closed.method,
             watts(closed.energy_mj, span_ms),
             {who.name: watts(energy_mj, span_ms) for who, energy_mj in shares.items()},
+            {who.name: who.workload for who in shares if who.workload},
         )

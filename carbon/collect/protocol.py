@@ -92,6 +92,8 @@ class DevicePower(msgspec.Struct, frozen=True):
     method: str
     watts: float
     subjects: dict[str, float]
+    #: Workloads of those subjects that have one.
+    workloads: dict[str, str] = {}
 
 
 class RefusedBatch(msgspec.Struct, frozen=True):

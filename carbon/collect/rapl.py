@@ -32,7 +32,7 @@ _PACKAGE: Final = re.compile(r"package-(\d+)(-die-\d+)?")
 #: Readable by root alone since CVE-2020-8694.
 MEND: Final = (
     "`sudo chmod a+r /sys/class/powercap/intel-rapl*/energy_uj` (until the next boot), "
-    "or run the agent as root"
+    "deploy/99-carbon-rapl.rules in /etc/udev/rules.d (for good), or run the agent as root"
 )
 
 

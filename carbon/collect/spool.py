@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+import logging
+import sqlite3
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import cast
+from typing import Final, cast
 
 import msgspec
 
 from carbon.collect.spool_db import SpoolDb
 from carbon.wire.energy import EnergyBatch, UnitBatch
+
+log = logging.getLogger(__name__)
+
+#: Refused batches are kept for a person to look at: a week of a server that refuses each period.
+REFUSED_KEPT: Final = 60_480
 
 
 class BodyKind(StrEnum):
@@ -43,13 +50,10 @@ class Spool:
         self.on_append: Callable[[], None] = lambda: None
 
     def append_energy(self, batch: EnergyBatch) -> int:
-        ends = [interval.end_ms for interval in batch.intervals]
-        ends += [reservation.end_ms for reservation in batch.reservations]
-        return self._append(BodyKind.ENERGY, max(ends), msgspec.json.encode(batch))
+        return self._append(BodyKind.ENERGY, _end_of_energy(batch), msgspec.json.encode(batch))
 
     def append_units(self, batch: UnitBatch) -> int:
-        end_ms = max(count.end_ms for count in batch.units)
-        return self._append(BodyKind.UNITS, end_ms, msgspec.json.encode(batch))
+        return self._append(BodyKind.UNITS, _end_of_units(batch), msgspec.json.encode(batch))
 
     def pending(self, limit: int, ended_by_ms: int) -> Sequence[SpooledBatch]:
         """The oldest first. What ends later than `ended_by_ms` waits: the server rejects the
@@ -68,6 +72,19 @@ class Spool:
         with self.db.transaction() as tx:
             tx.executemany("DELETE FROM batch WHERE seq = ?", [(seq,) for seq in seqs])
 
+    def retry_refused(self) -> int:
+        """Puts what was set aside back in line under its old numbers; returns how many. Parts that
+        the server has already it knows again."""
+        with self.db.transaction() as tx:
+            rows = self.db.rows("SELECT seq, kind, body FROM refused ORDER BY seq")
+            for seq, kind, body in cast(list[tuple[int, str, bytes]], rows):
+                tx.execute(
+                    "INSERT OR IGNORE INTO batch (seq, kind, end_ms, body) VALUES (?, ?, ?, ?)",
+                    (seq, kind, _end_ms(BodyKind(kind), body), body),
+                )
+            tx.execute("DELETE FROM refused")
+        return len(rows)
+
     def refuse(self, batch: SpooledBatch, status: int, answer: str) -> None:
         """Sets a batch aside with the server's answer, so that it blocks nothing."""
         with self.db.transaction() as tx:
@@ -82,6 +99,7 @@ class Spool:
                 " VALUES (?, ?, ?, ?, ?)",
                 (batch.seq, batch.kind, batch.body, status, answer[:10_000]),
             )
+            self._forget_oldest_refused(tx)
 
     @property
     def depth(self) -> int:
@@ -99,6 +117,22 @@ class Spool:
         rows = self.db.rows("SELECT seq FROM sqlite_sequence WHERE name = 'batch'")
         return cast(int, rows[0][0]) if rows else 0
 
+    @property
+    def refused_dropped(self) -> int:
+        """Refused batches that had to make room for later ones, since the file was made."""
+        return int(self.db.meta("refused_dropped") or 0)
+
+    def _forget_oldest_refused(self, tx: sqlite3.Connection) -> None:
+        """A server that refuses everything must not fill the disk; what is lost is counted."""
+        dropped = tx.execute(
+            "DELETE FROM refused WHERE seq IN"
+            " (SELECT seq FROM refused ORDER BY seq DESC LIMIT -1 OFFSET ?)",
+            (REFUSED_KEPT,),
+        ).rowcount
+        if dropped:
+            log.error("%d refused batches were dropped: the oldest make room", dropped)
+            self.db.set_meta("refused_dropped", str(self.refused_dropped + dropped))
+
     def _append(self, kind: BodyKind, end_ms: int, body: bytes) -> int:
         with self.db.transaction() as tx:
             row = tx.execute(
@@ -106,3 +140,18 @@ class Spool:
             )
             self.on_append()
             return cast(int, row.lastrowid)
+
+
+def _end_of_energy(batch: EnergyBatch) -> int:
+    ends = [interval.end_ms for interval in batch.intervals]
+    return max(ends + [reservation.end_ms for reservation in batch.reservations])
+
+
+def _end_of_units(batch: UnitBatch) -> int:
+    return max(count.end_ms for count in batch.units)
+
+
+def _end_ms(kind: BodyKind, body: bytes) -> int:
+    if kind is BodyKind.ENERGY:
+        return _end_of_energy(msgspec.json.decode(body, type=EnergyBatch))
+    return _end_of_units(msgspec.json.decode(body, type=UnitBatch))

@@ -48,6 +48,7 @@ def _devices(agent: Agent) -> list[DevicePower]:
             method=power.method.label,
             watts=power.watts,
             subjects=dict(power.by_subject),
+            workloads=dict(power.workloads),
         )
         for uuid, device in list(agent.sampler.devices.items())
         if (power := powers.get(uuid)) is not None

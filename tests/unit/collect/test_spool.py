@@ -179,3 +179,37 @@ def test_a_kind_of_body_that_is_not_ours_cannot_be_written(spool: Spool) -> None
     with pytest.raises(sqlite3.IntegrityError):
         spool.db.rows("INSERT INTO batch (kind, end_ms, body) VALUES (NULL, 0, x'')")
     assert [kind.value for kind in BodyKind] == ["energy", "units"]
+
+
+def test_refused_batches_go_back_in_line_under_their_numbers(tmp_path: Path) -> None:
+    spool = Spool(SpoolDb(tmp_path / "spool.db"))
+    spool.append_energy(batch())
+    spool.append_units(units())
+    kept = spool.append_energy(batch())
+    for poison in spool.pending(2, ALWAYS_MS):
+        spool.refuse(poison, 422, "no")
+    assert [b.seq for b in spool.pending(9, ALWAYS_MS)] == [kept]
+    assert spool.retry_refused() == 2
+    assert [b.seq for b in spool.pending(9, ALWAYS_MS)] == [1, 2, kept]
+    assert not spool.refused
+
+
+def test_a_batch_put_back_waits_for_its_time_like_any_other(tmp_path: Path) -> None:
+    spool = Spool(SpoolDb(tmp_path / "spool.db"))
+    spool.append_energy(batch(end_ms=5_000))
+    spool.refuse(spool.pending(1, ALWAYS_MS)[0], 422, "no")
+    spool.retry_refused()
+    assert not spool.pending(9, 4_999)
+    assert spool.pending(9, 5_000)
+
+
+def test_refused_batches_do_not_fill_the_disk_and_the_lost_ones_are_counted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("carbon.collect.spool.REFUSED_KEPT", 3)
+    spool = Spool(SpoolDb(tmp_path / "spool.db"))
+    for _ in range(5):
+        spool.append_energy(batch())
+        spool.refuse(spool.pending(1, ALWAYS_MS)[0], 422, "no")
+    assert [seq for seq, _, _ in spool.refused] == [3, 4, 5]
+    assert spool.refused_dropped == 2
