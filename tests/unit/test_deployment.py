@@ -209,3 +209,43 @@ def test_the_unit_runs_the_agent() -> None:
     unit = (DEPLOY / "carbon-agent.service").read_text("utf-8")
     assert re.search(r"^ExecStart=\S+/carbon agent$", unit, re.MULTILINE)
     assert set(re.findall(r"Environment=(\w+)=", unit)) == {"CARBON_DATA_DIR"}
+
+
+@pytest.fixture
+def continuous(tmp_path: Path) -> Any:
+    """Runs the script of CI with a `make` and an `apt-get` that only note what they are asked."""
+
+    def run(user: int, *, failing: str = "nothing") -> tuple[int, list[str]]:
+        notes = f'echo "$(basename "$0") $*" >> {tmp_path}/asked\n'
+        fails = f'case "$*" in *{failing}*) exit 1;; esac\n'
+        scripts = {"make": notes + fails, "apt-get": notes + fails, "id": f"echo {user}\n"}
+        for name, body in scripts.items():
+            (tmp_path / name).write_text("#!/bin/sh\n" + body)
+            (tmp_path / name).chmod(0o755)
+        done = subprocess.run(
+            [REPO / ".ci" / "run"],
+            env={**os.environ, "PATH": f"{tmp_path}:{os.environ['PATH']}"},
+            check=False,
+            capture_output=True,
+        )
+        return done.returncode, (tmp_path / "asked").read_text().splitlines()
+
+    return run
+
+
+def test_ci_checks_before_it_tests(continuous: Any) -> None:
+    assert continuous(user=1000) == (0, ["make check", "make test"])
+
+
+@pytest.mark.parametrize("failing", ["check", "test"])
+def test_ci_fails_where_anything_fails(continuous: Any, failing: str) -> None:
+    code, asked = continuous(user=1000, failing=failing)
+    assert code != 0
+    assert asked[-1] == f"make {failing}"
+
+
+def test_ci_goes_on_where_the_system_gives_no_packages(continuous: Any) -> None:
+    code, asked = continuous(user=0, failing="--quiet")
+    assert code == 0
+    assert asked[0].startswith("apt-get update")
+    assert asked[-2:] == ["make check", "make test"]
