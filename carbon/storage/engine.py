@@ -11,8 +11,8 @@ from typing import Any
 
 from sqlalchemy import Connection, Engine, event, make_url
 from sqlalchemy import create_engine as _create_engine
-from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError, OperationalError
-from sqlalchemy.pool import StaticPool
+from sqlalchemy.exc import ArgumentError, DataError, DBAPIError, NoSuchModuleError, OperationalError
+from sqlalchemy.pool import QueuePool
 
 from carbon.errors import CarbonError, InvalidInput, StorageFull, Unavailable
 
@@ -43,7 +43,8 @@ def create_engine(url: str) -> Engine:
 
 
 def memory_engine() -> Engine:
-    """The in-memory store: SQLite without a file, one connection, gone with the engine.
+    """The in-memory store: SQLite without a file, one connection for which threads wait in turn,
+    gone with the engine.
 
     The same code as the file-backed store, so that there is no second ledger to keep in step.
     """
@@ -56,7 +57,7 @@ def _sqlite(url: str, database: str | None) -> Engine:
         _check_writable(Path(database))
     options: dict[str, Any] = {"connect_args": {"check_same_thread": False, "timeout": 5.0}}
     if in_memory:
-        options["poolclass"] = StaticPool
+        options |= {"poolclass": QueuePool, "pool_size": 1, "max_overflow": 0}
     engine = _create_engine(url, **options)
     event.listen(engine, "connect", _prepare_sqlite)
     event.listen(engine, "begin", _begin_sqlite)
@@ -128,6 +129,10 @@ def _as_carbon_errors() -> Iterator[None]:
             raise StorageFull("storage_full", "the database's disk is full", 30) from error
         raise Unavailable(
             "database_unavailable", f"the database does not answer: {text}"
+        ) from error
+    except DataError as error:
+        raise InvalidInput(
+            "unstorable_value", f"the database cannot hold a value that was sent: {error.orig}"
         ) from error
     except DBAPIError as error:
         if error.connection_invalidated:

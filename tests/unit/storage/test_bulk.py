@@ -1,0 +1,149 @@
+"""The bulk writers and the judgement of rows: new, duplicate, contradiction."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from job_house import fresh_engine
+from sqlalchemy import Connection, Engine, func, select, text
+
+from carbon.domain.units import MS_PER_DAY
+from carbon.storage.bulk import IntervalRow, insert_intervals
+from carbon.storage.energy import energy_interval, keep_conflicts, write_intervals
+from carbon.storage.engine import reading, writing
+from carbon.storage.partitions import day_of_end, partition_name
+
+T = 1_772_431_200_000
+
+
+def row(
+    start_ms: int, span_ms: int = 10, mj: int = 5, meter: int = 1, subject: int = 1
+) -> IntervalRow:
+    return (T + start_ms + span_ms, meter, subject, span_ms, mj, 1)
+
+
+def stored(connection: Connection) -> list[tuple[int, ...]]:
+    return sorted(tuple(r) for r in connection.execute(select(energy_interval)))
+
+
+def test_new_rows_are_counted_and_known_ones_left_as_they_are(engine: Engine) -> None:
+    with writing(engine) as connection:
+        assert insert_intervals(connection, []) == 0
+        assert insert_intervals(connection, [row(0), row(10)]) == 2
+        assert insert_intervals(connection, [row(10, mj=99), row(20)]) == 1
+        assert stored(connection) == [row(0), row(10), row(20)]
+
+
+def test_many_rows_at_once_are_all_counted(engine: Engine) -> None:
+    rows = [row(n * 10) for n in range(5_000)]
+    with writing(engine) as connection:
+        assert insert_intervals(connection, rows) == 5_000
+        assert insert_intervals(connection, rows) == 0
+        assert connection.scalar(select(func.count()).select_from(energy_interval)) == 5_000
+
+
+def test_a_day_without_a_partition_is_made_by_the_writer(postgres_database: str) -> None:
+    from carbon.storage.engine import create_engine
+
+    engine = create_engine(postgres_database)
+    days = [T - n * 40 * MS_PER_DAY for n in range(3)]
+    rows = [(day, 1, 1, 10, 5, 1) for day in days]
+    with writing(engine) as connection:
+        assert insert_intervals(connection, rows) == 3
+        assert insert_intervals(connection, rows) == 0
+    with reading(engine) as connection:
+        names = set(connection.scalars(text("SELECT relname FROM pg_class WHERE relkind = 'r'")))
+        assert {partition_name(day_of_end(day)) for day in days} <= names
+        assert stored(connection) == sorted(rows)
+    engine.dispose()
+
+
+def test_what_ends_at_midnight_belongs_to_the_day_before() -> None:
+    midnight = 20_000 * MS_PER_DAY
+    assert day_of_end(midnight) == midnight - MS_PER_DAY
+    assert day_of_end(midnight + 1) == midnight
+
+
+def test_a_contradiction_is_told_by_its_reason(engine: Engine) -> None:
+    with writing(engine) as connection:
+        write_intervals(connection, [row(0), row(10)], in_order=False)
+        sent = [row(0), row(10, mj=9), row(5), row(20), row(0, 20), row(3, 4)]
+        written = write_intervals(connection, sent, in_order=False)
+        assert written.duplicates == {0}
+        assert [(c.position, c.reason) for c in written.contradictions] == [
+            (1, "value"),
+            (2, "overlap"),
+        ]
+        assert len(stored(connection)) == 5
+
+
+def test_other_meters_and_other_subjects_of_the_same_period_contradict_nothing(
+    engine: Engine,
+) -> None:
+    with writing(engine) as connection:
+        write_intervals(connection, [row(0)], in_order=False)
+        others = [row(0, subject=2), row(5, meter=2)]
+        written = write_intervals(connection, others, in_order=False)
+        assert (written.duplicates, written.contradictions) == (frozenset(), ())
+
+
+def test_a_promise_of_order_that_is_broken_by_an_equal_key_costs_a_look_and_no_row(
+    engine: Engine,
+) -> None:
+    with writing(engine) as connection:
+        write_intervals(connection, [row(0)], in_order=True)
+        written = write_intervals(connection, [row(0, mj=7), row(10)], in_order=True)
+        assert [c.reason for c in written.contradictions] == ["value"]
+        assert stored(connection) == [row(0), row(10)]
+
+
+rows = st.builds(
+    row,
+    st.integers(0, 60),
+    st.sampled_from([5, 10, 20]),
+    st.integers(0, 3),
+    st.integers(1, 2),
+    st.integers(1, 2),
+)
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(st.lists(st.lists(rows, max_size=6), max_size=5))
+def test_every_row_sent_is_stored_known_or_kept_aside(batches: list[list[IntervalRow]]) -> None:
+    """And no two stored rows of equal span and meter overlap in part."""
+    engine = fresh_engine()
+    with writing(engine) as connection:
+        connection.exec_driver_sql("PRAGMA defer_foreign_keys=ON")
+        kept = 0
+        for batch in filter(None, batches):
+            written = write_intervals(connection, batch, in_order=False)
+            new = len(batch) - len(written.duplicates) - len(written.contradictions)
+            kept += new
+        found = stored(connection)
+        assert len(found) == kept
+        for meter, span in {(r[1], r[3]) for r in found}:
+            ends = sorted({r[0] for r in found if (r[1], r[3]) == (meter, span)})
+            assert all(other - one >= span for one, other in pairwise(ends))
+        connection.rollback()
+    engine.dispose()
+
+
+def test_contradictions_are_kept_for_people_to_see(memory: Engine) -> None:
+    from carbon.domain.claims import IDLE
+    from carbon.domain.energy import MeterKind
+    from carbon.storage.energy import interval_conflict
+    from carbon.storage.identities import Identities
+
+    with writing(memory) as connection:
+        ids = Identities(connection, 0, {})
+        device = ids.device("gpu-0", ids.host("h"))
+        meter = ids.meter(device, ids.source(0, "s", MeterKind.AGENT))
+        subject = ids.subject(IDLE)
+        sent = [row(0, meter=meter, subject=subject), row(0, mj=9, meter=meter, subject=subject)]
+        written = write_intervals(connection, sent, in_order=False)
+        keep_conflicts(connection, sent, written.contradictions, 7)
+        kept = connection.execute(select(interval_conflict)).one()
+        assert (kept.start_ms, kept.end_ms, kept.energy_mj) == (T, T + 10, 9)
+        assert (kept.reason, kept.recorded_ms) == ("value", 7)

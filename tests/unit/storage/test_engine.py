@@ -1,0 +1,162 @@
+"""Engines: who waits for whom, and what an error of the database becomes."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+from sqlalchemy import Engine, select, text
+from sqlalchemy.exc import IntegrityError
+
+from carbon.errors import CarbonError, InvalidInput, StorageFull, Unavailable
+from carbon.storage.engine import create_engine, memory_engine, reading, writing
+from carbon.storage.migrations import upgrade
+from carbon.storage.names import host
+
+
+def add_host(engine: Engine, name: str) -> None:
+    with writing(engine) as connection:
+        connection.execute(host.insert().values(name=name, created_ms=0))
+
+
+def host_count(engine: Engine) -> int:
+    with reading(engine) as connection:
+        return len(connection.scalars(select(host.c.id)).all())
+
+
+@pytest.fixture
+def file_engine(tmp_path: Path) -> Engine:
+    made = create_engine(f"sqlite:///{tmp_path / 'carbon.db'}")
+    upgrade(made)
+    return made
+
+
+def test_four_writers_wait_for_each_other_and_none_is_refused(file_engine: Engine) -> None:
+    """Each reads before it writes: without BEGIN IMMEDIATE the upgrade of its lock would fail at
+    once with `database is locked`."""
+
+    def work(writer: int) -> None:
+        for n in range(60):
+            with writing(file_engine) as connection:
+                known = connection.scalars(select(host.c.name)).all()
+                assert f"{writer}-{n}" not in known
+                connection.execute(host.insert().values(name=f"{writer}-{n}", created_ms=0))
+
+    with ThreadPoolExecutor(4) as pool:
+        for future in [pool.submit(work, writer) for writer in range(4)]:
+            future.result(timeout=60)
+    assert host_count(file_engine) == 240
+
+
+def test_a_reader_sees_one_moment_while_others_write(file_engine: Engine) -> None:
+    add_host(file_engine, "a")
+    with reading(file_engine) as connection:
+        before = connection.scalars(select(host.c.name)).all()
+        add_host(file_engine, "b")
+        assert connection.scalars(select(host.c.name)).all() == before
+    assert host_count(file_engine) == 2
+
+
+def test_a_reader_waits_for_no_writer(file_engine: Engine) -> None:
+    with writing(file_engine) as connection:
+        connection.execute(host.insert().values(name="a", created_ms=0))
+        with ThreadPoolExecutor(1) as pool:
+            assert pool.submit(host_count, file_engine).result(timeout=20) == 0
+
+
+def test_threads_of_one_process_share_the_memory_store(memory: Engine) -> None:
+    def work(writer: int) -> None:
+        for n in range(50):
+            add_host(memory, f"{writer}-{n}")
+            assert host_count(memory) > n
+
+    with ThreadPoolExecutor(4) as pool:
+        for future in [pool.submit(work, writer) for writer in range(4)]:
+            future.result(timeout=60)
+    assert host_count(memory) == 200
+
+
+def test_a_memory_store_is_gone_with_its_engine() -> None:
+    for _ in range(2):
+        engine = memory_engine()
+        upgrade(engine)
+        add_host(engine, "a")
+        assert host_count(engine) == 1
+
+
+def test_an_error_rolls_back_all_of_a_transaction(engine: Engine) -> None:
+    with pytest.raises(IntegrityError), writing(engine) as connection:
+        connection.execute(host.insert(), [{"name": n, "created_ms": 0} for n in ("a", "b", "a")])
+    assert host_count(engine) == 0
+
+
+def test_a_savepoint_rolls_back_its_part_alone(engine: Engine) -> None:
+    with writing(engine) as connection:
+        connection.execute(host.insert().values(name="a", created_ms=0))
+        savepoint = connection.begin_nested()
+        connection.execute(host.insert().values(name="b", created_ms=0))
+        savepoint.rollback()
+    assert host_count(engine) == 1
+
+
+def test_a_key_used_twice_stays_the_database_s_own_error(engine: Engine) -> None:
+    add_host(engine, "a")
+    with pytest.raises(IntegrityError):
+        add_host(engine, "a")
+
+
+def test_text_that_a_database_cannot_hold_is_the_sender_s_error(postgres_database: str) -> None:
+    engine = create_engine(postgres_database)
+    with pytest.raises(InvalidInput) as caught:
+        add_host(engine, "a\0b")
+    assert caught.value.code == "unstorable_value"
+    with pytest.raises(InvalidInput), reading(engine) as connection:
+        connection.scalar(select(host.c.id).where(host.c.name == "a\0b"))
+    add_host(engine, "c")
+    engine.dispose()
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["", "nonsense", "mysql://x/y", "postgresql://x/y", "sqlite+aiosqlite:///x", "oracle://x"],
+)
+def test_a_url_of_another_database_is_refused_with_the_mend(url: str) -> None:
+    with pytest.raises(InvalidInput) as caught:
+        create_engine(url)
+    assert caught.value.code == "database_url"
+
+
+def test_a_folder_that_cannot_be_written_is_one_clear_line(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("in the way")
+    with pytest.raises(CarbonError) as caught:
+        create_engine(f"sqlite:///{tmp_path / 'file' / 'carbon.db'}")
+    assert caught.value.code == "database_not_writable"
+    assert "--data-dir" in caught.value.detail
+
+
+def test_a_file_that_is_no_database_is_left_alone(tmp_path: Path) -> None:
+    path = tmp_path / "carbon.db"
+    path.write_text("holiday pictures, not a database\n" * 9)
+    with pytest.raises(CarbonError) as caught:
+        create_engine(f"sqlite:///{path}")
+    assert caught.value.code == "not_a_database"
+    assert path.read_text().startswith("holiday")
+
+
+def test_a_database_that_is_away_is_unavailable() -> None:
+    engine = create_engine("postgresql+psycopg://nobody@127.0.0.1:1/none?connect_timeout=2")
+    with pytest.raises(Unavailable) as caught, reading(engine) as connection:
+        connection.execute(text("SELECT 1"))
+    assert caught.value.code == "database_unavailable"
+
+
+def test_a_full_disk_says_so_and_loses_nothing(file_engine: Engine) -> None:
+    add_host(file_engine, "kept")
+    with reading(file_engine) as connection:  # of its one pooled connection, for good
+        connection.exec_driver_sql("PRAGMA max_page_count=1")
+    many = [{"name": f"{n}" * 50, "created_ms": 0} for n in range(3_000)]
+    with pytest.raises(StorageFull) as caught, writing(file_engine) as connection:
+        connection.execute(host.insert(), many)
+    assert caught.value.retry_after_s > 1
+    assert host_count(file_engine) == 1
