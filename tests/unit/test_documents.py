@@ -154,6 +154,24 @@ def test_every_code_that_a_caller_may_meet_stands_on_the_page() -> None:
     assert sorted(code for code in codes - by_command if f"`{code}`" not in API) == []
 
 
+# The rooms
+
+#: Rooms whose row names modules and nothing else.
+ROOMS = (
+    *("api", "web", "scheduler", "auth", "services", "collect", "imports"),
+    *("planning", "storage", "grid", "executors", "domain"),
+)
+
+
+@pytest.mark.parametrize("room", ROOMS)
+def test_every_module_that_the_plan_names_stands_in_its_room(room: str) -> None:
+    plan = (REPO / "docs" / "architecture.md").read_text("utf-8")
+    row = re.search(rf"^\| `{room}` \| (.*) \|$", plan, re.MULTILINE)
+    assert row is not None
+    modules = {path.stem for path in (REPO / "carbon" / room).glob("*.py")}
+    assert set(re.findall(r"`(\w+)`", row[1])) - modules == set()
+
+
 # Nothing of a machine
 
 
