@@ -10,7 +10,8 @@ RUN pip install --no-cache-dir --constraint constraints.txt '.[server,pg]'
 
 COPY deploy/entrypoint.sh /usr/local/bin/carbon-entrypoint
 RUN useradd --system --uid 10001 --create-home carbon \
- && install --directory --owner=carbon --mode=0700 /var/lib/carbon
+ && install --directory --owner=carbon --mode=0700 /var/lib/carbon \
+ && install --directory --owner=carbon --mode=0755 /var/lib/carbon-scrape
 
 ENV CARBON_DATA_DIR=/var/lib/carbon
 VOLUME /var/lib/carbon

@@ -34,9 +34,6 @@ class Settings(BaseSettings):
     neso_url: str = "https://api.carbonintensity.org.uk"
     energy_charts_url: str = "https://api.energy-charts.info"
     feed_timeout_s: float = 10.0
-    feed_interval_s: float = 600.0
-    #: Raw intervals stay this long in the database.
-    hot_days: int = 14
     #: Largest request body, as sent and (below) after decompression.
     max_body_bytes: int = 8 * 1024 * 1024
     max_decoded_bytes: int = 64 * 1024 * 1024

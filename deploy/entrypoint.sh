@@ -8,6 +8,9 @@ if [ "${1:-}" = serve ]; then
   if [ -z "$keys" ]; then
     key=$(carbon key create --name admin --admin)
     echo "admin key, shown this once: $key"
+    if [ -d /var/lib/carbon-scrape ]; then
+      carbon key create --name prometheus --scrape >/var/lib/carbon-scrape/key
+    fi
   fi
 fi
 exec carbon "$@"

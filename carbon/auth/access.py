@@ -47,3 +47,16 @@ def requires(scope: Scope) -> Callable[[Request], Principal]:
 
 ContextOf = Annotated[Context, Depends(context_of)]
 Reader = Annotated[Principal, Depends(requires(Scope.REPORTS_READ))]
+
+
+_FORWARDED = ("forwarded", "x-forwarded-for", "x-real-ip", "via")
+
+
+def is_local(request: Request) -> bool:
+    """Bound to loopback, asked from loopback, and not through a proxy."""
+    client = request.client.host if request.client else ""
+    return (
+        context_of(request).settings.is_loopback
+        and client in ("127.0.0.1", "::1")
+        and not any(header in request.headers for header in _FORWARDED)
+    )

@@ -59,6 +59,7 @@ class Scope(StrEnum):
     HOSTS_WRITE = "hosts:write"
     KEYS_ADMIN = "keys:admin"
     AUDIT_READ = "audit:read"
+    METRICS_READ = "metrics:read"  #: /metrics, which names workloads of every team
     #: Reads and writes for every team of the deployment.
     ALL_TEAMS = "teams:all"
 
@@ -75,4 +76,6 @@ TEAM_SCOPES = frozenset(
 )
 #: An agent writes energy for whoever it saw; it reads nothing.
 AGENT_SCOPES = frozenset({Scope.ENERGY_AGENT, Scope.UNITS_WRITE, Scope.ALL_TEAMS})
+#: A Prometheus server reads /metrics and nothing else.
+SCRAPE_SCOPES = frozenset({Scope.METRICS_READ})
 ADMIN_SCOPES = frozenset(Scope)

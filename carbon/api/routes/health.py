@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from fastapi import APIRouter, Response
+from fastapi import APIRouter, Request, Response
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from sqlalchemy import text
 
 from carbon.api.bodies import answer
 from carbon.api.metrics import registry_of
-from carbon.auth.access import ContextOf
+from carbon.auth.access import ContextOf, is_local, principal_of
+from carbon.domain.tenancy import Scope
 from carbon.storage.engine import reading
 
 router = APIRouter(tags=["operations"])
@@ -29,6 +30,8 @@ def readyz(context: ContextOf) -> Response:
 
 
 @router.get("/metrics")
-def metrics(context: ContextOf) -> Response:
-    """Prometheus' text format."""
+def metrics(request: Request, context: ContextOf) -> Response:
+    """Prometheus' text format. Key-less on loopback: it names workloads of every team."""
+    if not is_local(request):
+        principal_of(request).require(Scope.METRICS_READ)
     return Response(generate_latest(registry_of(context)), media_type=CONTENT_TYPE_LATEST)

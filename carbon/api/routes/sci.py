@@ -6,7 +6,7 @@ from fastapi import APIRouter, Request, Response
 
 from carbon.api.bodies import answer, read_json
 from carbon.api.times import moment
-from carbon.auth.access import ContextOf, Reader, context_of, principal_of
+from carbon.auth.access import ContextOf, Reader, is_local, principal_of
 from carbon.domain.intensity import EmissionScope, Signal
 from carbon.services.sci import Question, workload_sci
 from carbon.wire.decode import decode
@@ -48,16 +48,3 @@ async def post_calculate(request: Request) -> Response:
     if not is_local(request):
         principal_of(request)
     return answer(calculated(decode(await read_json(request), CalculateRequest)))
-
-
-_FORWARDED = ("forwarded", "x-forwarded-for", "x-real-ip", "via")
-
-
-def is_local(request: Request) -> bool:
-    """Bound to loopback, asked from loopback, and not through a proxy."""
-    client = request.client.host if request.client else ""
-    return (
-        context_of(request).settings.is_loopback
-        and client in ("127.0.0.1", "::1", "testclient")
-        and not any(header in request.headers for header in _FORWARDED)
-    )
