@@ -1,1 +1,0 @@
-from carbon.domain.principal import Principal as Principal
