@@ -6,6 +6,7 @@ import fcntl
 import json
 import logging
 import os
+import signal
 import socket
 import sys
 import threading
@@ -52,6 +53,7 @@ def _run(settings: Settings) -> None:
             f"no key exists yet, so {settings.host} would be open to the network; "
             "make one first: carbon key create --name admin --admin",
         )
+    asked = _signals_kept()
     url = _announce(context, listener)
     placed = host_zone(settings.zone)
     child = AgentChild(
@@ -67,7 +69,7 @@ def _run(settings: Settings) -> None:
         child.keep()
     print("  Ctrl-C stops it.", file=sys.stderr, flush=True)
     try:
-        _serve(context, listener, child)
+        _serve(context, listener, child, asked)
     finally:
         if settings.agent:
             child.stop()
@@ -90,6 +92,14 @@ def _told(placed: HostZone) -> str:
     if placed.origin is ZoneOrigin.TIMEZONE:
         return f"{placed.zone}, guessed from the time zone {placed.detail}: set CARBON_ZONE"
     return f"{placed.zone} ({placed.detail})" if placed.detail else placed.zone
+
+
+def _signals_kept() -> threading.Event:
+    """From here on a signal never stops us half-way: with an agent begun and nobody to end it."""
+    asked = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: asked.set())
+    return asked
 
 
 @contextmanager
@@ -181,6 +191,13 @@ class _Server(uvicorn.Server):
     """Ends after its agent, which has a last batch to deliver."""
 
     agent: AgentChild
+    #: Somebody asked it to end before it listened for that.
+    asked: threading.Event
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        if self.asked.is_set():
+            self.handle_exit(signal.SIGTERM, None)
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         if self.should_exit:  # asked twice: at once
@@ -193,7 +210,9 @@ class _Server(uvicorn.Server):
         self.should_exit = True
 
 
-def _serve(context: Context, listener: socket.socket, agent: AgentChild) -> None:
+def _serve(
+    context: Context, listener: socket.socket, agent: AgentChild, asked: threading.Event
+) -> None:
     config = uvicorn.Config(
         create_app(context),
         log_level="warning",
@@ -203,7 +222,7 @@ def _serve(context: Context, listener: socket.socket, agent: AgentChild) -> None
         proxy_headers=False,
     )
     server = _Server(config)
-    server.agent = agent
+    server.agent, server.asked = agent, asked
     server.run(sockets=[listener])
 
 

@@ -14,7 +14,6 @@ from acceptance import BURN, Deployment, TwoGpus, last_json
 from agent_double import know_the_cpu
 
 pytest_plugins = ["tests.scripted_nvml.plugin"]
-pytestmark = pytest.mark.xdist_group("processes")
 
 
 @pytest.fixture
@@ -43,12 +42,17 @@ def test_it_stops_cleanly_and_leaves_nothing_behind(
     assert "Traceback" not in deployment.log + deployment.agent_log
 
 
-def test_it_stops_while_it_still_starts(deployment: Deployment) -> None:
-    process = deployment.start()
-    deployment.wait_for("first line", lambda: "carbon is at" in deployment.log)
-    process.send_signal(signal.SIGINT)
-    assert process.wait(timeout=15) in (0, 130)
+@pytest.mark.parametrize(
+    ("line", "number"), [("carbon is at", signal.SIGTERM), ("agent     pid", signal.SIGINT)]
+)
+def test_it_stops_while_it_still_starts(
+    deployment: Deployment, line: str, number: signal.Signals
+) -> None:
+    deployment.start()
+    deployment.wait_for(f"line {line!r}", lambda: line in deployment.log)
+    assert deployment.end(number) == 0
     assert deployment.processes() == []
+    assert not (deployment.data_dir / "server.json").exists()
     assert "Traceback" not in deployment.log
 
 
