@@ -44,7 +44,7 @@ up: $(VENV)/.server
 	@exec $(BIN)/carbon up
 
 test: $(VENV)/.dev
-	$(BIN)/python -m pytest -n 2 --dist loadgroup -m "not slow"
+	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not slow"
 
 test-long: $(VENV)/.dev
 	$(BIN)/python -m pytest -m slow
