@@ -14,7 +14,6 @@ from acceptance import BURN, Deployment, TwoGpus, operational_g
 from acceptance.test_main_job import epoch_ms, vintage
 
 pytest_plugins = ["tests.scripted_nvml.plugin"]
-pytestmark = pytest.mark.xdist_group("processes")
 
 Points = list[tuple[int, int, float]]
 

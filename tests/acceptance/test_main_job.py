@@ -25,7 +25,6 @@ from acceptance import (
 from acceptance.zone_week import zone_week
 
 pytest_plugins = ["tests.scripted_nvml.plugin"]
-pytestmark = pytest.mark.xdist_group("processes")
 
 TRUE = pytest.approx
 WITHIN = 0.005

@@ -13,7 +13,6 @@ from acceptance import BURN, Deployment, TwoGpus, last_json
 from acceptance.test_main_job import epoch_ms
 
 pytest_plugins = ["tests.scripted_nvml.plugin"]
-pytestmark = pytest.mark.xdist_group("processes")
 
 WITHIN = 0.005
 

@@ -56,7 +56,7 @@ def _gpu(number: int) -> Gpu:
         power=Power.bursts(_BURSTS[number % len(_BURSTS)]),
         counter_start_mj=5_000_000 * (number + 1),
         # A real counter's 100 ms would be most of the error of a run of some seconds.
-        update_ms=10,
+        update_ms=2,
         processes=(Process("@burn", 100),),
     )
 

@@ -14,7 +14,6 @@ from grid_double import Failure, GridDouble, curve
 from tests.scripted_nvml import Nvml
 
 pytest_plugins = ["tests.scripted_nvml.plugin"]
-pytestmark = pytest.mark.xdist_group("processes")
 
 
 @pytest.fixture

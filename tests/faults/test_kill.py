@@ -20,7 +20,6 @@ from acceptance.test_main_job import epoch_ms
 from agent_double import know_the_cpu
 
 pytest_plugins = ["tests.scripted_nvml.plugin"]
-pytestmark = pytest.mark.xdist_group("processes")
 
 WITHIN = 0.005
 #: What a journal written each second may lack.

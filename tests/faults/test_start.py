@@ -10,8 +10,6 @@ from pathlib import Path
 import pytest
 from acceptance import Deployment, free_port
 
-pytestmark = pytest.mark.xdist_group("processes")
-
 
 @pytest.fixture
 def deployment(tmp_path: Path) -> Iterator[Deployment]:
