@@ -48,7 +48,7 @@ def _re_rate(connection: Connection, host_id: int, start_ms: int, now_ms: int) -
     of_host = select(device.c.id).where(device.c.host_id == host_id)
     for device_id in connection.scalars(of_host).all():
         touched = rolled_buckets(connection, device_id, floor_to(start_ms, BUCKET_MS))
-        mark_dirty(connection, touched, now_ms)
+        mark_dirty(connection, touched)
 
 
 def list_hosts(context: Context) -> list[HostAnswer]:

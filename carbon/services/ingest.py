@@ -181,7 +181,7 @@ class _Write:
         ids.fresh[stated] = value
         if state_zone(ids.connection, device_id, zone, is_guess, start_ms, now_ms):
             later = energy.rolled_buckets(ids.connection, device_id, start_ms)
-            energy.mark_dirty(ids.connection, later, now_ms)
+            energy.mark_dirty(ids.connection, later)
 
     def _reserve(self, ids: Identities, sent: ReservationInfo, device_id: int) -> None:
         sending = self._sending
@@ -200,7 +200,7 @@ class _Write:
         past = range(
             floor_to(sent.start_ms, BUCKET_MS), min(sent.end_ms, sending.now_ms), BUCKET_MS
         )
-        energy.mark_dirty(ids.connection, [(at, device_id) for at in past], sending.now_ms)
+        energy.mark_dirty(ids.connection, [(at, device_id) for at in past])
 
     def _write_intervals(
         self, ids: Identities, source_id: int, devices: Mapping[str, int]
@@ -212,7 +212,7 @@ class _Write:
         now_ms = self._sending.now_ms
         in_order = self._frontier.advance(pieces.rows)
         written = energy.write_intervals(ids.connection, pieces.rows, in_order)
-        energy.mark_dirty(ids.connection, pieces.dirty, now_ms)
+        energy.mark_dirty(ids.connection, pieces.dirty)
         if written is energy.NOTHING_SEEN_BEFORE:
             return 0, 0
         energy.keep_conflicts(ids.connection, pieces.rows, written.contradictions, now_ms)
@@ -268,7 +268,7 @@ class _Write:
         connection, now_ms = ids.connection, ids.now_ms
         if names.claim_subject(connection, subject_id, workload_id, start_ms, "sent", now_ms):
             rolled = buckets_of_subject(connection, subject_id, floor_to(start_ms, BUCKET_MS))
-            energy.mark_dirty(connection, rolled, now_ms)
+            energy.mark_dirty(connection, rolled)
 
 
 @dataclass(frozen=True, slots=True)

@@ -192,7 +192,7 @@ def store_vintage(context: Context, vintage: Vintage) -> None:
         start_ms = floor_to(min(p.start_ms for p in vintage.points), BUCKET_MS)
         end_ms = max(p.end_ms for p in vintage.points)
         touched = buckets_of_zone(connection, vintage.zone, start_ms, end_ms)
-        mark_dirty(connection, touched, now_ms)
+        mark_dirty(connection, touched)
 
 
 def store_quarantine(context: Context, vintage: Vintage, refused: Sequence[Quarantined]) -> None:

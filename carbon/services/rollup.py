@@ -2,39 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import Connection
-
-from carbon.clock import to_rfc3339
-from carbon.domain.claims import Claim, workload_of
-from carbon.domain.energy import MeterView, Reading, settle
-from carbon.domain.intensity import EmissionScope, RatedPoint, Signal, mean_g_per_kwh
-from carbon.domain.rollup import BucketRow, Rate, Reservation, roll_bucket
+from carbon.domain.rollup import BucketRow, Rate
 from carbon.domain.units import BUCKET_MS, MS_PER_HOUR
-from carbon.errors import InvalidInput
+from carbon.services.bucket_roller import BucketRoller
 from carbon.services.context import Context
-from carbon.services.intensity import points_of
-from carbon.storage.energy import readings_between, reservations_between
 from carbon.storage.engine import reading, writing
-from carbon.storage.ledger_rows import LedgerRow
-from carbon.storage.names import MeterRef, claims_of, meters_of
-from carbon.storage.places import Place, places_at
-from carbon.storage.ratings import Ratings, rating_of
+from carbon.storage.ratings import Ratings
 from carbon.storage.rollups import (
     is_behind,
+    oldest_dirty,
     set_buckets,
     set_workload_period,
-    take_dirty,
     take_dirty_hours,
+    take_marks,
     workload_day,
     workload_hour,
 )
 
 #: Devices of one bucket, and workload-hours, recomputed in one transaction: short locks.
-_DEVICES_AT_ONCE = 64
+_DEVICES_AT_ONCE = 32
 _HOURS_AT_ONCE = 16
 
 
@@ -59,146 +48,48 @@ def roll_up(context: Context, end_ms: int | None = None, most: int | None = None
 
 
 def _roll_some(context: Context, end_ms: int | None) -> int:
-    now_ms = context.clock.now_ms()
-    with writing(context.engine) as connection:
-        taken = take_dirty(connection, _DEVICES_AT_ONCE, end_ms)
-        if taken is None:
+    """Computes beside the writers and locks for the SET alone: a bucket that changed meanwhile
+    keeps its mark and is computed anew."""
+    with reading(context.engine) as connection:
+        dirty = oldest_dirty(connection, _DEVICES_AT_ONCE, end_ms)
+        if dirty is None:
             return 0
-        start_ms, devices = taken
-        ratings = Ratings(connection, may_store=True)
-        roller = BucketRoller.load(
-            context, connection, ratings, devices, start_ms, start_ms + BUCKET_MS
-        )
-        rows = [row for device in devices for row in roller.stored_rows(device)]
-        set_buckets(connection, start_ms, devices, rows, now_ms)
-        return len(devices)
+        seen = Ratings(connection, may_store=False)
+        span_ms = (dirty.start_ms, dirty.start_ms + BUCKET_MS)
+        roller = BucketRoller.load(context, connection, seen, list(dirty.marks), *span_ms)
+        rolled = {device: roller.rows(device) for device in dirty.marks}
+    with writing(context.engine) as connection:
+        stored = Ratings(connection, may_store=True)
+        taken = take_marks(connection, dirty)
+        rows = []
+        for device in taken:
+            rate, parts = rolled[device]
+            rating_id = stored.id_of(seen.by_id[rate.rating])
+            rows += [_stored_row(dirty.start_ms, device, part, rate, rating_id) for part in parts]
+        set_buckets(connection, dirty.start_ms, taken, rows, context.clock.now_ms())
+    return len(dirty.marks)
 
 
-class BucketRoller:
-    """All that is needed to roll up some devices over [start, end) inside one bucket."""
-
-    def __init__(
-        self,
-        ratings: Ratings,
-        span_ms: tuple[int, int],
-        meters: Mapping[int, Sequence[MeterRef]],
-        readings: Mapping[int, Sequence[Reading]],
-        reservations: Mapping[int, Sequence[Reservation]],
-        claims: Mapping[int, Sequence[Claim]],
-        places: Mapping[int, Place],
-        points: Mapping[str, Sequence[RatedPoint]],
-    ) -> None:
-        self._ratings = ratings
-        self._start_ms, self._end_ms = span_ms
-        self._meters = meters
-        self._readings = readings
-        self._reservations = reservations
-        self._claims = claims
-        self._places = places
-        self._points = points
-
-    @classmethod
-    def load(
-        cls,
-        context: Context,
-        connection: Connection,
-        ratings: Ratings,
-        devices: Collection[int],
-        start_ms: int,
-        end_ms: int,
-        signal: Signal = Signal.AVERAGE,
-        scope: EmissionScope | None = None,
-    ) -> BucketRoller:
-        """Reads the raw rows of the whole bucket around [start, end)."""
-        bucket_ms = start_ms - start_ms % BUCKET_MS
-        meters = meters_of(connection, devices)
-        meter_ids = [ref.meter for refs in meters.values() for ref in refs]
-        readings: dict[int, list[Reading]] = {}
-        subjects = set()
-        for r in readings_between(connection, bucket_ms, bucket_ms + BUCKET_MS, meter_ids):
-            readings.setdefault(r.meter, []).append(r)
-            subjects.add(r.subject)
-        reservations = reservations_between(connection, devices, start_ms, end_ms)
-        subjects |= {r.subject for held in reservations.values() for r in held}
-        places = places_at(connection, devices, start_ms, context.settings.zone)
-        points = {
-            zone: points_of(connection, zone, start_ms, end_ms, signal, scope)
-            for zone in {place.zone for place in places.values()}
-        }
-        claims = claims_of(connection, subjects)
-        return cls(
-            ratings, (start_ms, end_ms), meters, readings, reservations, claims, places, points
-        )
-
-    def rows(self, device: int) -> tuple[Rate, list[BucketRow]]:
-        rate = self._rate(self._places[device])
-        views = [
-            MeterView(ref.meter, ref.kind, tuple(settle(self._readings.get(ref.meter, ()))))
-            for ref in self._meters.get(device, ())
-        ]
-        held = self._reservations.get(device, ())
-        rows = roll_bucket(views, rate, self._workload_at, held, self._start_ms, self._end_ms)
-        return rate, rows
-
-    def ledger_rows(self, device: int, workload: int, subject: int | None) -> list[LedgerRow]:
-        """What one workload (and, where given, one subject of it) has of the span."""
-        rate, rows = self.rows(device)
-        return [
-            LedgerRow(
-                device,
-                row.subject,
-                int(row.method),
-                rate.rating,
-                row.energy_mj,
-                row.operational_ng,
-                row.covered_ms,
-                row.reserved_ms,
-            )
-            for row in rows
-            if row.workload == workload and subject in (None, row.subject)
-        ]
-
-    def stored_rows(self, device: int) -> list[dict[str, object]]:
-        """Rows of the table `bucket`."""
-        rate, rows = self.rows(device)
-        return [
-            {
-                "start_ms": self._start_ms,
-                "device_id": device,
-                "subject_id": row.subject,
-                "workload_id": row.workload,
-                "method": int(row.method),
-                "energy_mj": row.energy_mj,
-                "operational_ng": row.operational_ng,
-                "covered_ms": row.covered_ms,
-                "reserved_ms": row.reserved_ms,
-                "meter_id": row.meter,
-                "rating_id": rate.rating,
-                "vintage_id": rate.vintage,
-                "g_per_kwh": rate.g_per_kwh,
-                "pue": rate.pue,
-            }
-            for row in rows
-        ]
-
-    def _workload_at(self, subject: int, at_ms: int) -> int:
-        return workload_of(self._claims.get(subject, ()), at_ms)
-
-    def _rate(self, place: Place) -> Rate:
-        points = self._points[place.zone]
-        mean = mean_g_per_kwh(points, self._start_ms, self._end_ms)
-        if mean is None:
-            raise InvalidInput(
-                "missing_intensity",
-                f"no such intensity is stored for {place.zone} at {to_rfc3339(self._start_ms)}",
-            )
-        main = max(points, key=_overlap(self._start_ms, self._end_ms))
-        rating = self._ratings.id_of(rating_of(place.zone, main, place.flags))
-        return Rate(rating, main.vintage, mean, place.pue)
-
-
-def _overlap(start_ms: int, end_ms: int) -> Callable[[RatedPoint], int]:
-    return lambda point: min(point.end_ms, end_ms) - max(point.start_ms, start_ms)
+def _stored_row(
+    start_ms: int, device: int, row: BucketRow, rate: Rate, rating_id: int
+) -> dict[str, object]:
+    """A row of the table `bucket`."""
+    return {
+        "start_ms": start_ms,
+        "device_id": device,
+        "subject_id": row.subject,
+        "workload_id": row.workload,
+        "method": int(row.method),
+        "energy_mj": row.energy_mj,
+        "operational_ng": row.operational_ng,
+        "covered_ms": row.covered_ms,
+        "reserved_ms": row.reserved_ms,
+        "meter_id": row.meter,
+        "rating_id": rating_id,
+        "vintage_id": rate.vintage,
+        "g_per_kwh": rate.g_per_kwh,
+        "pue": rate.pue,
+    }
 
 
 def _roll_hours(context: Context) -> bool:

@@ -25,8 +25,9 @@ from carbon.domain.tenancy import WorkloadName
 from carbon.domain.units import BUCKET_MS, MS_PER_HOUR, ceil_to, floor_to
 from carbon.errors import InvalidInput, NotFound
 from carbon.services.boundary import boundary_of
+from carbon.services.bucket_roller import BucketRoller
 from carbon.services.context import Context
-from carbon.services.rollup import BucketRoller, roll_up
+from carbon.services.rollup import roll_up
 from carbon.storage.energy import has_raw_between
 from carbon.storage.engine import reading
 from carbon.storage.identities import find_workload, workload_names

@@ -24,7 +24,7 @@ from carbon.domain.units import BUCKET_MS, floor_to
 from carbon.storage.bulk import IntervalRow, insert_intervals
 from carbon.storage.names import meter
 from carbon.storage.schema import Amount, Code, Id, Ms, metadata
-from carbon.storage.upsert import set_rows
+from carbon.storage.upsert import add_to_rows
 
 #: Immutable. The key leads with the end, so that a bucket and a day lie together; the start is
 #: stored as the span, which keeps a row at 27 bytes on SQLite. On PostgreSQL one partition a
@@ -72,13 +72,14 @@ ingest_batch = Table(
     sqlite_with_rowid=False,
 )
 
-#: Buckets whose roll-up is behind. Marked in the transaction that changed their rows.
+#: Buckets whose roll-up is behind. Marked in the transaction that changed their rows; the count
+#: of marks tells a roll-up whether its bucket changed while it computed.
 dirty_bucket = Table(
     "dirty_bucket",
     metadata,
     Column("start_ms", Ms, primary_key=True),
     Column("device_id", Integer, primary_key=True),
-    Column("marked_ms", Ms, nullable=False),
+    Column("marks", Integer, nullable=False),
     sqlite_with_rowid=False,
 )
 
@@ -233,13 +234,13 @@ def keep_conflicts(
         )
 
 
-def mark_dirty(connection: Connection, buckets: Iterable[tuple[int, int]], now_ms: int) -> None:
-    """Marks (start_ms, device_id) buckets; the row's update makes a racing roll-up wait."""
+def mark_dirty(connection: Connection, buckets: Iterable[tuple[int, int]]) -> None:
+    """Marks (start_ms, device_id) buckets as behind their rows."""
     rows = [
-        {"start_ms": start_ms, "device_id": device_id, "marked_ms": now_ms}
+        {"start_ms": start_ms, "device_id": device_id, "marks": 1}
         for start_ms, device_id in sorted(buckets)
     ]
-    set_rows(connection, dirty_bucket, rows)
+    add_to_rows(connection, dirty_bucket, rows, "marks")
 
 
 def readings_between(

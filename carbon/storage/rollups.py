@@ -10,6 +10,7 @@ of all subjects sum to the covered time.
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
+from dataclasses import dataclass
 
 from sqlalchemy import (
     BigInteger,
@@ -156,13 +157,18 @@ def buckets_of_subject(
     return [(row[0], row[1]) for row in connection.execute(query)]
 
 
-def take_dirty(
-    connection: Connection, limit: int, end_ms: int | None = None
-) -> tuple[int, list[int]] | None:
-    """Takes the oldest dirty bucket before `end_ms` with up to `limit` of its devices.
+@dataclass(frozen=True, slots=True)
+class DirtyBucket:
+    """One bucket with some of the devices that are behind in it, and their marks as seen."""
 
-    Their marks are deleted first, so that a batch that arrives meanwhile marks them anew.
-    """
+    start_ms: int
+    marks: dict[int, int]
+
+
+def oldest_dirty(
+    connection: Connection, most_devices: int, end_ms: int | None = None
+) -> DirtyBucket | None:
+    """The oldest dirty bucket, before `end_ms` where given."""
     c = dirty_bucket.c
     oldest = select(func.min(c.start_ms))
     if end_ms is not None:
@@ -170,10 +176,25 @@ def take_dirty(
     start_ms = connection.scalar(oldest)
     if start_ms is None:
         return None
-    some = select(c.device_id).where(c.start_ms == start_ms).order_by(c.device_id).limit(limit)
-    devices = list(connection.scalars(some))
-    connection.execute(delete(dirty_bucket).where(c.start_ms == start_ms, c.device_id.in_(devices)))
-    return start_ms, devices
+    some = select(c.device_id, c.marks).where(c.start_ms == start_ms).order_by(c.device_id)
+    marks = {row[0]: row[1] for row in connection.execute(some.limit(most_devices))}
+    return DirtyBucket(start_ms, marks)
+
+
+def take_marks(connection: Connection, dirty: DirtyBucket) -> list[int]:
+    """Takes the marks of the devices that did not change since they were seen; these devices
+    may be SET. The others stay dirty, and what was computed of them is void."""
+    c = dirty_bucket.c
+    taken = []
+    for device_id, marks in dirty.marks.items():
+        result = connection.execute(
+            delete(dirty_bucket).where(
+                c.start_ms == dirty.start_ms, c.device_id == device_id, c.marks == marks
+            )
+        )
+        if result.rowcount:
+            taken.append(device_id)
+    return taken
 
 
 def is_behind(connection: Connection) -> bool:

@@ -29,6 +29,16 @@ def set_rows(connection: Connection, table: Table, rows: Sequence[Row]) -> None:
     )
 
 
+def add_to_rows(connection: Connection, table: Table, rows: Sequence[Row], column: str) -> None:
+    """Inserts, or adds the given value to one column where the primary key exists."""
+    if not rows:
+        return
+    statement = _insert(connection, table)
+    keys = [key.name for key in table.primary_key]
+    more = {column: table.c[column] + statement.excluded[column]}
+    connection.execute(statement.on_conflict_do_update(index_elements=keys, set_=more), list(rows))
+
+
 def _insert(connection: Connection, table: Table) -> sqlite.Insert | postgresql.Insert:
     if connection.dialect.name == "sqlite":
         return sqlite.insert(table)

@@ -82,7 +82,7 @@ def upgrade() -> None:
         "dirty_bucket",
         sa.Column("start_ms", sa.BigInteger(), nullable=False),
         sa.Column("device_id", sa.Integer(), nullable=False),
-        sa.Column("marked_ms", sa.BigInteger(), nullable=False),
+        sa.Column("marks", sa.Integer(), nullable=False),
         sa.PrimaryKeyConstraint("start_ms", "device_id", name=op.f("pk_dirty_bucket")),
         sqlite_with_rowid=False,
     )

@@ -113,7 +113,7 @@ class Day:
             self.day_of(place, device, self.ids.meter(device, agent), method)
         self.ids.device("GPU-dead", host)
         insert_intervals(self.connection, self.rows)
-        mark_dirty(self.connection, self.dirty, NOW_MS)
+        mark_dirty(self.connection, self.dirty)
         self.counts(agent)
         Jobs(self.connection, self.ids).write()
 
