@@ -81,8 +81,10 @@ def _by_cpu_time(energy_mj: int, scene: Scene) -> Shares:
 
 def _by_memory_of_machine(energy_mj: int, scene: Scene) -> Shares:
     weights: dict[Subject, float] = {}
+    subjects = scene.subjects or {}
     for pid, memory_bytes in scene.usage.memory_bytes.items():
-        _add(weights, scene.subject(pid), memory_bytes)
+        who = subjects.get(pid, UNATTRIBUTED)
+        weights[who] = weights.get(who, 0.0) + memory_bytes
     # Shared pages are counted once for each process, so the sum may exceed what is installed.
     _add(weights, IDLE, max(0.0, scene.usage.totals.memory_bytes - sum(weights.values())))
     return _with_idle(energy_mj, 0, weights)

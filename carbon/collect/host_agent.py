@@ -37,7 +37,7 @@ from carbon.collect.sampler import Sampler
 from carbon.collect.schedule import NS_PER_S, Schedule
 from carbon.collect.server_address import ServerAddress, find_server
 from carbon.collect.source import DeviceKind, Source
-from carbon.collect.sources import machine_sources
+from carbon.collect.sources import SLOW, machine_sources
 from carbon.collect.spool import Spool
 from carbon.collect.spool_db import SpoolDb
 from carbon.collect.status import status_of
@@ -106,7 +106,7 @@ class Agent:
         self.spool = Spool(SpoolDb(self.dir.spool))
         sources = self._given_sources
         self.sampler = Sampler(
-            machine_sources(self.dir.folder) if sources is None else list(sources)
+            machine_sources(self.dir.folder) if sources is None else list(sources), slow=SLOW
         )
         self.recorder = Recorder(
             identity=self._identity(),

@@ -240,9 +240,12 @@ class Ladder:
 
 def _power_method(last: Sample, sample: Sample) -> Method:
     """The worse of the two looks' kinds of power."""
-    used = [s for s in (last, sample) if s.power_mw is not None]
-    if any(s.power_is_modelled for s in used):
+    return max(_power_kind(last), _power_kind(sample))
+
+
+def _power_kind(sample: Sample) -> Method:
+    if sample.power_mw is None:
+        return Method.INTEGRATED
+    if sample.power_is_modelled:
         return Method.MODELLED
-    if any(s.power_is_averaged for s in used):
-        return Method.AVERAGED
-    return Method.INTEGRATED
+    return Method.AVERAGED if sample.power_is_averaged else Method.INTEGRATED

@@ -4,35 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 from carbon.clock import Clock, SystemClock
 from carbon.collect import nvml_processes
+from carbon.collect.nvml_calls import Field, FieldBuffer, ProcessCalls
 from carbon.collect.source import Device, DeviceKind, ProcessUse, Sample
 from carbon.errors import Unavailable
 
-
-class _Field(NamedTuple):
-    """A field value and its scope, as nvmlDeviceGetFieldValues takes them."""
-
-    id: int
-    scope: int
-
-
 #: NVML_FI_DEV_TOTAL_ENERGY_CONSUMPTION in mJ, NVML_FI_DEV_POWER_INSTANT and _AVERAGE in mW.
-ENERGY: Final = _Field(83, 0)
-INSTANT: Final = _Field(186, 0)
-AVERAGE: Final = _Field(185, 0)
+ENERGY: Final = Field(83, 0)
+INSTANT: Final = Field(186, 0)
+AVERAGE: Final = Field(185, 0)
 #: Scope 1 is the module: CPU and GPU behind one sensor.
-MODULE_INSTANT: Final = _Field(186, 1)
-MODULE_AVERAGE: Final = _Field(185, 1)
+MODULE_INSTANT: Final = Field(186, 1)
+MODULE_AVERAGE: Final = Field(185, 1)
 PROBED: Final = (ENERGY, INSTANT, AVERAGE, MODULE_INSTANT, MODULE_AVERAGE)
 
 #: From here on a value says "not supported" or "not known" and not how much.
 BLANK_64: Final = 2**63 - 1024
 BLANK_32: Final = 0x7FFF_FFF0
-#: Which member of the value union holds, by NVML_VALUE_TYPE.
-_MEMBERS: Final = ("dVal", "uiVal", "ulVal", "ullVal", "sllVal", "siVal", "usVal")
 
 #: NVML_DEVICE_ARCH_AMPERE. From there on nvmlDeviceGetPowerUsage is a mean over a second, but
 #: an instant on GA100 (NVIDIA's NVML reference).
@@ -53,22 +44,13 @@ class _Gpu:
 
     handle: Any
     device: Device
-    fields: tuple[_Field, ...]
+    fields: tuple[Field, ...]
+    #: Where the driver writes those; None where there are none.
+    buffer: FieldBuffer | None
     #: Plain calls that stand in for missing fields: total energy, power usage.
     asks_energy: bool
     asks_power: bool
     power_usage_is_averaged: bool
-
-
-@dataclass(frozen=True, slots=True)
-class _Values:
-    """What field values answered; those that failed or are blank are left out."""
-
-    by_field: Mapping[_Field, int]
-    stamp_us: int | None = None
-
-    def first(self, *fields: _Field) -> int | None:
-        return next((self.by_field[f] for f in fields if f in self.by_field), None)
 
 
 class NvmlSource:
@@ -87,6 +69,7 @@ class NvmlSource:
         self._clock = clock or SystemClock()
         self._gpus: dict[str, _Gpu] | None = None
         self._start()
+        self._process_calls = ProcessCalls(pynvml)
 
     def devices(self) -> Sequence[Device]:
         """The GPUs that answer, each probed anew."""
@@ -103,7 +86,7 @@ class NvmlSource:
         if gpu is None:
             return None
         since_us = self._clock.now_ms() * 1000 - ACTIVITY_WINDOW_US
-        return nvml_processes.processes(self._nvml, gpu.handle, since_us)
+        return nvml_processes.processes(self._nvml, self._process_calls, gpu.handle, since_us)
 
     def close(self) -> None:
         try:
@@ -146,7 +129,7 @@ class NvmlSource:
     def _probe(self, handle: Any) -> _Gpu:
         nvml = self._nvml
         uuid, model = nvml.nvmlDeviceGetUUID(handle), nvml.nvmlDeviceGetName(handle)
-        answered = self._read_fields(handle, PROBED).by_field
+        answered, _ = self._read(self._buffer(handle, PROBED))
         fields = tuple(f for f in answered if f.scope == 0)
         asks_energy = ENERGY not in fields and self._counter(handle) is not None
         asks_power = not {INSTANT, AVERAGE} & set(fields) and self._power(handle) is not None
@@ -156,7 +139,8 @@ class NvmlSource:
             kind, limit_mw, fields = DeviceKind.MODULE, None, tuple(answered)
         device = Device(uuid, kind, model, limit_mw)
         averaged = asks_power and self._averages(handle, model)
-        return _Gpu(handle, device, fields, asks_energy, asks_power, averaged)
+        buffer = self._buffer(handle, fields)
+        return _Gpu(handle, device, fields, buffer, asks_energy, asks_power, averaged)
 
     def _averages(self, handle: Any, model: str) -> bool:
         architecture = self._ask(self._nvml.nvmlDeviceGetArchitecture, handle)
@@ -166,23 +150,23 @@ class NvmlSource:
 
     def _look(self, gpu: _Gpu) -> Sample | None:
         try:
-            values = self._read_fields(gpu.handle, gpu.fields)
-            if len(values.by_field) < len(gpu.fields):
+            values, stamp_us = self._read(gpu.buffer)
+            if len(values) < len(gpu.fields):
                 self._probe_again(gpu)
         except self._nvml.NVMLError as error:
             self._raise_if_gone(error)
             return None
-        counter_mj, power_mw = values.first(ENERGY), values.first(INSTANT, MODULE_INSTANT)
+        counter_mj, power_mw = values.get(ENERGY), _first(values, INSTANT, MODULE_INSTANT)
         averaged = power_mw is None
         if power_mw is None:
-            power_mw = values.first(AVERAGE, MODULE_AVERAGE)
+            power_mw = _first(values, AVERAGE, MODULE_AVERAGE)
         if counter_mj is None and gpu.asks_energy:
             counter_mj = self._counter(gpu.handle)
         if power_mw is None and gpu.asks_power:
             power_mw, averaged = self._power(gpu.handle), gpu.power_usage_is_averaged
         if counter_mj is None and power_mw is None:
             return None
-        at_ns = self._time_of(values.stamp_us)
+        at_ns = self._time_of(stamp_us)
         return Sample(
             gpu.device.uuid, at_ns, counter_mj, power_mw, averaged and power_mw is not None
         )
@@ -191,24 +175,28 @@ class NvmlSource:
         """A GPU stopped giving a field: the next look goes by what it gives now."""
         self._known()[gpu.device.uuid] = self._probe(gpu.handle)
 
-    def _read_fields(self, handle: Any, fields: Sequence[_Field]) -> _Values:
-        """Raises NVMLError where the GPU is lost; a driver without the call answers nothing."""
-        nvml = self._nvml
-        if not fields:
-            return _Values({})
+    def _buffer(self, handle: Any, fields: Sequence[Field]) -> FieldBuffer | None:
+        """None where there is nothing to read, or an old driver lacks the call."""
         try:
-            told = nvml.nvmlDeviceGetFieldValues(handle, fields)
-        except nvml.NVMLError as error:
-            if error.value in (nvml.NVML_ERROR_NOT_SUPPORTED, nvml.NVML_ERROR_FUNCTION_NOT_FOUND):
-                return _Values({})
+            return FieldBuffer(self._nvml, handle, fields) if fields else None
+        except self._nvml.NVMLError_FunctionNotFound:
+            return None
+
+    def _read(self, buffer: FieldBuffer | None) -> tuple[dict[Field, int], int]:
+        """What answered with a believable value, and the driver's stamp in µs (0: none).
+
+        Raises NVMLError where the GPU is lost; a device without field values answers nothing.
+        """
+        if buffer is None:
+            return {}, 0
+        try:
+            told, stamp_us = buffer.read()
+        except self._nvml.NVMLError as error:
+            if error.value == self._nvml.NVML_ERROR_NOT_SUPPORTED:
+                return {}, 0
             raise
-        good = {
-            field: value
-            for field, element in zip(fields, told, strict=True)
-            if element.nvmlReturn == nvml.NVML_SUCCESS
-            and (value := _believable(field, _value_of(element))) is not None
-        }
-        return _Values(good, told[0].timestamp or None)
+        good = {f: value for f, value in told.items() if _believable(f, value) is not None}
+        return good, stamp_us
 
     def _counter(self, handle: Any) -> int | None:
         return _believable(
@@ -236,10 +224,10 @@ class NvmlSource:
             self._gpus = None
             raise _failed(error) from error
 
-    def _time_of(self, stamp_us: int | None) -> int:
+    def _time_of(self, stamp_us: int) -> int:
         """The look's monotonic time; the driver's own where it answered from a cache."""
         now_ns = self._clock.monotonic_ns()
-        age_ns = 0 if stamp_us is None else self._clock.now_ms() * 1_000_000 - stamp_us * 1000
+        age_ns = 0 if not stamp_us else self._clock.now_ms() * 1_000_000 - stamp_us * 1000
         return now_ns - age_ns if age_ns in STAMP_AGE_NS else now_ns
 
 
@@ -248,13 +236,11 @@ def _failed(error: Exception) -> Unavailable:
     return Unavailable("nvml_failed", detail)
 
 
-def _value_of(element: Any) -> int | None:
-    kind = element.valueType
-    value = getattr(element.value, _MEMBERS[kind]) if kind < len(_MEMBERS) else None
-    return None if value is None or value != value else int(value)  # NaN differs from itself
+def _first(values: Mapping[Field, int], *fields: Field) -> int | None:
+    return next((values[field] for field in fields if field in values), None)
 
 
-def _believable(field: _Field, value: int | None) -> int | None:
+def _believable(field: Field, value: int | None) -> int | None:
     """None for blanks, and for a power of zero: no GPU that answers draws nothing."""
     if value is None or value < 0:
         return None

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import pairwise
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
+from carbon.collect.nvml_calls import ProcessCalls
 from carbon.collect.source import ProcessUse
+
+#: NVML_VALUE_NOT_AVAILABLE, and values next to it: memory that the driver does not tell.
+_NOT_AVAILABLE: Final = 2**64 - 1024
 
 
 class UtilSample(NamedTuple):
@@ -17,12 +21,14 @@ class UtilSample(NamedTuple):
     percent: int
 
 
-def processes(nvml: Any, handle: Any, since_us: int) -> Sequence[ProcessUse] | None:
+def processes(
+    nvml: Any, calls: ProcessCalls, handle: Any, since_us: int
+) -> Sequence[ProcessUse] | None:
     """Processes with work since `since_us` (wall clock) or memory now; None where untold.
 
     `activity` is None throughout where the driver keeps no process samples (MIG, old GPUs).
     """
-    active, held = _active(nvml, handle, since_us), _memory(nvml, handle)
+    active, held = _active(nvml, calls, handle, since_us), _memory(nvml, calls, handle)
     if active is None and held is None:
         return None
     resting = None if active is None else 0.0
@@ -32,17 +38,18 @@ def processes(nvml: Any, handle: Any, since_us: int) -> Sequence[ProcessUse] | N
     ]
 
 
-def _active(nvml: Any, handle: Any, since_us: int) -> dict[int, float] | None:
-    try:
-        told = nvml.nvmlDeviceGetProcessUtilization(handle, since_us)
-    except nvml.NVMLError as error:
-        # Nobody had work: an old driver says not-found, a new one succeeds with an empty list,
-        # which the binding raises as an error of value 0.
-        idle = error.value in (nvml.NVML_SUCCESS, nvml.NVML_ERROR_NOT_FOUND)
-        return {} if idle else None
-    samples = [UtilSample(s.pid, s.timeStamp, s.smUtil) for s in told]
+def _active(nvml: Any, calls: ProcessCalls, handle: Any, since_us: int) -> dict[int, float] | None:
     # A driver's buffer may hold entries from before the time asked for, and unused ones.
-    return activity_by_pid([s for s in samples if s.pid and s.stamp_us > since_us])
+    try:
+        samples = [
+            UtilSample(pid, stamp_us, percent)
+            for pid, stamp_us, percent in calls.utilisation(handle, since_us)
+            if pid and stamp_us > since_us
+        ]
+    except nvml.NVMLError as error:
+        # Nobody had work: an old driver says not-found, a new one succeeds with an empty list.
+        return {} if error.value == nvml.NVML_ERROR_NOT_FOUND else None
+    return activity_by_pid(samples)
 
 
 def activity_by_pid(samples: Sequence[UtilSample]) -> dict[int, float]:
@@ -66,16 +73,15 @@ def _spans(stamps: Sequence[int]) -> dict[int, int]:
     return {stamps[0]: min(spans.values(), default=1), **spans} if stamps else {}
 
 
-def _memory(nvml: Any, handle: Any) -> dict[int, int | None] | None:
+def _memory(nvml: Any, calls: ProcessCalls, handle: Any) -> dict[int, int | None] | None:
     """Bytes for each process with a context; under MIG one has several entries."""
+    held: dict[int, int | None] = {}
     try:
-        contexts = nvml.nvmlDeviceGetComputeRunningProcesses(handle)
+        for pid, memory_bytes in calls.memory(handle):
+            if memory_bytes >= _NOT_AVAILABLE:
+                held.setdefault(pid, None)
+            else:
+                held[pid] = (held.get(pid) or 0) + memory_bytes
     except nvml.NVMLError:
         return None
-    held: dict[int, int | None] = {}
-    for context in contexts:
-        if context.usedGpuMemory is None:
-            held.setdefault(context.pid, None)
-        else:
-            held[context.pid] = (held.get(context.pid) or 0) + context.usedGpuMemory
     return held

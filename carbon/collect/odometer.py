@@ -93,7 +93,9 @@ class Odometer:
             return
         booked_mj = max(0, due_mj)
         self._owed_mj = booked_mj - due_mj
-        self._append(replace(step, start_ns=start_ns, energy_mj=booked_mj))
+        if start_ns != step.start_ns or booked_mj != step.energy_mj:
+            step = replace(step, start_ns=start_ns, energy_mj=booked_mj)
+        self._append(step)
         self._mean_mw = booked_mj * NS_PER_S // (step.end_ns - start_ns)
 
     def _append(self, step: Step) -> None:

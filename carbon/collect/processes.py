@@ -38,7 +38,8 @@ class MachineTotals:
 
 class ProcessReader(Protocol):
     def processes(self) -> Iterable[Process]:
-        """Every process that may be seen; fresh objects at each call."""
+        """Every process that may be seen. What is told of one never changes: a process that did
+        something is another object at the next call."""
         ...
 
     def totals(self) -> MachineTotals: ...
@@ -87,13 +88,16 @@ class ProcessTable:
 
 
 def _used(before: Mapping[int, Process], now: Mapping[int, Process]) -> dict[int, float]:
+    """CPU time by pid; what neither ran nor ended costs one comparison."""
     ended: dict[int, list[Process]] = {}
     for process in before.values():
-        if _is_another(process, now.get(process.pid)):
+        if process is not now.get(process.pid) and _is_another(process, now.get(process.pid)):
             ended.setdefault(process.parent_pid, []).append(process)
     used: dict[int, float] = {}
     for process in now.values():
         last = before.get(process.pid)
+        if last is process:
+            continue
         if last is None or _is_another(process, last):
             used[process.pid] = used.get(process.pid, 0.0) + process.cpu_s + process.children_cpu_s
         else:

@@ -26,6 +26,9 @@ class _Known:
     user: str
     environment: dict[str, str]
     looks: int = 1
+    #: The line that the kernel last wrote of it, and what that said: most processes sleep.
+    stat: bytes = b""
+    process: Process | None = None
 
 
 @dataclass(slots=True)
@@ -55,8 +58,12 @@ class ProcfsReader:
 
     def _read(self, pid: int) -> Process | None:
         folder = f"{self.root}/{pid}"
+        known = self._known.get(pid)
         try:
-            head, _, tail = _read(f"{folder}/stat").rpartition(b")")
+            stat = _read(f"{folder}/stat")
+            if known is not None and known.stat == stat and known.looks >= _LOOKS_UNTIL_SETTLED:
+                return known.process
+            head, _, tail = stat.rpartition(b")")
             fields = tail.split(maxsplit=23)
             known = self._remember(pid, folder, head, float(fields[19]))
         except (OSError, IndexError, ValueError):
@@ -64,7 +71,8 @@ class ProcfsReader:
         if int(fields[1]) == _KTHREADD or pid == _KTHREADD:
             self._kernel_threads.add(pid)
             return None
-        return Process(
+        known.stat = stat
+        known.process = Process(
             pid=pid,
             parent_pid=int(fields[1]),
             started=known.started,
@@ -74,6 +82,7 @@ class ProcfsReader:
             memory_bytes=int(fields[21]) * self._page_bytes,
             environment=known.environment,
         )
+        return known.process
 
     def _remember(self, pid: int, folder: str, name: bytes, started: float) -> _Known:
         known = self._known.get(pid)
@@ -111,6 +120,8 @@ def _carbon_variables(folder: str) -> dict[str, str]:
         with open(f"{folder}/environ", "rb") as environ:
             content = environ.read()
     except OSError:
+        return {}
+    if b"CARBON_" not in content:
         return {}
     variables = (entry.partition(b"=") for entry in content.split(b"\0"))
     return {

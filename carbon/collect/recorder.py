@@ -60,6 +60,7 @@ class Recorder:
     _tick_at_ns: int = 0
     _period_end_ns: int = 0
     _refresh_at_ns: int = 0
+    _slow_at_ns: int = 0
     _lock: threading.RLock = field(default_factory=threading.RLock)
 
     def __post_init__(self) -> None:
@@ -88,7 +89,7 @@ class Recorder:
     def step(self) -> None:
         """One look; each second one step of attribution; at its mark the end of the period."""
         with self._lock:
-            self.sampler.look()
+            self._look()
             now_ns = self.clock.monotonic_ns()
             if now_ns >= self._refresh_at_ns or self.sampler.sees_unlisted:
                 self._refresh(now_ns)
@@ -147,6 +148,14 @@ class Recorder:
     def next_mark_ns(self) -> int:
         """The end of the open period: looks are scheduled to fall on it."""
         return self._period_end_ns
+
+    def _look(self) -> None:
+        """Slow sources at each tick and halfway, so that one late look of them is no gap yet."""
+        now_ns = self.clock.monotonic_ns()
+        is_due = now_ns >= min(self._slow_at_ns, self._tick_at_ns, self._period_end_ns)
+        self.sampler.look(quick=not is_due)
+        if is_due:
+            self._slow_at_ns = now_ns + TICK_NS // 2
 
     def _open_period(self, at_ns: int) -> None:
         next_ms = floor_to(self._line.at_ms(at_ns), self.period_ms) + self.period_ms

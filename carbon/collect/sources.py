@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from pathlib import Path
+from typing import Final
 
 from carbon.collect.modelled import ModelledSource
 from carbon.collect.nvml import NvmlSource
@@ -13,6 +14,9 @@ from carbon.collect.source import Source
 from carbon.errors import Unavailable
 
 log = logging.getLogger(__name__)
+
+#: One look a second is enough for these (`Sampler.slow`).
+SLOW: Final = frozenset({RaplSource.name, ModelledSource.name})
 
 
 def machine_sources(cache_dir: Path) -> list[Source]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from carbon.collect.processes import Process
 from carbon.domain.tenancy import parse_workload
@@ -17,8 +18,7 @@ from carbon.errors import InvalidInput
 _RUN_ID = re.compile(r"[\w.:@+-]{1,100}")
 
 
-@dataclass(frozen=True, slots=True)
-class Subject:
+class Subject(NamedTuple):
     """Who was seen drawing, and the workload that this is known to be."""
 
     #: `run:ID`, `user:NAME`, `user:NAME/WORKLOAD`, `name:WORKLOAD`, `idle`, `unattributed`.
@@ -94,6 +94,10 @@ class SubjectBook:
     #: A run has one subject, whatever workloads its processes name: the registered one, else
     #: the first seen.
     _by_run: dict[str, Subject] = field(default_factory=dict)
+    #: What the rules said of each process when it was last seen: it says the same as long as it
+    #: is the same, and one object for each subject is quicker to tell from others.
+    _ruled: dict[int, tuple[Process, Subject | None]] = field(default_factory=dict)
+    _same: dict[Subject, Subject] = field(default_factory=dict)
 
     def register(self, runs: Sequence[Subject], by_pid: Mapping[int, Subject]) -> None:
         """All runs that are known, and those of them that named a process."""
@@ -105,6 +109,8 @@ class SubjectBook:
         for process in processes.values():
             self._name(process, processes, named)
         self._by_run = {s.run: s for s in named.values() if s.run}
+        self._ruled = {pid: ruled for pid, ruled in self._ruled.items() if pid in processes}
+        self._same = {subject: subject for subject in named.values()}
         return named
 
     def _name(
@@ -130,8 +136,24 @@ class SubjectBook:
         return subject if subject.run else None
 
     def _by_rules(self, process: Process) -> Subject:
-        for rule in self.rules:
-            subject = rule(process)
-            if subject is not None:
-                return self._by_run.setdefault(subject.run, subject) if subject.run else subject
-        return UNATTRIBUTED
+        subject = self._ruling(process)
+        if subject is None:
+            return UNATTRIBUTED
+        return self._by_run.setdefault(subject.run, subject) if subject.run else subject
+
+    def _ruling(self, process: Process) -> Subject | None:
+        before, subject = self._ruled.get(process.pid, (None, None))
+        if before is None or not _says_the_same(process, before):
+            told = (rule(process) for rule in self.rules)
+            subject = next((found for found in told if found is not None), None)
+            subject = self._same.setdefault(subject, subject) if subject else None
+        self._ruled[process.pid] = process, subject
+        return subject
+
+
+def _says_the_same(process: Process, before: Process) -> bool:
+    return process is before or (
+        process.started == before.started
+        and process.user == before.user
+        and process.environment == before.environment
+    )

@@ -419,6 +419,14 @@ def test_activity_is_known_without_leave_to_list_contexts(play: Play) -> None:
     assert uses(play, gpu) == [ProcessUse(61, 0.4, None)]
 
 
+def test_more_processes_than_expected_are_all_seen(play: Play) -> None:
+    many = tuple(Process(100 + i, sm_percent=1, memory_bytes=i + 1) for i in range(200))
+    seen = uses(play, Gpu("GPU-1", processes=many))
+    assert seen is not None
+    assert [use.pid for use in seen] == [100 + i for i in range(200)]
+    assert [use.memory_bytes for use in seen] == [i + 1 for i in range(200)]
+
+
 def test_an_unknown_device_has_no_processes_to_tell(play: Play) -> None:
     assert source_of(play(Script((ONE,)))).processes("GPU-9") is None
 

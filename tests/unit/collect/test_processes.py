@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,7 @@ from agent_double import ScriptedProcesses
 from hypothesis import given
 from hypothesis import strategies as st
 
-from carbon.collect.processes import ProcessTable
+from carbon.collect.processes import Process, ProcessTable
 from carbon.collect.procfs import ProcfsReader
 from carbon.collect.psutil_processes import PsutilReader, process_reader
 
@@ -214,3 +215,16 @@ def test_a_process_that_ends_while_we_look_is_left_out(tmp_path: Path) -> None:
 def test_the_quick_reader_is_taken_where_it_works() -> None:
     expected = ProcfsReader if Path("/proc/self/stat").exists() else PsutilReader
     assert isinstance(process_reader(), expected)
+
+
+def test_a_process_that_sleeps_is_told_by_the_object_that_told_it_before() -> None:
+    """It costs one read and one comparison: most processes of a machine sleep."""
+    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as child:
+        reader = ProcfsReader()
+        looks = [find(reader, child.pid) for _ in range(20)]
+        child.communicate(b"\n")
+    assert any(before is after for before, after in pairwise(looks))
+
+
+def find(reader: ProcfsReader, pid: int) -> Process | None:
+    return next((p for p in reader.processes() if p.pid == pid), None)
