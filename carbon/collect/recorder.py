@@ -267,7 +267,7 @@ class Recorder:
 
     def _bridge(self, left: Journal) -> None:
         holder = self.runs.holder
-        at_ms = min(map(self._line.at_ms, self.sampler.seen_ns.values()), default=0)
+        seen_ms = {uuid: self._line.at_ms(ns) for uuid, ns in self.sampler.seen_ns.items()}
         self._unsaved += bridged(
-            left, self.identity.boot_id, at_ms, self.sampler, holder.subject if holder else None
+            left, self.identity.boot_id, seen_ms, self.sampler, holder.subject if holder else None
         )

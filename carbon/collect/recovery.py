@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from carbon.collect.batches import Identity, batches
@@ -24,20 +24,26 @@ def left_over(identity: Identity, left: Journal) -> Iterator[EnergyBatch]:
 
 
 def bridged(
-    left: Journal, boot_id: str, at_ms: int, sampler: Sampler, holder: Subject | None
+    left: Journal,
+    boot_id: str,
+    seen_ms: Mapping[str, int],
+    sampler: Sampler,
+    holder: Subject | None,
 ) -> Sequence[EnergyInterval]:
-    """One interval over [journal, `at_ms`) for each device whose counter rose meanwhile.
+    """One interval for each device whose counter rose meanwhile, from the journal to when the
+    device was seen first: what follows begins there.
 
     None where the machine was booted anew, or where a counter fell or rose by more than its
     device can draw: then nothing is known of the gap.
     """
-    if boot_id != left.boot_id or at_ms <= left.at_ms:
+    if boot_id != left.boot_id:
         return []
     who = holder or UNATTRIBUTED
     intervals = []
     for uuid, before_mj in left.counters.items():
         device, now_mj = sampler.devices.get(uuid), sampler.counters.get(uuid)
-        if device is None or now_mj is None:
+        at_ms = seen_ms.get(uuid, 0)
+        if device is None or now_mj is None or at_ms <= left.at_ms:
             continue
         rise_mj = now_mj - before_mj
         if rise_mj >= 0 and _is_possible(device, rise_mj, at_ms - left.at_ms):
