@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import gc
 import logging
 import os
 import signal
@@ -37,6 +38,8 @@ def run_agent(options: AgentOptions) -> int:
     agent = Agent(options)
     if not _started(agent, stopping):
         return 0
+    # What was loaded stays: the collector need not walk it ever again.
+    gc.freeze()
     if options.once:
         agent.wait_for_reading(_ONE_READING_S)
         print(msgspec.json.encode(agent.answer(StatusRequest())).decode())

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -54,4 +53,6 @@ def _runtime_dir() -> Path:
 
 
 def _own_temporary_dir() -> Path:
+    import tempfile  # late: most folders have a path short enough
+
     return Path(tempfile.gettempdir()) / f"carbon-{os.getuid()}"

@@ -12,7 +12,6 @@ import os
 import sys
 from contextlib import suppress
 from dataclasses import dataclass
-from importlib import metadata
 from pathlib import Path
 from typing import Any, Final
 
@@ -104,6 +103,8 @@ class FigureCache:
 
 def ask_codecarbon(machine: Machine) -> CpuFigures:
     """CodeCarbon's rated power of this CPU model times the sockets, and its memory power."""
+    from importlib import metadata
+
     from codecarbon.core import cpu
     from codecarbon.external.ram import RAM
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import os
-import secrets
 import socket
 import threading
 from collections.abc import Callable, Sequence
@@ -200,7 +199,7 @@ class Agent:
         source = self.spool.db.meta("source")
         if source is None:
             # The suffix keeps two data folders of one host apart.
-            source = f"agent-{host}-{secrets.token_hex(3)}"
+            source = f"agent-{host}-{os.urandom(3).hex()}"
             self.spool.db.set_meta("source", source)
         boot = boot_id(self.dir.folder)
         return Identity(source, boot, host, self.options.zone, self.options.zone_is_guess)

@@ -42,6 +42,10 @@ class ProcessReader(Protocol):
         something is another object at the next call."""
         ...
 
+    def process(self, pid: int) -> Process | None:
+        """One of them, if it is there."""
+        ...
+
     def totals(self) -> MachineTotals: ...
 
 
@@ -84,7 +88,7 @@ class ProcessTable:
 
     def find(self, pid: int) -> Process | None:
         """A process as it is now; the time until the next look is not touched by this."""
-        return next((p for p in self._reader.processes() if p.pid == pid), None)
+        return self._reader.process(pid)
 
 
 def _used(before: Mapping[int, Process], now: Mapping[int, Process]) -> dict[int, float]:

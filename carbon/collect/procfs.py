@@ -48,6 +48,9 @@ class ProcfsReader:
             if process is not None:
                 yield process
 
+    def process(self, pid: int) -> Process | None:
+        return self._read(pid)
+
     def totals(self) -> MachineTotals:
         user, nice, system, _idle, _iowait, irq, softirq = (
             int(ticks) for ticks in _read(f"{self.root}/stat").split(maxsplit=8)[1:8]

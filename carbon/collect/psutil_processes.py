@@ -22,6 +22,12 @@ class PsutilReader:
             except psutil.Error:
                 continue  # it ended while we looked, or is not for us to see
 
+    def process(self, pid: int) -> Process | None:
+        try:
+            return _read(psutil.Process(pid))
+        except (psutil.Error, ValueError):
+            return None
+
     def totals(self) -> MachineTotals:
         times = psutil.cpu_times()
         return MachineTotals(

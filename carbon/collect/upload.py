@@ -8,10 +8,9 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from email.utils import parsedate_to_datetime
 from enum import Enum
+from typing import TYPE_CHECKING
 
-import httpx2
 import msgspec
 
 from carbon.clock import Clock
@@ -19,6 +18,9 @@ from carbon.collect.backoff import Backoff
 from carbon.collect.server_address import ServerAddress
 from carbon.collect.spool import Spool, SpooledBatch
 from carbon.wire.energy import IngestAnswer
+
+if TYPE_CHECKING:
+    import httpx2
 
 log = logging.getLogger(__name__)
 
@@ -110,6 +112,8 @@ class Uploader:
         return True
 
     def _deliver(self, batch: SpooledBatch, server: ServerAddress) -> _Outcome:
+        import httpx2  # late: the first look need not wait for an HTTP client
+
         try:
             answer = self._post(batch, server)
         except (httpx2.HTTPError, httpx2.InvalidURL) as error:
@@ -131,6 +135,8 @@ class Uploader:
         headers = {"Content-Type": "application/json", "Content-Encoding": "gzip"}
         if server.key:
             headers["Authorization"] = f"Bearer {server.key}"
+        import httpx2
+
         if self._client is None:
             self._client = httpx2.Client(timeout=_TIMEOUT_S, transport=self.transport)
         return self._client.post(server.url + batch.kind.path, content=body, headers=headers)
@@ -192,6 +198,8 @@ def _retry_after_s(answer: httpx2.Response, clock: Clock) -> float | None:
         return None
     if value.strip().isdigit():
         return float(value)
+    from email.utils import parsedate_to_datetime
+
     try:
         return max(0.0, parsedate_to_datetime(value).timestamp() - clock.now_ms() / 1000)
     except ValueError:

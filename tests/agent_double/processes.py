@@ -49,5 +49,8 @@ class ScriptedProcesses:
     def processes(self) -> Iterator[Process]:
         return (replace(process) for process in self._alive.values())
 
+    def process(self, pid: int) -> Process | None:
+        return replace(self._alive[pid]) if pid in self._alive else None
+
     def totals(self) -> MachineTotals:
         return MachineTotals(self._busy_s, self.memory_bytes, self.cores)
