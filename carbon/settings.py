@@ -10,6 +10,8 @@ from platformdirs import user_data_path
 from pydantic import field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from carbon.errors import CarbonError
+
 LOOPBACK_HOSTS = frozenset({"127.0.0.1", "::1", "localhost"})
 
 
@@ -65,8 +67,18 @@ class Settings(BaseSettings):
 
 
 def make_private_dir(path: Path) -> Path:
-    """Creates a folder that only this user can read."""
-    path.mkdir(parents=True, exist_ok=True)
-    if os.name == "posix" and path.stat().st_uid == os.getuid():
-        path.chmod(0o700)
+    """Creates a folder that only this user can read.
+
+    Raises CarbonError(`data_dir_not_writable`).
+    """
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+        if os.name == "posix" and path.stat().st_uid == os.getuid():
+            path.chmod(0o700)
+    except OSError as error:
+        raise CarbonError(
+            "data_dir_not_writable",
+            f"cannot make the data folder {path}: {error.strerror}; "
+            "mend its permissions or choose another with --data-dir",
+        ) from error
     return path

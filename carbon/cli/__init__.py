@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 
 import typer
+from pydantic import ValidationError
 
 from carbon.errors import CarbonError, InvalidInput
 
@@ -47,5 +48,15 @@ def main(argv: list[str] | None = None) -> None:
     except CarbonError as error:
         print(f"error: {error.detail}", file=sys.stderr)
         sys.exit(2 if isinstance(error, InvalidInput) else 1)
+    except ValidationError as error:
+        print(f"error: {_wrong_setting(error)}", file=sys.stderr)
+        sys.exit(2)
     except KeyboardInterrupt:
         sys.exit(130)
+
+
+def _wrong_setting(error: ValidationError) -> str:
+    """Settings are all that pydantic reads here."""
+    first = error.errors()[0]
+    name = "_".join(map(str, first["loc"])).upper()
+    return f"CARBON_{name} is {first['input']!r}: {first['msg']}"

@@ -90,6 +90,8 @@ def _column(path: Path, name: str) -> list[float]:
             texts = [row[name] for row in rows]
     except OSError as error:
         raise InvalidInput("file_unreadable", f"cannot read {path}: {error.strerror}") from None
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise InvalidInput("file_unreadable", f"{path} is no CSV in UTF-8: {error}") from None
     try:
         return [float(text) for text in texts]
     except (TypeError, ValueError):
