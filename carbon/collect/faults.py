@@ -12,6 +12,7 @@ class FaultKind(StrEnum):
     COUNTER_JUMP = "counter_jump"  #: rose by more than the device can draw
     POWER_IMPLAUSIBLE = "power_implausible"  #: more than the device can draw, or negative
     GAP = "gap"  #: nobody looked for too long
+    SUSPEND = "suspend"  #: the machine slept
     METERS_DISAGREE = "meters_disagree"  #: counter and integrated power, over a minute
 
 
@@ -20,6 +21,7 @@ class Fault:
     """One finding; what was done about it is in `detail`, one line for people."""
 
     kind: FaultKind
+    #: Its id, or `all`.
     device: str
     #: Monotonic time of the look that showed it, ns.
     at_ns: int

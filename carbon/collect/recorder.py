@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from carbon.clock import Clock
 from carbon.collect.attributor import Attributor
 from carbon.collect.batches import Identity, device_infos
+from carbon.collect.faults import Fault, FaultKind
 from carbon.collect.journal import Journal, JournalFile
 from carbon.collect.odometer import Closed
 from carbon.collect.period import Period
@@ -25,6 +26,7 @@ from carbon.collect.sampler import Sampler
 from carbon.collect.schedule import NS_PER_S
 from carbon.collect.source import Device
 from carbon.collect.spool import Spool
+from carbon.collect.suspend import SuspendWatch
 from carbon.collect.wall import NS_PER_MS, WallLine
 from carbon.domain.units import PPM, floor_to
 from carbon.wire.energy import EnergyInterval, ReservationInfo
@@ -45,6 +47,7 @@ class Recorder:
     spool: Spool
     clock: Clock
     period_ms: int = 10_000
+    suspends: SuspendWatch = field(default_factory=SuspendWatch)
     runs: Runs = field(init=False)
     _file: PeriodFile = field(init=False)
     _line: WallLine = field(init=False)
@@ -91,6 +94,8 @@ class Recorder:
         with self._lock:
             self._look()
             now_ns = self.clock.monotonic_ns()
+            if slept_ns := self.suspends.slept_ns():
+                self._wake(now_ns, slept_ns)
             if now_ns >= self._refresh_at_ns or self.sampler.sees_unlisted:
                 self._refresh(now_ns)
             if now_ns >= self._period_end_ns:
@@ -156,6 +161,14 @@ class Recorder:
         self.sampler.look(quick=not is_due)
         if is_due:
             self._slow_at_ns = now_ns + TICK_NS // 2
+
+    def _wake(self, now_ns: int, slept_ns: int) -> None:
+        """What was drawn up to the sleep belongs before it, so the period ends with it; the next
+        one begins at the wall's new time."""
+        detail = f"the machine slept for {slept_ns / NS_PER_S:.0f} s: nothing is known of that time"
+        self.sampler.note(Fault(FaultKind.SUSPEND, "all", now_ns, detail))
+        self._close_period(now_ns)
+        self._refresh_at_ns = now_ns
 
     def _open_period(self, at_ns: int) -> None:
         next_ms = floor_to(self._line.at_ms(at_ns), self.period_ms) + self.period_ms

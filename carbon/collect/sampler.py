@@ -44,7 +44,8 @@ class Sampler:
     #: Devices of a kind that a more trusted source reads.
     _left_out: set[str] = field(default_factory=set)
     _metered: dict[str, _Metered] = field(default_factory=dict)
-    _failing: set[str] = field(default_factory=set)
+    #: What each source that fails as a whole says of it.
+    failing: dict[str, str] = field(default_factory=dict)
 
     @property
     def devices(self) -> Mapping[str, Device]:
@@ -84,8 +85,11 @@ class Sampler:
                 if sample.counter_mj is not None:
                     self.counters[sample.device] = sample.counter_mj
                 for fault in metered.odometer.observe(sample):
-                    self.faults.append(fault)
-                    log.warning("%s of %s: %s", fault.kind, fault.device, fault.detail)
+                    self.note(fault)
+
+    def note(self, fault: Fault) -> None:
+        self.faults.append(fault)
+        log.warning("%s of %s: %s", fault.kind, fault.device, fault.detail)
 
     def close(self, at_ns: int) -> Iterator[tuple[Device, Closed]]:
         """The energy of every device since the last close; several pieces where there was an
@@ -116,12 +120,11 @@ class Sampler:
         except Exception as error:
             self._report(source, error)
             return ()
-        if source.name in self._failing:
-            self._failing.discard(source.name)
+        if self.failing.pop(source.name, None) is not None:
             log.info("source %s is back", source.name)
         return answer
 
     def _report(self, source: Source, error: Exception) -> None:
-        if source.name not in self._failing:
-            self._failing.add(source.name)
+        if source.name not in self.failing:
             log.warning("source %s fails: %s", source.name, error)
+        self.failing[source.name] = str(error)

@@ -11,6 +11,7 @@ from carbon.collect.modelled import ModelledSource
 from carbon.collect.nvml import NvmlSource
 from carbon.collect.rapl import RaplSource
 from carbon.collect.source import Source
+from carbon.collect.watched import Watched
 from carbon.errors import Unavailable
 
 log = logging.getLogger(__name__)
@@ -23,7 +24,7 @@ def machine_sources(cache_dir: Path) -> list[Source]:
     """Sensors first; the model reads only the kinds of device that no sensor does. A family that
     this machine does not have is left out, with one line that says why."""
     families: list[Callable[[], Source]] = [
-        NvmlSource,
+        lambda: Watched(NvmlSource()),
         RaplSource,
         lambda: ModelledSource(cache_dir),
     ]

@@ -27,7 +27,7 @@ def status_of(agent: Agent) -> Status:
         devices=_devices(agent),
         runs=[run.run for run in agent.recorder.runs.active],
         sources=[source.name for source in agent.sampler.sources],
-        faults=[f"{f.kind} of {f.device}: {f.detail}" for f in list(agent.sampler.faults)],
+        faults=_faults(agent),
         spool_depth=agent.spool.depth,
         last_seq=agent.spool.last_seq,
         refused=[RefusedBatch(*row) for row in agent.spool.refused[-_REFUSED_SHOWN:]],
@@ -35,6 +35,12 @@ def status_of(agent: Agent) -> Status:
         last_upload_error=uploader.last_error,
         server=server.url if server else None,
     )
+
+
+def _faults(agent: Agent) -> list[str]:
+    """What was found, and last what is wrong now."""
+    found = [f"{f.kind} of {f.device}: {f.detail}" for f in list(agent.sampler.faults)]
+    return found + [f"{name} fails: {why}" for name, why in agent.sampler.failing.items()]
 
 
 def _devices(agent: Agent) -> list[DevicePower]:

@@ -19,6 +19,7 @@ from carbon.collect.recorder import Recorder
 from carbon.collect.sampler import Sampler
 from carbon.collect.spool import BodyKind, Spool
 from carbon.collect.spool_db import SpoolDb
+from carbon.collect.suspend import SuspendWatch
 from carbon.wire.energy import EnergyBatch, EnergyInterval
 
 #: A multiple of every period that the tests use.
@@ -33,6 +34,8 @@ class ScriptedHost:
     processes: ScriptedProcesses = field(default_factory=ScriptedProcesses)
     boot_id: str = "boot-1"
     period_ms: int = 10_000
+    #: How long the machine has been suspended since its boot.
+    asleep_ns: int = 0
 
     def __post_init__(self) -> None:
         self.source = ScriptedSource(self.clock, self.meters)
@@ -47,6 +50,7 @@ class ScriptedHost:
             spool=self.spool,
             clock=self.clock,
             period_ms=self.period_ms,
+            suspends=SuspendWatch(lambda: self.asleep_ns),
         )
         self.recorder.start()
         return self.recorder
@@ -64,6 +68,11 @@ class ScriptedHost:
         """Nobody looks; the meters run on."""
         self.clock.advance(seconds)
         self.source.advance()
+
+    def suspend(self, seconds: float) -> None:
+        """Neither meters nor the monotonic clock run on; the wall clock does."""
+        self.asleep_ns += round(seconds * 1e9)
+        self.clock.step_wall_ms(round(seconds * 1000))
 
     def batches(self) -> Iterator[EnergyBatch]:
         for batch in self.spool.pending(10_000, 1 << 53):

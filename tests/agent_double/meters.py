@@ -21,6 +21,8 @@ class ScriptedMeter:
     limit_mw: int | None = 700_000
     counter_uj: int = 0
     is_lost: bool = False
+    #: The counter shows this and no more, whatever is drawn.
+    stuck_at_uj: int | None = None
 
     @property
     def device(self) -> Device:
@@ -62,7 +64,8 @@ class ScriptedSource:
         self._advanced_ns = now_ns
 
     def _sample(self, meter: ScriptedMeter, at_ns: int) -> Sample:
-        counter_mj = meter.counter_uj // 1000 if meter.has_counter else None
+        shown_uj = meter.counter_uj if meter.stuck_at_uj is None else meter.stuck_at_uj
+        counter_mj = shown_uj // 1000 if meter.has_counter else None
         return Sample(
             meter.uuid, at_ns, counter_mj, meter.power_mw, power_is_modelled=meter.is_modelled
         )

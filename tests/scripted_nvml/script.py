@@ -5,6 +5,7 @@ A script is plain text, one setting a line, times in µs since the scenario's ze
     epoch_ms MS                     wall time of zero; without it, the library's first init
     clock_file PATH                 a file with the time since zero in ms: a clock moved by hand
     pids_file PATH                  lines `LABEL PID`, read again at each call
+    hang_file PATH                  field values do not return as long as this file is there
     driver TEXT | init_error CODE | empty_util_success 0|1
     device UUID                     begins a device; what follows belongs to it
     name TEXT | limit_mw N | architecture N | mig -1|0|1 | scope N | usage_averages 0|1
@@ -201,6 +202,7 @@ class Script:
     epoch_ms: int | None = None
     clock_file: Path | None = None
     pids_file: Path | None = None
+    hang_file: Path | None = None
     driver: str = "600.00"
     init_error: Nvml | None = None
     #: An empty list of process samples comes with SUCCESS and not with NOT_FOUND.
@@ -217,6 +219,7 @@ class Script:
             "epoch_ms": self.epoch_ms,
             "clock_file": self.clock_file,
             "pids_file": self.pids_file,
+            "hang_file": self.hang_file,
             "driver": self.driver,
             "init_error": None if self.init_error is None else int(self.init_error),
             "empty_util_success": int(self.empty_util_success),
