@@ -18,7 +18,15 @@ from carbon.domain.tenancy import TEAM_SCOPES, Scope
 #: Key-less by contract, on loopback.
 KEYLESS = {("POST", "/v1/sci/calculate")}
 #: Red's things, by the parameter of the path that names them.
-FOREIGN = {"name": "secret", "team": "red", "zone": "DE", "job_id": "job_0"}
+FOREIGN = {
+    "name": "secret",
+    "team": "red",
+    "zone": "DE",
+    "job_id": "job_0",
+    "report_id": "rep_0",
+    "kind": "embodied",
+    "subject": "gpu",
+}
 
 
 def operations(service: Service) -> Iterator[tuple[str, str]]:
@@ -122,6 +130,11 @@ SCOPES = {
     ("DELETE", "/v1/jobs/{job_id}"): Scope.JOBS_WRITE,
     ("POST", "/v1/jobs/{job_id}/start"): Scope.JOBS_WRITE,
     ("POST", "/v1/pools"): Scope.JOBS_WRITE,
+    ("POST", "/v1/reports"): Scope.WORKLOADS_WRITE,
+    ("POST", "/v1/reports/{report_id}/restate"): Scope.WORKLOADS_WRITE,
+    ("POST", "/v1/factors"): Scope.INTENSITY_WRITE,
+    ("GET", "/v1/audit"): Scope.AUDIT_READ,
+    ("GET", "/v1/audit/verify"): Scope.AUDIT_READ,
 }
 
 
