@@ -18,8 +18,16 @@ import httpx2
 import psutil
 
 CARBON = Path(sys.executable).with_name("carbon")
-BURN = Path(__file__).with_name("burn.py")
+_BURN = Path(__file__).with_name("burn.py")
+#: The shell takes hold of the GPUs and becomes the program: what they draw while an interpreter
+#: comes up would rightly be idle, and nobody knows how long that takes.
+_HOLD = 'echo "burn $$" > "$BURN_PIDS" && exec "$0" "$@"'
 _LOOK_EVERY_S = 0.05
+
+
+def burn(seconds: float, exit_code: int = 0) -> tuple[str, ...]:
+    """The command of a workload that is busy on the scripted GPUs from its first instant on."""
+    return ("sh", "-c", _HOLD, sys.executable, str(_BURN), str(seconds), str(exit_code))
 
 
 def free_port() -> int:

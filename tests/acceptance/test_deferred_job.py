@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from acceptance import BURN, Deployment, TwoGpus, operational_g
+from acceptance import Deployment, TwoGpus, burn, operational_g
 from acceptance.test_main_job import epoch_ms, vintage
 
 pytest_plugins = ["tests.scripted_nvml.plugin"]
@@ -66,7 +66,7 @@ def deferred(nvml_library: Path, tmp_path_factory: pytest.TempPathFactory) -> It
         window_ms = now_ms + 5_000
         points = forecast(now_ms, window_ms)
         deployment.post("/v1/intensity/DE", vintage(points, now_ms))
-        command = ("--", "python3", str(BURN), str(BURN_S))
+        command = ("--", *burn(BURN_S))
         limits = ("--deadline", "6h", "--length", "10m", "--executor", "local", "--json")
         submitted = deployment.carbon_json("submit", "--workload", "training", *limits, *command)
         job = submitted["id"]

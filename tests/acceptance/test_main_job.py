@@ -14,10 +14,10 @@ from typing import Any
 import pytest
 
 from acceptance import (
-    BURN,
     GPU_KG,
     Deployment,
     TwoGpus,
+    burn,
     embodied_g,
     last_json,
     operational_g,
@@ -63,7 +63,7 @@ def epoch_ms(text: str) -> int:
     return round(datetime.fromisoformat(text).timestamp() * 1000)
 
 
-def demo(deployment: Deployment, *command: str) -> tuple[str, ...]:
+def demo(*command: str) -> tuple[str, ...]:
     return ("run", "--workload", "demo", "--unit", "request=1000", "--json", "--", *command)
 
 
@@ -77,7 +77,7 @@ def job(nvml_library: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterato
         now_ms = time.time_ns() // 1_000_000
         points = zone_week("DE", now_ms)
         stored = deployment.post("/v1/intensity/DE", vintage(points, now_ms))
-        done = deployment.carbon(*demo(deployment, "python3", str(BURN), "5"))
+        done = deployment.carbon(*demo(*burn(5)))
         assert done.returncode == 0, done.stderr
         told = last_json(done.stdout)
         asked = deployment.get("/v1/workloads/demo/sci", run=told["run_id"])
@@ -185,7 +185,7 @@ def test_output_of_the_command_passes_through(job: MainJob) -> None:
 
 def test_a_person_is_told_where_each_figure_comes_from(job: MainJob) -> None:
     done = job.deployment.carbon(
-        "run", "--workload", "told", "--unit", "request=3", "--", "python3", str(BURN), "1", "5"
+        "run", "--workload", "told", "--unit", "request=3", "--", *burn(1, 5)
     )
     assert done.returncode == 5
     assert done.stdout == "burning\n"
@@ -194,7 +194,7 @@ def test_a_person_is_told_where_each_figure_comes_from(job: MainJob) -> None:
 
 
 def test_a_signal_reaches_the_command_and_its_answer_is_the_exit_code(job: MainJob) -> None:
-    running = job.deployment.begin(*demo(job.deployment, "python3", str(BURN), "60"))
+    running = job.deployment.begin(*demo(*burn(60)))
     assert running.stdout is not None
     assert running.stdout.readline() == "burning\n"
     running.send_signal(signal.SIGTERM)
@@ -204,7 +204,7 @@ def test_a_signal_reaches_the_command_and_its_answer_is_the_exit_code(job: MainJ
 
 
 def test_a_command_that_a_signal_kills_exits_as_in_a_shell(job: MainJob) -> None:
-    done = job.deployment.carbon(*demo(job.deployment, "sh", "-c", "kill -9 $$"))
+    done = job.deployment.carbon(*demo("sh", "-c", "kill -9 $$"))
     assert done.returncode == last_json(done.stdout)["exit_code"] == 128 + signal.SIGKILL
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from acceptance import BURN, Deployment, TwoGpus, last_json
+from acceptance import Deployment, TwoGpus, burn, last_json
 from acceptance.test_main_job import epoch_ms
 
 pytest_plugins = ["tests.scripted_nvml.plugin"]
@@ -33,7 +33,7 @@ def alone(nvml_library: Path, tmp_path_factory: pytest.TempPathFactory) -> Itera
     gpus = TwoGpus(folder)
     with Deployment(folder, **gpus.env(nvml_library)) as deployment:
         arguments = ("--workload", "demo", "--unit", "request=1000", "--json")
-        done = deployment.carbon("run", *arguments, "--", "python3", str(BURN), "3")
+        done = deployment.carbon("run", *arguments, "--", *burn(3))
         assert done.returncode == 0, done.stderr
         told = last_json(done.stdout)
         left_behind = [str(process) for process in deployment.processes()]

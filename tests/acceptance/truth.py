@@ -24,7 +24,7 @@ _BURSTS = (
 
 
 class TwoGpus:
-    """A scenario from now on. `burn.py` is busy on both GPUs while it runs."""
+    """A scenario from now on. A command of `burn` is busy on both while it runs."""
 
     def __init__(self, folder: Path, init_error: Nvml | None = None, count: int = 2) -> None:
         self.epoch_ms = time.time_ns() // 1_000_000
@@ -36,7 +36,7 @@ class TwoGpus:
         self.path = self._script.write(folder / "scenario.txt")
 
     def env(self, library: Path) -> dict[str, str]:
-        """What makes carbon's processes see these GPUs, and `burn.py` hold them."""
+        """What makes carbon's processes see these GPUs, and `burn` hold them."""
         return {
             "LD_LIBRARY_PATH": str(library),
             "CARBON_NVML_SCRIPT": str(self.path),

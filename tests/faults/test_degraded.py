@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from acceptance import BURN, Deployment, TwoGpus
+from acceptance import Deployment, TwoGpus, burn
 from agent_double import know_the_cpu
 from grid_double import Failure, GridDouble, curve
 
@@ -46,9 +46,7 @@ def test_a_gpu_library_that_will_not_start_costs_the_gpus_alone(
         assert len(told) == 1
         assert "nvidia-smi" in told[0]
         assert "Traceback" not in deployment.agent_log
-        answer = deployment.carbon_json(
-            "run", "--workload", "demo", "--json", "--", "python3", str(BURN), "1"
-        )
+        answer = deployment.carbon_json("run", "--workload", "demo", "--json", "--", *burn(1))
         assert set(answer["methods"]) <= {"modelled"}
         assert deployment.end() == 0
 

@@ -15,7 +15,7 @@ from typing import Any
 
 import psutil
 import pytest
-from acceptance import BURN, Deployment, TwoGpus, last_json
+from acceptance import Deployment, TwoGpus, burn, last_json
 from acceptance.test_main_job import epoch_ms
 from agent_double import know_the_cpu
 
@@ -43,7 +43,7 @@ def deployment(tmp_path: Path, gpus: TwoGpus, nvml_library: Path) -> Iterator[De
 def begin_run(deployment: Deployment, seconds: float, *options: str) -> subprocess.Popen[str]:
     """`carbon run` of a command that is at work by now."""
     unit = ("--unit", "request=1000", "--json")
-    command = ("--", "python3", str(BURN), str(seconds))
+    command = ("--", *burn(seconds))
     running = deployment.begin("run", "--workload", "demo", *unit, *options, *command)
     assert running.stdout is not None
     assert running.stdout.readline() == "burning\n"

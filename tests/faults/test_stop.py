@@ -10,7 +10,7 @@ from pathlib import Path
 
 import httpx2
 import pytest
-from acceptance import BURN, Deployment, TwoGpus, last_json
+from acceptance import Deployment, TwoGpus, burn, last_json
 from agent_double import know_the_cpu
 
 pytest_plugins = ["tests.scripted_nvml.plugin"]
@@ -60,9 +60,7 @@ def test_it_stops_while_a_page_is_open_and_a_command_runs(deployment: Deployment
     """The command goes on and measures itself; the next server gets its run."""
     deployment.up()
     deployment.wait_for_agent(devices=2)
-    running = deployment.begin(
-        "run", "--workload", "demo", "--json", "--", "python3", str(BURN), "3"
-    )
+    running = deployment.begin("run", "--workload", "demo", "--json", "--", *burn(3))
     assert running.stdout is not None
     assert running.stdout.readline() == "burning\n"
     with httpx2.Client(base_url=deployment.url) as browser:
