@@ -10,7 +10,20 @@ from fastapi import FastAPI
 
 from carbon import __version__
 from carbon.api.problems import handle_errors
-from carbon.api.routes import energy, health, hosts, intensity, jobs, pools, sci, workloads
+from carbon.api.routes import (
+    audit,
+    energy,
+    factors,
+    health,
+    hosts,
+    intensity,
+    jobs,
+    pools,
+    reports,
+    sci,
+    series,
+    workloads,
+)
 from carbon.clock import Clock, SystemClock
 from carbon.scheduler.scheduler import Scheduler
 from carbon.services.context import Context
@@ -24,7 +37,20 @@ from carbon.storage.engine import create_engine
 from carbon.storage.migrations import upgrade
 from carbon.web import mount
 
-_ROUTERS = (energy, sci, workloads, intensity, jobs, pools, hosts, health)
+_ROUTERS = (
+    energy,
+    sci,
+    series,
+    workloads,
+    reports,
+    factors,
+    audit,
+    intensity,
+    jobs,
+    pools,
+    hosts,
+    health,
+)
 
 
 class Worker(Protocol):

@@ -22,12 +22,15 @@ app = typer.Typer(
 def _register() -> None:
     from carbon.cli import (
         agent,
+        audit,
         bench,
         database,
         doctor,
+        factors,
         intensity,
         jobs,
         keys,
+        report,
         run,
         sci,
         simulate,
@@ -36,7 +39,8 @@ def _register() -> None:
     )
 
     measuring = (agent, top, doctor)
-    for module in (up, run, sci, jobs, intensity, simulate, *measuring, keys, database, bench):
+    stating = (sci, report, factors, audit)
+    for module in (up, run, *stating, jobs, intensity, simulate, *measuring, keys, database, bench):
         module.register(app)
 
 

@@ -95,11 +95,30 @@ class Client:
     def report(self, report: str) -> Json:
         return self._object("GET", f"/v1/reports/{report}")
 
-    def explain_report(self, report: str) -> Json:
-        return self._object("GET", f"/v1/reports/{report}/explain")
+    def explain_report(self, report: str, **query: object) -> Json:
+        """`workload`, `unit`, `after`."""
+        return self._object("GET", f"/v1/reports/{report}/explain", query=query)
 
     def restate_report(self, report: str, **members: object) -> Json:
         return self._object("POST", f"/v1/reports/{report}/restate", members)
+
+    def reports(self, **query: object) -> Json:
+        """`limit`, `after`."""
+        return self._object("GET", "/v1/reports", query=query)
+
+    def factors(self, **query: object) -> Json:
+        """`kind`, `subject`, `as_of`."""
+        return self._object("GET", "/v1/factors", query=query)
+
+    def factor(self, factor: str) -> Json:
+        """By its id, such as `embodied/gpu/h100@nvidia-pcf-2025`."""
+        return self._object("GET", f"/v1/factors/{factor}")
+
+    def add_factor(self, **members: object) -> Json:
+        return self._object("POST", "/v1/factors", members)
+
+    def verify_audit(self, head: str | None = None) -> Json:
+        return self._object("GET", "/v1/audit/verify", query={"head": head})
 
     def hosts(self) -> Json:
         return self._object("GET", "/v1/hosts")

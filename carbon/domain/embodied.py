@@ -20,6 +20,7 @@ class EmbodiedCharge:
     embodied_ng: int
     factor: Factor  #: total embodied emissions of the device
     lifespan: Factor
+    reserved_ms: int = 0
 
 
 def embodied_g(total_g: float, reserved: float, lifespan: float, share: float = 1.0) -> float:

@@ -58,6 +58,13 @@ class LifeCycleStage(StrEnum):
     END_OF_LIFE = "end_of_life"
 
 
+class Distribution(StrEnum):
+    """How a factor is thought to lie between its bounds."""
+
+    #: A normal on either side of the value, each as wide as its bound: 2.5 % lie beyond each.
+    SPLIT_NORMAL = "split_normal"
+
+
 CRADLE_TO_GATE = (LifeCycleStage.MATERIALS, LifeCycleStage.MANUFACTURE)
 
 
@@ -84,6 +91,16 @@ class Factor:
     flags: tuple[str, ...] = ()
     #: Why it was chosen, or what it leaves out.
     note: str = ""
+    distribution: Distribution = Distribution.SPLIT_NORMAL
+    #: sha256 of the document that was read; empty where none was kept.
+    source_hash: str = ""
+    #: [valid_from, valid_to) in epoch ms; None is unbounded.
+    valid_from_ms: int | None = None
+    valid_to_ms: int | None = None
+    #: When we learnt of it; 0 for what ships.
+    recorded_ms: int = 0
+    #: Id of the factor that this one replaces while it is valid.
+    supersedes: str | None = None
 
     def __post_init__(self) -> None:
         if self.unit not in UNITS_BY_KIND[self.kind]:
@@ -92,12 +109,25 @@ class Factor:
             raise InvalidInput("not_positive", f"{self.id}: give a finite value above 0")
         if not 0 <= self.low <= self.value <= self.high < math.inf:
             raise InvalidInput("bounds", f"{self.id}: give bounds with low <= value <= high")
+        if self.kind is FactorKind.PUE and self.value < 1:
+            raise InvalidInput("pue_below_one", f"{self.id}: PUE is a ratio of at least 1")
+        if self.supersedes == self.id:
+            raise InvalidInput("supersedes_itself", f"{self.id} cannot supersede itself")
+        if _first(self) >= _last(self):
+            raise InvalidInput("end_before_start", f"{self.id}: valid_to must lie after valid_from")
         if self.kind is FactorKind.EMBODIED and LifeCycleStage.USE in self.life_cycle_stages:
             raise InvalidInput(
                 "use_phase_in_embodied",
                 f"{self.id} includes the use phase, which O counts already; give the footprint "
                 "without it",
             )
+
+    def is_valid_at(self, at_ms: int) -> bool:
+        return _first(self) <= at_ms < _last(self)
+
+    def overlaps(self, other: Factor) -> bool:
+        """Whether both are valid at some moment."""
+        return _first(self) < _last(other) and _first(other) < _last(self)
 
     @property
     def interval(self) -> Interval:
@@ -123,3 +153,11 @@ class Factor:
         if self.unit is not Unit.YEAR:
             raise InvalidInput("wrong_unit", f"{self.id} is in {self.unit} and not a duration")
         return round(self.value * MS_PER_LIFESPAN_YEAR)
+
+
+def _first(factor: Factor) -> float:
+    return -math.inf if factor.valid_from_ms is None else factor.valid_from_ms
+
+
+def _last(factor: Factor) -> float:
+    return math.inf if factor.valid_to_ms is None else factor.valid_to_ms

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
+from functools import lru_cache
 
 from carbon.domain.factor import Factor, FactorKind, LifeCycleStage, Tier, Unit
 from carbon.domain.factor_table import (
@@ -34,10 +35,13 @@ __all__ = [
     "cpu_factor",
     "dram_factor",
     "factor_for_device",
+    "same_thing",
     "sources_beside",
+    "words",
 ]
 
 
+@lru_cache(maxsize=1024)
 def factor_for_device(kind: str, model: str) -> Factor:
     """The embodied factor of a device, never 0.
 
@@ -60,25 +64,26 @@ def factor_for_device(kind: str, model: str) -> Factor:
 
 def sources_beside(factor: Factor) -> tuple[Factor, ...]:
     """What other sources say of the same product or class."""
-    same = [other for other in SHIPPED if _same_thing(other, factor) and other.id != factor.id]
-    return tuple(same)
+    return tuple(other for other in SHIPPED if same_thing(other, factor) and other.id != factor.id)
 
 
-def _same_thing(one: Factor, other: Factor) -> bool:
+def same_thing(one: Factor, other: Factor) -> bool:
+    """Whether both speak of the same product or class."""
     return (one.kind, one.subject, one.name) == (other.kind, other.subject, other.name)
 
 
-def _words(model: str) -> set[str]:
+def words(model: str) -> set[str]:
+    """The words of a product's name by which it is known, sizes joined: `80gb`."""
     joined = re.sub(r"(\d)\s+(gb|gib)\b", r"\1\2", model.lower()).replace("gib", "gb")
     return set(re.split(r"[^a-z0-9]+", joined))
 
 
 def _known(kind: str, model: str) -> Factor | None:
-    words = _words(model)
+    told = words(model)
     fits = [
         (len(needed), factor.value, factor)
         for subject, needed, factor in MODELS
-        if subject == kind and needed <= words
+        if subject == kind and needed <= told
     ]
     return max(fits, key=lambda fit: fit[:2])[2] if fits else None
 

@@ -249,8 +249,12 @@ def _energy_shares(charges: Iterable[Charge], energy_mj: int) -> dict[str, float
 
 
 def _interval_g(charges: Iterable[Charge], embodied: Iterable[EmbodiedCharge]) -> Interval:
-    terms = [*_operational_terms(charges), *map(_embodied_term, embodied)]
-    return propagate(terms).scaled(1 / NG_PER_G).not_below_zero()
+    return propagate(terms_ng(charges, embodied)).scaled(1 / NG_PER_G).not_below_zero()
+
+
+def terms_ng(charges: Iterable[Charge], embodied: Iterable[EmbodiedCharge]) -> list[Term]:
+    """What a score's interval is made of: nanograms with their sources of error."""
+    return [*_operational_terms(charges), *map(_embodied_term, embodied)]
 
 
 def _operational_terms(charges: Iterable[Charge]) -> Iterable[Term]:

@@ -16,8 +16,7 @@ from carbon.clock import to_rfc3339
 from carbon.domain.embodied import EmbodiedCharge, embodied_ng
 from carbon.domain.energy import Method, energy_until
 from carbon.domain.factor import Factor
-from carbon.domain.factor_table import LIFESPAN
-from carbon.domain.factors import factor_for_device
+from carbon.domain.factor_book import FactorBook, Holding
 from carbon.domain.intensity import EmissionScope, PointKind, Signal
 from carbon.domain.principal import Principal
 from carbon.domain.sci import Charge, Score, score
@@ -30,6 +29,7 @@ from carbon.services.context import Context
 from carbon.services.rollup import roll_up
 from carbon.storage.energy import has_raw_between
 from carbon.storage.engine import reading
+from carbon.storage.factors import factor_book
 from carbon.storage.identities import find_workload, workload_names
 from carbon.storage.ledger_rows import (
     DeviceRef,
@@ -75,6 +75,25 @@ def workload_sci(context: Context, principal: Principal, question: Question) -> 
     Raises NotFound (`unknown_workload` with near names, `unknown_run`) and InvalidInput
     (`unit_required`, `unknown_unit`, `end_before_start`).
     """
+    return workload_account(context, principal, question).answer
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """An answer with what it was computed from."""
+
+    answer: SciAnswer
+    rows: Sequence[LedgerRow]
+    devices: Mapping[int, DeviceRef]
+    ratings: Mapping[int, Rating]
+    charges: Sequence[Charge]
+    embodied: Sequence[EmbodiedCharge]
+
+
+def workload_account(
+    context: Context, principal: Principal, question: Question, book: FactorBook | None = None
+) -> Account:
+    """As `workload_sci`; `book` tries other factors than the recorded ones."""
     name = principal.workload(question.workload)
     roll_up(context, end_ms=question.end_ms)
     with reading(context.engine) as connection:
@@ -83,7 +102,7 @@ def workload_sci(context: Context, principal: Principal, question: Question) -> 
         start_ms, end_ms = _window(connection, workload_id, question, run_span)
         ratings = Ratings(connection, may_store=False)
         scope = _Scope(context, connection, ratings, workload_id, subject_id, question)
-        ledger = _read(scope, start_ms, end_ms)
+        ledger = _read(scope, start_ms, end_ms, book or factor_book(connection))
         unit, counted, aside = _count(connection, ledger, question)
         boundary = boundary_of(connection, workload_id)
     return _answer(name, ledger, unit, counted, aside, boundary)
@@ -142,6 +161,7 @@ class _Ledger:
     rows: Sequence[LedgerRow]
     devices: Mapping[int, DeviceRef]
     ratings: Mapping[int, Rating]
+    factors: FactorBook
     expected_ms: int
     flags: tuple[str, ...]
 
@@ -181,7 +201,7 @@ class _Scope:
         ]
 
 
-def _read(scope: _Scope, start_ms: int, end_ms: int) -> _Ledger:
+def _read(scope: _Scope, start_ms: int, end_ms: int, book: FactorBook) -> _Ledger:
     rows, snapped = _rows(scope, start_ms, end_ms)
     connection = scope.connection
     return _Ledger(
@@ -192,6 +212,7 @@ def _read(scope: _Scope, start_ms: int, end_ms: int) -> _Ledger:
         rows,
         devices_by_id(connection, sorted({row.device_id for row in rows})),
         scope.ratings.by_id,
+        book,
         _expected_ms(connection, rows, start_ms, end_ms),
         ("window_snapped",) if snapped else (),
     )
@@ -325,9 +346,10 @@ def _answer(
     counted: int | float,
     aside: int | float,
     boundary: dict[str, Any],
-) -> SciAnswer:
-    embodied = [charge for row in _held(ledger.rows) if (charge := _embodied(ledger, *row))]
-    result = score([_charge(ledger, row) for row in ledger.rows], embodied, counted)
+) -> Account:
+    embodied = [charge for row in _held(ledger.rows) for charge in _embodied(ledger, *row)]
+    charges = [_charge(ledger, row) for row in ledger.rows]
+    result = score(charges, embodied, counted)
     used = [ledger.ratings[row.rating_id] for row in ledger.rows]
     answer = SciAnswer(
         workload=str(name),
@@ -355,7 +377,8 @@ def _answer(
         flags=sorted({*ledger.flags, *(flag for rating in used for flag in rating.flags)}),
         input_hash="",
     )
-    return _hashed(answer, ledger)
+    answer = _hashed(answer, ledger)
+    return Account(answer, ledger.rows, ledger.devices, ledger.ratings, charges, embodied)
 
 
 def _hashed(answer: SciAnswer, ledger: _Ledger) -> SciAnswer:
@@ -409,11 +432,47 @@ def _held(rows: Sequence[LedgerRow]) -> list[tuple[int, int]]:
     return sorted(held.items())
 
 
-def _embodied(ledger: _Ledger, device_id: int, reserved_ms: int) -> EmbodiedCharge | None:
+def _embodied(ledger: _Ledger, device_id: int, reserved_ms: int) -> list[EmbodiedCharge]:
     device = ledger.devices[device_id]
-    factor = factor_for_device(device.kind, device.model)
-    mass_ng = embodied_ng(factor.total_g, reserved_ms, LIFESPAN.duration_ms)
-    return EmbodiedCharge(device_id, mass_ng, factor, LIFESPAN) if reserved_ms else None
+    return embodied_charges(
+        ledger.factors, device_id, device, reserved_ms, ledger.start_ms, ledger.end_ms
+    )
+
+
+def embodied_charges(
+    book: FactorBook,
+    device_id: int,
+    device: DeviceRef,
+    reserved_ms: int,
+    start_ms: int,
+    end_ms: int,
+) -> list[EmbodiedCharge]:
+    """M of a device's reserved time in a window; where a factor changes inside of it, by the
+    share of the window for which each holds."""
+    if not reserved_ms:
+        return []
+    end_ms = max(end_ms, start_ms + 1)  # a moment may have been snapped outward to its bucket
+    charges, so_far = [], 0
+    for factor, lifespan, until_ms in _holding(book, device, start_ms, end_ms):
+        part_ms = reserved_ms * (until_ms - start_ms) // (end_ms - start_ms) - so_far
+        so_far += part_ms
+        mass_ng = embodied_ng(factor.total_g, part_ms, lifespan.duration_ms)
+        charges.append(EmbodiedCharge(device_id, mass_ng, factor, lifespan, part_ms))
+    return charges
+
+
+def _holding(
+    book: FactorBook, device: DeviceRef, start_ms: int, end_ms: int
+) -> list[tuple[Factor, Factor, int]]:
+    """(embodied factor, lifespan, until when) over a window, in order of time."""
+    embodied = book.for_device(device.kind, device.model, start_ms, end_ms)
+    lifespans = book.lifespan(start_ms, end_ms)
+    cuts = sorted({held.end_ms for held in (*embodied, *lifespans)})
+    return [(_until(embodied, cut), _until(lifespans, cut), cut) for cut in cuts]
+
+
+def _until(held: Sequence[Holding], end_ms: int) -> Factor:
+    return next(one.factor for one in held if one.start_ms < end_ms <= one.end_ms)
 
 
 def _factors(embodied: Sequence[EmbodiedCharge]) -> list[FactorUsed]:

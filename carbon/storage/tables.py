@@ -1,6 +1,16 @@
 """Every table, for the migrations and for checks: importing this fills `metadata`."""
 
-from carbon.storage import energy, intensity, jobs, keys, names, rollups
+from carbon.storage import energy, factors, intensity, jobs, keys, names, reports, rollups
 from carbon.storage.schema import metadata
 
-__all__ = ["energy", "intensity", "jobs", "keys", "metadata", "names", "rollups"]
+__all__ = [
+    "energy",
+    "factors",
+    "intensity",
+    "jobs",
+    "keys",
+    "metadata",
+    "names",
+    "reports",
+    "rollups",
+]

@@ -1,0 +1,68 @@
+"""POST, GET /v1/reports; GET /v1/reports/{id} and …/explain, POST …/restate."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Query, Request, Response
+from starlette.concurrency import run_in_threadpool
+
+from carbon.api.bodies import answer, read_json
+from carbon.auth.access import ContextOf, Reader, requires
+from carbon.domain.principal import Principal
+from carbon.domain.tenancy import Scope
+from carbon.services.explanation import explain_report
+from carbon.services.reports import issue_report, list_reports, read_report
+from carbon.services.restatement import restate_report
+from carbon.wire.decode import decode
+from carbon.wire.reports import ReportBody, RestateBody
+
+router = APIRouter(prefix="/v1/reports", tags=["reports"])
+
+#: Who may define a workload's boundary may sign for its figures.
+Issuer = Annotated[Principal, Depends(requires(Scope.WORKLOADS_WRITE))]
+
+
+@router.post("", status_code=201)
+async def post_report(request: Request, context: ContextOf, principal: Issuer) -> Response:
+    body = decode(await read_json(request), ReportBody)
+    return answer(await run_in_threadpool(issue_report, context, principal, body), 201)
+
+
+@router.get("")
+def get_reports(
+    context: ContextOf,
+    principal: Reader,
+    limit: Annotated[int, Query(ge=1, le=500)] = 50,
+    after: str | None = None,
+) -> Response:
+    return answer(list_reports(context, principal, limit, after))
+
+
+@router.get("/{report_id}")
+def get_report(context: ContextOf, principal: Reader, report_id: str) -> Response:
+    return answer(read_report(context, principal, report_id))
+
+
+@router.get("/{report_id}/explain")
+def get_explanation(
+    context: ContextOf,
+    principal: Reader,
+    report_id: str,
+    workload: str | None = None,
+    unit: str | None = None,
+    after: str | None = None,
+) -> Response:
+    """From one line's number to formula, factors, roll-up rows and readings."""
+    return answer(explain_report(context, principal, report_id, workload, unit, after))
+
+
+@router.post("/{report_id}/restate")
+async def post_restate(
+    request: Request, context: ContextOf, principal: Issuer, report_id: str
+) -> Response:
+    """What the report would say now; with `commit` it is issued anew beside the old one."""
+    raw = await read_json(request)
+    body = decode(raw, RestateBody) if raw else RestateBody()
+    done = await run_in_threadpool(restate_report, context, principal, report_id, body)
+    return answer(done, 201 if done.restated else 200)

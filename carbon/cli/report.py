@@ -1,0 +1,155 @@
+"""`carbon report`: issued, shown, explained and restated."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import typer
+
+from carbon.cli.output import mass, print_json, significant
+from carbon.cli.sci import sci_lines
+
+report = typer.Typer(help="Statements that stay as they were issued.", no_args_is_help=True)
+
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON line.")]
+
+
+def register(app: typer.Typer) -> None:
+    app.add_typer(report, name="report")
+
+
+@report.command()
+def issue(
+    workloads: Annotated[list[str], typer.Argument(help="One or several.")],
+    start: Annotated[str, typer.Option(help="RFC 3339.")],
+    end: Annotated[str, typer.Option(help="RFC 3339.")],
+    unit: Annotated[list[str] | None, typer.Option(help="By default all own units.")] = None,
+    title: Annotated[str, typer.Option(help="What it is called.")] = "",
+    materiality: Annotated[float, typer.Option(help="Change above which to notify.")] = 0.05,
+    recipient: Annotated[list[str] | None, typer.Option(help="Who is told of changes.")] = None,
+    json: Json = False,
+) -> None:
+    """Issue a report of a window: immutable, and chained into the audit log."""
+    from carbon.client import Client
+
+    answer = Client().issue_report(
+        workloads=workloads,
+        start=start,
+        end=end,
+        units=unit or [],
+        title=title,
+        materiality=materiality,
+        recipients=recipient or [],
+    )
+    _print(answer, json)
+
+
+@report.command("list")
+def list_(json: Json = False) -> None:
+    """The newest reports."""
+    from carbon.client import Client
+
+    answer = Client().reports()
+    if json:
+        print_json(answer)
+        return
+    for one in answer["reports"]:
+        restates = f"  restates {one['restates']}" if one["restates"] else ""
+        typer.echo(f"{one['id']}  {one['issued_at']}  {one['team']}  {one['title']}{restates}")
+
+
+@report.command()
+def show(report_id: str, json: Json = False) -> None:
+    """A report as it was issued."""
+    from carbon.client import Client
+
+    _print(Client().report(report_id), json)
+
+
+@report.command()
+def explain(
+    report_id: str,
+    workload: Annotated[str | None, typer.Option(help="By default the first.")] = None,
+    unit: Annotated[str | None, typer.Option(help="By default the first.")] = None,
+    json: Json = False,
+) -> None:
+    """From a number to its formula, factors, rows and readings."""
+    from carbon.client import Client
+
+    answer = Client().explain_report(report_id, workload=workload, unit=unit)
+    if json:
+        print_json(answer)
+    else:
+        typer.echo(_explained(answer))
+
+
+@report.command()
+def restate(
+    report_id: str,
+    commit: Annotated[bool, typer.Option("--commit", help="Issue it anew.")] = False,
+    reason: Annotated[str, typer.Option(help="Why; needed to commit.")] = "",
+    json: Json = False,
+) -> None:
+    """What a report would say now; with --commit it is issued beside the old one."""
+    from carbon.client import Client
+
+    answer = Client().restate_report(report_id, commit=commit, reason=reason)
+    if json:
+        print_json(answer)
+        return
+    typer.echo("\n".join(_differences(answer)) or f"{report_id} says the same today")
+
+
+def _print(answer: dict[str, Any], json: bool) -> None:
+    if json:
+        print_json(answer)
+        return
+    statement = answer["statement"]
+    typer.echo(f"{answer['id']}  {answer['title']}  issued {answer['issued_at']}")
+    if answer["superseded_by"]:
+        typer.echo(f"  superseded by {answer['superseded_by']}  {answer['notice'] or ''}".rstrip())
+    if statement["marks"]:
+        typer.echo(f"  marks        {', '.join(statement['marks'])}")
+    for line in statement["lines"]:
+        typer.echo(sci_lines(line["answer"]))
+    typer.echo(f"  statement    {answer['statement_hash']}")
+    typer.echo(f"  chained as   {answer['audit_entry']}, {answer['audit_hash']}")
+
+
+def _explained(answer: dict[str, Any]) -> str:
+    lines = [f"{answer['workload']} per {answer['unit']}: {answer['formula']}"]
+    for term in answer["terms"]:
+        value = "none" if term["value"] is None else significant(term["value"], 6)
+        lines.append(f"  {term['symbol']:4} {value} {term['unit']}  = {term['how']}")
+    lines += [f"  M    {formula}" for formula in answer["embodied_formulas"]]
+    lines += [f"  O    {row['start']}  {row['device']}  {row['formula']}" for row in answer["rows"]]
+    lines += [
+        f"  E    {one['start']} to {one['end']}  {one['device']}  {one['energy_mj']} mJ"
+        f"  {one['method']} by {one['meter']}"
+        for one in answer["readings"]
+    ]
+    state = "gives the same inputs today" if answer["unchanged"] else "has changed since"
+    return "\n".join([*lines, f"the ledger {state}"])
+
+
+def _differences(answer: dict[str, Any]) -> list[str]:
+    lines = []
+    for line in answer["lines"]:
+        causes = ", ".join(line["causes"])
+        lines.append(f"{line['workload']} per {line['unit']}  ({causes} changed)")
+        for figure in line["figures"]:
+            change = "" if figure["change"] is None else f"  {figure['change']:+.2%}"
+            shown = [_figure(figure, side) for side in ("as_reported", "restated")]
+            lines.append(f"  {figure['figure']:15} {shown[0]} -> {shown[1]}{change}")
+    if answer["notice"]:
+        lines.append("above the report's materiality: its recipients are to be told")
+    if answer["restated"]:
+        lines.append(f"issued as {answer['restated']['id']}")
+    return lines
+
+
+def _figure(figure: dict[str, Any], side: str) -> str:
+    value = figure[side]
+    if value is None:
+        return "none"
+    return significant(value, 6) if figure["figure"] == "count" else mass(value)

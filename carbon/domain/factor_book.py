@@ -1,0 +1,150 @@
+"""Which factor holds when: what ships, and what was recorded to supersede it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from itertools import pairwise
+
+from carbon.domain.factor import Factor, FactorKind
+from carbon.domain.factors import GENERIC_FLAG, LIFESPAN, SHIPPED, factor_for_device, words
+from carbon.errors import Conflicting, InvalidInput, NotFound
+
+#: Parametric factors have no row: their id tells them.
+_PARAMETRIC = re.compile(r"embodied/(?P<kind>dram|cpu)/(?P<size>[\d.]+(?:gb|-cores))@boavizta")
+
+
+@dataclass(frozen=True, slots=True)
+class Holding:
+    """A factor over [start, end), epoch ms."""
+
+    factor: Factor
+    start_ms: int
+    end_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class FactorBook:
+    """What was recorded, over what ships. Superseding is by id and for the successor's validity:
+    outside of it the superseded factor holds as before."""
+
+    recorded: tuple[Factor, ...] = ()
+
+    def as_of(self, at_ms: int) -> FactorBook:
+        """The book as it was known at a moment."""
+        return FactorBook(tuple(f for f in self.recorded if f.recorded_ms <= at_ms))
+
+    def with_factor(self, factor: Factor) -> FactorBook:
+        """The book with one more, checked as for recording."""
+        self.check(factor)
+        return FactorBook((*self.recorded, factor))
+
+    def for_device(self, kind: str, model: str, start_ms: int, end_ms: int) -> list[Holding]:
+        """The embodied factors of a device over a window, in order of time; never none of it."""
+        shipped = factor_for_device(kind, model)
+        return self._held(shipped, self._named(shipped, kind, model), start_ms, end_ms)
+
+    def lifespan(self, start_ms: int, end_ms: int) -> list[Holding]:
+        return self._held(LIFESPAN, None, start_ms, end_ms)
+
+    def all(self) -> tuple[Factor, ...]:
+        return (*SHIPPED, *self.recorded)
+
+    def find(self, id_: str) -> Factor:
+        """Raises NotFound(`unknown_factor`)."""
+        for factor in self.all():
+            if factor.id == id_:
+                return factor
+        if found := _PARAMETRIC.fullmatch(id_):
+            sizes = found["size"].removesuffix("gb").removesuffix("-cores")
+            unit = "GB" if found["kind"] == "dram" else "cores"
+            parametric = factor_for_device(found["kind"], f"{sizes} {unit}")
+            if parametric.id == id_:
+                return parametric
+        raise NotFound("unknown_factor", f"no factor {id_!r}; `carbon factors list` shows them")
+
+    def successors(self, id_: str) -> tuple[Factor, ...]:
+        return tuple(factor for factor in self.recorded if factor.supersedes == id_)
+
+    def check(self, factor: Factor) -> None:
+        """Whether a factor may be recorded.
+
+        Raises Conflicting (`factor_exists`, `already_superseded`, `overlapping_factors`),
+        InvalidInput(`another_thing`) and NotFound(`unknown_factor`).
+        """
+        if any(other.id == factor.id for other in self.all()):
+            raise Conflicting(
+                "factor_exists", f"{factor.id} is recorded; supersede it under another id"
+            )
+        if factor.supersedes is None:
+            self._check_alone(factor)
+        else:
+            self._check_successor(factor, self.find(factor.supersedes))
+
+    def _check_alone(self, factor: Factor) -> None:
+        for other in self.all():
+            if _thing(other) == _thing(factor) and other.overlaps(factor):
+                raise Conflicting(
+                    "overlapping_factors",
+                    f"{other.id} says the same for an overlapping time; supersede that one",
+                    other=other.id,
+                )
+
+    def _check_successor(self, factor: Factor, old: Factor) -> None:
+        if _thing(factor) != _thing(old):
+            raise InvalidInput(
+                "another_thing",
+                f"{old.id} is the {old.kind} of {old.subject} {old.name!r}; so must be a successor",
+            )
+        for other in self.successors(old.id):
+            if other.overlaps(factor):
+                raise Conflicting(
+                    "already_superseded",
+                    f"{other.id} supersedes {old.id} for an overlapping time; supersede that one",
+                    other=other.id,
+                )
+
+    def _named(self, shipped: Factor, kind: str, model: str) -> Factor | None:
+        """A recorded factor whose name fits the model better than what ships."""
+        told = words(model)
+        own = [f for f in self.recorded if f.supersedes is None and f.name and _is_of(f, kind)]
+        fits = [f for f in own if words(f.name) <= told]
+        best = max(fits, key=lambda f: (len(words(f.name)), f.value), default=None)
+        known = 0 if GENERIC_FLAG in shipped.flags else len(words(shipped.name))
+        return best if best is not None and len(words(best.name)) > known else None
+
+    def _held(
+        self, shipped: Factor, named: Factor | None, start_ms: int, end_ms: int
+    ) -> list[Holding]:
+        chain = [*self._chain(shipped), *(self._chain(named) if named else ())]
+        cuts = {start_ms, end_ms}
+        for factor in chain:
+            cuts |= {
+                at
+                for at in (factor.valid_from_ms, factor.valid_to_ms)
+                if at is not None and start_ms < at < end_ms
+            }
+        found: list[Holding] = []
+        for lo, hi in pairwise(sorted(cuts)):
+            factor = [f for f in chain if f.is_valid_at(lo)][-1]
+            if found and found[-1].factor is factor:
+                found[-1] = Holding(factor, found[-1].start_ms, hi)
+            else:
+                found.append(Holding(factor, lo, hi))
+        return found
+
+    def _chain(self, first: Factor) -> Iterator[Factor]:
+        """A factor, what supersedes it, what supersedes those: the later outweighs."""
+        generation: Iterable[Factor] = (first,)
+        while generation := tuple(generation):
+            yield from generation
+            generation = [new for old in generation for new in self.successors(old.id)]
+
+
+def _thing(factor: Factor) -> tuple[str, str, str]:
+    return factor.kind, factor.subject.lower(), " ".join(factor.name.lower().split())
+
+
+def _is_of(factor: Factor, kind: str) -> bool:
+    return factor.kind is FactorKind.EMBODIED and factor.subject == kind.lower()

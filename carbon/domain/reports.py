@@ -1,0 +1,113 @@
+"""What a report says beside its numbers: marks, changes worth a notice, digits worth printing."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any, Final
+
+from carbon.domain.uncertainty import Interval
+
+#: Names the arithmetic, so that a change of it is seen in what was issued before.
+METHOD: Final = "carbon-sci/1"
+#: A change above this part of a total is told to the report's readers, unless it says otherwise.
+MATERIALITY: Final = 0.05
+#: Below this coverage a report is marked; it is never refused for it.
+COVERAGE_FLOOR: Final = 0.5
+#: ISO/IEC 21031 asks for a reason for what is left out; more than this is marked.
+EXCLUDED_SHARE: Final = 0.05
+
+#: How what is shared was allocated; part of every report.
+POLICIES: Final = {
+    "operational": "energy of the counting meter by 5-minute bucket times its intensity and PUE",
+    "idle_reserved": "to who reserved the device",
+    "idle_unreserved": "to nobody: shown as idle, in no workload's score",
+    "embodied": "by reserved device-time over the expected life; shared spans by energy",
+    "host_parts": "cpu and dram as devices of their own, by the energy of each subject",
+    "intensity": "location-based",
+}
+
+
+class Mark(StrEnum):
+    """What a reader must know before the number."""
+
+    COVERAGE_BELOW_FLOOR = "coverage_below_floor"
+    COVERAGE_UNKNOWN = "coverage_unknown"
+    EXCLUDED_SHARE = "excluded_share_above_5_percent"
+    WINDOW_OPEN = "window_not_over"
+    UNITS_SET_ASIDE = "units_set_aside"
+    NOT_MEASURED = "mostly_not_measured"
+
+
+def marks_of(
+    coverage: float | None,
+    coverage_floor: float,
+    set_aside: float,
+    measured_g: float,
+    operational_g: float,
+    excluded: Iterable[Mapping[str, Any]],
+) -> list[Mark]:
+    """In the order in which they matter."""
+    found = []
+    if coverage is None:
+        found.append(Mark.COVERAGE_UNKNOWN)
+    elif coverage < coverage_floor:
+        found.append(Mark.COVERAGE_BELOW_FLOOR)
+    if operational_g and measured_g < operational_g / 2:
+        found.append(Mark.NOT_MEASURED)
+    if set_aside:
+        found.append(Mark.UNITS_SET_ASIDE)
+    if math.fsum(part.get("share") or 0.0 for part in excluded) > EXCLUDED_SHARE:
+        found.append(Mark.EXCLUDED_SHARE)
+    return found
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """A figure as it was reported and as it would be stated now."""
+
+    as_reported: float | None
+    restated: float | None
+
+    @property
+    def relative(self) -> float | None:
+        """0.124 for a rise of 12.4 %; None where a ratio means nothing."""
+        if self.as_reported is None or self.restated is None:
+            return None
+        if self.as_reported == self.restated:
+            return 0.0
+        return self.restated / self.as_reported - 1 if self.as_reported else None
+
+    def exceeds(self, materiality: float) -> bool:
+        """A figure that appears or vanishes always does."""
+        if self.as_reported == self.restated:
+            return False
+        return self.relative is None or abs(self.relative) > materiality
+
+
+def greatest(changes: Iterable[Change]) -> float:
+    """The largest size of the relative changes; infinite where a figure appears or vanishes."""
+    sizes = [
+        math.inf if change.relative is None else abs(change.relative)
+        for change in changes
+        if change.as_reported != change.restated
+    ]
+    return max(sizes, default=0.0)
+
+
+def shown(interval: Interval) -> tuple[str, str, str]:
+    """Value, low and high with the digits that the interval justifies: two of its half-width."""
+    half_width = (interval.high - interval.low) / 2
+    if not half_width or not math.isfinite(half_width):
+        plain = [f"{x:.6g}" for x in (interval.value, interval.low, interval.high)]
+        return plain[0], plain[1], plain[2]
+    decimals = 1 - math.floor(math.log10(half_width))
+    texts = [_rounded(x, decimals) for x in (interval.value, interval.low, interval.high)]
+    return texts[0], texts[1], texts[2]
+
+
+def _rounded(value: float, decimals: int) -> str:
+    rounded = round(value, decimals)
+    return f"{rounded:.{max(0, decimals)}f}"

@@ -1,0 +1,124 @@
+"""Proof that the audit log, and what it recorded, are as they were written."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import fields
+from hashlib import sha256
+from typing import Any, Final
+
+import msgspec
+from sqlalchemy import Connection
+
+from carbon.clock import to_rfc3339
+from carbon.domain.factor import Factor
+from carbon.services.context import Context
+from carbon.storage import audit
+from carbon.storage.engine import reading
+from carbon.storage.factors import factor_row, factor_rows
+from carbon.storage.reports import StoredReport, reports_of
+from carbon.wire.reports import AuditEntry, AuditFault, AuditPage, AuditProof
+
+REPORT_ISSUED: Final = "report.issued"
+FACTOR_RECORDED: Final = "factor.recorded"
+
+_MOST_FAULTS: Final = 100
+_EVERY_REPORT: Final = 1_000_000
+
+
+def report_hash(report: StoredReport) -> str:
+    """Of all that an issued report says; the team's name stays outside, since it may be erased."""
+    return _hash({f.name: getattr(report, f.name) for f in fields(report) if f.name != "team"})
+
+
+def factor_hash(factor: Factor) -> str:
+    return _hash(factor_row(factor))
+
+
+def _hash(told: Mapping[str, Any]) -> str:
+    return f"sha256:{sha256(msgspec.json.encode(told, order='sorted')).hexdigest()}"
+
+
+def audit_page(context: Context, after: int, limit: int) -> AuditPage:
+    """Entries after one, oldest first."""
+    with reading(context.engine) as connection:
+        found = audit.entries_page(connection, after, limit)
+    return AuditPage(
+        [
+            AuditEntry(
+                entry.id,
+                to_rfc3339(entry.at_ms),
+                entry.actor,
+                entry.action,
+                entry.subject,
+                msgspec.Raw(entry.body.encode()),
+                entry.hash.hex(),
+            )
+            for entry in found
+        ],
+        found[-1].id if len(found) == limit else None,
+    )
+
+
+def verify_audit(context: Context, head: str | None = None) -> AuditProof:
+    """Walks the chain and compares every report and factor with what the chain recorded.
+
+    A log cut off at its end is sound in itself: `head`, a hash noted earlier, proves that it
+    still holds what it held then.
+    """
+    with reading(context.engine) as connection:
+        chain = list(audit.entries(connection))
+        faults = [*_broken_links(chain), *_changed_records(connection, chain)]
+    if head is not None and all(entry.hash.hex() != head for entry in chain):
+        faults.append(AuditFault(None, "head_missing", "no entry has the hash that was given"))
+    return AuditProof(
+        intact=not faults,
+        entries=len(chain),
+        head=chain[-1].hash.hex() if chain else "",
+        faults=faults[:_MOST_FAULTS],
+        fault_count=len(faults),
+    )
+
+
+def _broken_links(chain: list[audit.Entry]) -> Iterator[AuditFault]:
+    previous = audit.GENESIS
+    for entry in chain:
+        if entry.previous_hash != previous:
+            yield AuditFault(entry.id, "broken_link", "an entry before this one is gone or new")
+        if not entry.is_sound:
+            yield AuditFault(entry.id, "entry_changed", "the entry is not what its hash covers")
+        previous = entry.hash
+
+
+def _changed_records(connection: Connection, chain: list[audit.Entry]) -> Iterator[AuditFault]:
+    reports = {
+        report.id: (report_hash(report), _statement_is_sound(report))
+        for report in reports_of(connection, None, _EVERY_REPORT)
+    }
+    factors = {row["id"]: (_hash(row), True) for row in factor_rows(connection)}
+    for action, held in ((REPORT_ISSUED, reports), (FACTOR_RECORDED, factors)):
+        noun = action.partition(".")[0]
+        told = {entry.subject: entry for entry in chain if entry.action == action}
+        for id_, entry in told.items():
+            yield from _compared(noun, id_, entry, held.get(id_))
+        for id_ in held.keys() - told.keys():
+            yield AuditFault(None, f"{noun}_not_in_chain", f"{id_} was written past the log")
+
+
+def _compared(
+    noun: str, id_: str, entry: audit.Entry, found: tuple[str, bool] | None
+) -> Iterator[AuditFault]:
+    if found is None:
+        yield AuditFault(entry.id, f"{noun}_missing", f"{id_} was recorded and is gone")
+        return
+    hash_, is_sound = found
+    if msgspec.json.decode(entry.body).get("hash") != hash_ or not is_sound:
+        yield AuditFault(entry.id, f"{noun}_changed", f"{id_} is not what was recorded")
+
+
+def _statement_is_sound(report: StoredReport) -> bool:
+    return report.statement_hash == statement_hash(report.statement.encode())
+
+
+def statement_hash(statement: bytes) -> str:
+    return f"sha256:{sha256(statement).hexdigest()}"

@@ -1,0 +1,105 @@
+"""Quarter-hours summed to the steps and groups of a series."""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+
+from sqlalchemy import BigInteger, Connection, case, cast, func, select
+
+from carbon.domain.claims import SubjectKind
+from carbon.domain.units import floor_to
+from carbon.storage.names import run, subject
+from carbon.storage.rollups import quarter_hour
+from carbon.storage.unit_counts import counts_between
+
+
+@dataclass(frozen=True, slots=True)
+class SeriesRow:
+    """Sums of one step; `is_idle` tells idle time from what is nobody's."""
+
+    step: int
+    workload_id: int
+    is_idle: bool
+    device_id: int
+    method: int
+    rating_id: int
+    energy_mj: int
+    operational_ng: int
+    covered_ms: int
+    reserved_ms: int
+    #: Device-time that readings should back: what was read or held, the longer.
+    expected_ms: int
+
+
+def series_rows(
+    connection: Connection,
+    start_ms: int,
+    end_ms: int,
+    step_ms: int,
+    workload_ids: Collection[int] | None,
+    first_step: int = 0,
+) -> list[SeriesRow]:
+    """Of [start, end), both on quarter-hours; `step_ms` a multiple of them; steps are numbered
+    from `first_step` on. `workload_ids` None means all, and what no workload claims."""
+    q = quarter_hour.c
+    step = (q.start_ms - start_ms) // step_ms
+    is_idle = case((subject.c.kind == SubjectKind.IDLE, 1), else_=0)
+    keys = [step, q.workload_id, is_idle, q.device_id, q.method, q.rating_id]
+    expected = case((q.covered_ms > q.reserved_ms, q.covered_ms), else_=q.reserved_ms)
+    measures = (q.energy_mj, q.operational_ng, q.covered_ms, q.reserved_ms, expected)
+    query = (
+        select(*keys, *(cast(func.sum(m), BigInteger) for m in measures))
+        .join_from(quarter_hour, subject, subject.c.id == q.subject_id)
+        .where(q.start_ms >= start_ms, q.start_ms < end_ms)
+        .group_by(*keys)
+        .order_by(*keys)
+    )
+    if workload_ids is not None:
+        query = query.where(q.workload_id.in_(workload_ids))
+    return [
+        SeriesRow(first_step + int(row[0]), row[1], bool(row[2]), *row[3:])
+        for row in connection.execute(query)
+    ]
+
+
+def first_quarter_ms(connection: Connection) -> int | None:
+    """Start of the first quarter-hour that has anything."""
+    first: int | None = connection.scalar(select(func.min(quarter_hour.c.start_ms)))
+    return first
+
+
+def counts_by_step(
+    connection: Connection,
+    unit_id: int,
+    powered: Collection[int],
+    steps: Sequence[tuple[int, int]],
+    bucket_ms: int,
+) -> dict[int, tuple[int, int]]:
+    """Step → (counts in buckets of `powered`, the rest). No piece reaches over a step's end."""
+    starts = [start_ms for start_ms, _ in steps]
+    found: dict[int, tuple[int, int]] = {}
+    for lo, _, count in counts_between(connection, unit_id, starts[0], steps[-1][1]):
+        step = bisect_right(starts, lo) - 1
+        inside, outside = found.get(step, (0, 0))
+        if floor_to(lo, bucket_ms) in powered:
+            found[step] = (inside + count, outside)
+        else:
+            found[step] = (inside, outside + count)
+    return found
+
+
+def run_ends(
+    connection: Connection, workload_id: int, steps: Sequence[tuple[int, int]]
+) -> dict[int, tuple[int, int]]:
+    """Step → (runs that ended in it, 0); a run that ends on a mark ended in the step before."""
+    starts = [start_ms for start_ms, _ in steps]
+    query = select(run.c.end_ms).where(
+        run.c.workload_id == workload_id, run.c.end_ms > starts[0], run.c.end_ms <= steps[-1][1]
+    )
+    found: dict[int, tuple[int, int]] = {}
+    for end_ms in connection.scalars(query):
+        step = bisect_right(starts, end_ms - 1) - 1
+        found[step] = (found.get(step, (0, 0))[0] + 1, 0)
+    return found

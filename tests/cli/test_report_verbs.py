@@ -1,0 +1,102 @@
+"""`carbon report`, `factors`, `audit` and `export` against a running service."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import pytest
+from command_line import Ended
+from job_house import fresh_engine
+from service import HOUR, Service, T, an_hour, batch, count, vintage
+from sqlalchemy import Engine, update
+
+import carbon.client
+from carbon.clock import to_rfc3339
+from carbon.domain.tenancy import ADMIN_SCOPES
+from carbon.services.context import Context
+from carbon.storage.engine import writing
+from carbon.storage.reports import report as report_table
+
+WINDOW = ("--start", to_rfc3339(T), "--end", to_rfc3339(T + HOUR))
+H100 = "embodied/gpu/h100@nvidia-pcf-2025"
+STUDY = ("--source", "a study", "--vintage", "2026", "--licence", "CC-BY-4.0")
+
+
+@pytest.fixture
+def service(
+    new_context: Callable[[Engine], Context], monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Service]:
+    """1 kWh at 200 g/kWh on an H100, for a thousand tokens; the command line talks to it."""
+    engine = fresh_engine()
+    with Service.of(new_context(engine)) as made:
+        made.admin.post("/v1/intensity/DE", json=vintage(200.0))
+        devices = [{"device": "gpu-0", "kind": "gpu", "model": "NVIDIA H100 80GB HBM3"}]
+        made.admin.post("/v1/energy", json=batch(an_hour(), devices=devices))
+        made.admin.post("/v1/units", json={"units": [count(1_000)]})
+        key, _ = made.key("default", ADMIN_SCOPES)
+        real, transport = carbon.client.Client, made.admin._transport
+        monkeypatch.setattr(
+            carbon.client, "Client", lambda: real("http://testserver", key, transport=transport)
+        )
+        yield made
+    engine.dispose()
+
+
+Carbon = Callable[..., Ended]
+
+
+def test_a_report_is_issued_shown_explained_and_listed(service: Service, carbon: Carbon) -> None:
+    issued = carbon("report", "issue", "w", *WINDOW, "--title", "March", "--json").json
+    assert issued["statement"]["lines"][0]["answer"]["count"] == 1_000
+    told = carbon("report", "show", issued["id"])
+    assert (told.code, issued["statement_hash"] in told.out) == (0, True)
+    assert carbon("report", "show", issued["id"], "--json").json == issued
+    explained = carbon("report", "explain", issued["id"])
+    assert "SCI = (O + M) / R" in explained.out
+    assert H100 in explained.out
+    assert "gives the same inputs today" in explained.out
+    assert issued["id"] in carbon("report", "list").out
+    assert "unknown_report" not in carbon("report", "show", "rep_0").failed(1)
+
+
+def test_a_restatement_is_shown_before_it_is_committed(service: Service, carbon: Carbon) -> None:
+    issued = carbon("report", "issue", "w", *WINDOW, "--json").json
+    assert "says the same today" in carbon("report", "restate", issued["id"]).out
+    late = an_hour(360_000_000, device="gpu-5")
+    service.admin.post("/v1/energy", json=batch(late, seq=2))
+    tried = carbon("report", "restate", issued["id"])
+    assert "readings" in tried.out
+    assert "recipients are to be told" in tried.out
+    carbon("report", "restate", issued["id"], "--commit").failed(2)
+    arguments = ("--commit", "--reason", "late readings", "--json")
+    done = carbon("report", "restate", issued["id"], *arguments).json
+    assert done["restated"]["restates"] == issued["id"]
+    assert done["restated"]["id"] in carbon("report", "show", issued["id"]).out
+
+
+def test_factors_are_listed_shown_superseded_and_added(service: Service, carbon: Carbon) -> None:
+    assert H100 in carbon("factors", "list", "--kind", "embodied", "--subject", "gpu").out
+    assert "embodied/gpu/h100@boavizta" in carbon("factors", "show", H100).out
+    carbon("report", "issue", "w", *WINDOW)
+    revised = ("--value", 2730, "--low", 150, "--high", 5750, *STUDY, "--tier", "supplier")
+    tried = carbon("factors", "supersede", H100, *revised, "--dry-run")
+    assert "would be recorded" in tried.out
+    assert "rep_" in tried.out
+    made = carbon("factors", "supersede", H100, *revised, "--json").json
+    assert made["factor"]["supersedes"] == H100
+    assert "under another id" in carbon("factors", "supersede", H100, *revised).failed(1)
+    added = ("add", "--kind", "pue", "--subject", "my-room", "--unit", "1", "--tier", "measured")
+    values = ("--value", 1.2, "--low", 1.1, "--high", 1.3)
+    assert carbon("factors", *added, *values, *STUDY, "--json").json["recorded"]
+
+
+def test_the_log_is_proven_and_a_changed_row_ends_with_1(service: Service, carbon: Carbon) -> None:
+    carbon("report", "issue", "w", *WINDOW)
+    proof = carbon("audit", "verify", "--json").json
+    assert (proof["intact"], proof["entries"]) == (True, 1)
+    assert proof["head"] in carbon("audit", "verify", "--head", proof["head"]).out
+    with writing(service.context.engine) as connection:
+        connection.execute(update(report_table).values(statement="{}"))
+    broken = carbon("audit", "verify")
+    assert broken.code == 1
+    assert "report_changed" in broken.out
