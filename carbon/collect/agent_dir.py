@@ -24,6 +24,12 @@ class AgentDir:
         return self.folder / "spool.db"
 
     @property
+    def rules(self) -> Path:
+        """What the site says of workloads, unless CARBON_RULES names another file."""
+        stated = os.environ.get("CARBON_RULES")
+        return Path(stated) if stated else self.folder / "rules.toml"
+
+    @property
     def pid_file(self) -> Path:
         return self.folder / "agent.pid"
 

@@ -18,6 +18,7 @@ from carbon.collect.attributor import Attributor
 from carbon.collect.batches import Identity
 from carbon.collect.boot import boot_id
 from carbon.collect.lock import Role, SamplerLock
+from carbon.collect.naming import Naming, SiteRules, read_rules
 from carbon.collect.processes import ProcessTable
 from carbon.collect.protocol import (
     Accepted,
@@ -40,8 +41,9 @@ from carbon.collect.sources import SLOW, machine_sources
 from carbon.collect.spool import Spool
 from carbon.collect.spool_db import SpoolDb
 from carbon.collect.status import status_of
-from carbon.collect.subjects import AGENT_RULES, EMBEDDED_RULES, SubjectBook
+from carbon.collect.subjects import EMBEDDED_RULES, SubjectBook
 from carbon.collect.upload import Uploader
+from carbon.errors import InvalidInput
 from carbon.wire.energy import UnitBatch
 
 log = logging.getLogger(__name__)
@@ -49,7 +51,6 @@ log = logging.getLogger(__name__)
 #: What a stopping agent spends on a last delivery.
 LAST_DELIVERY_S = 2.0
 _POLL_S = 0.05
-_RULES = {Role.AGENT: AGENT_RULES, Role.EMBEDDED: EMBEDDED_RULES}
 
 
 class AgentBusy(Exception):
@@ -110,9 +111,7 @@ class Agent:
         self.recorder = Recorder(
             identity=self._identity(),
             sampler=self.sampler,
-            attributor=Attributor(
-                self.sampler, ProcessTable(process_reader()), SubjectBook(_RULES[self.role])
-            ),
+            attributor=self._attributor(),
             spool=self.spool,
             clock=self.clock,
             period_ms=round(self.options.period_s * 1000),
@@ -193,6 +192,29 @@ class Agent:
         thread = threading.Thread(target=body, name=name, daemon=True)
         self._threads.append(thread)
         thread.start()
+
+    def _attributor(self) -> Attributor:
+        if self.role is Role.EMBEDDED:
+            book = SubjectBook(EMBEDDED_RULES)
+            return Attributor(self.sampler, ProcessTable(process_reader()), book)
+        naming = self._naming()
+        table = ProcessTable(process_reader(naming.reads_commands))
+        return Attributor(self.sampler, table, SubjectBook(naming.rules, naming.has_changed))
+
+    def _naming(self) -> Naming:
+        secret = self.spool.db.meta("pseudonyms")
+        if secret is None:
+            secret = os.urandom(32).hex()
+            self.spool.db.set_meta("pseudonyms", secret)
+        return Naming(self._site_rules(), bytes.fromhex(secret))
+
+    def _site_rules(self) -> SiteRules:
+        """A file with an error in it costs names, and neither energy nor anybody's privacy."""
+        try:
+            return read_rules(self.dir.rules)
+        except InvalidInput as error:
+            log.error("the rules are left out and users hidden: %s", error.detail)
+            return SiteRules(pseudonymise_users=True)
 
     def _identity(self) -> Identity:
         host = socket.gethostname()

@@ -10,6 +10,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from carbon.collect.place import NOWHERE, Place
+
 
 @dataclass(slots=True)
 class Process:
@@ -26,6 +28,7 @@ class Process:
     memory_bytes: int
     #: Its CARBON_* variables; nothing else of another process's environment is kept.
     environment: Mapping[str, str] = field(default_factory=dict)
+    place: Place = NOWHERE
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from carbon.collect.place import SLURM_VARIABLES, Place, place_of
 from carbon.collect.processes import MachineTotals, Process
 
 #: The parent of all kernel threads.
@@ -15,6 +16,8 @@ _KTHREADD = 2
 #: A process may change its environment by exec while its name stays: it is read again at its
 #: first looks, and whenever the name changes.
 _LOOKS_UNTIL_SETTLED = 3
+#: What is read of another process's environment.
+_NAMED = frozenset(n.encode() for n in ("CARBON_RUN", "CARBON_WORKLOAD", *SLURM_VARIABLES))
 
 
 @dataclass(slots=True)
@@ -25,6 +28,7 @@ class _Known:
     name: bytes
     user: str
     environment: dict[str, str]
+    place: Place
     looks: int = 1
     #: The line that the kernel last wrote of it, and what that said: most processes sleep.
     stat: bytes = b""
@@ -34,6 +38,8 @@ class _Known:
 @dataclass(slots=True)
 class ProcfsReader:
     root: Path = Path("/proc")
+    #: Some rule asks for command lines.
+    reads_commands: bool = False
     _known: dict[int, _Known] = field(default_factory=dict)
     _kernel_threads: set[int] = field(default_factory=set)
     _tick_s: float = 1 / os.sysconf("SC_CLK_TCK")
@@ -84,18 +90,29 @@ class ProcfsReader:
             children_cpu_s=(int(fields[13]) + int(fields[14])) * self._tick_s,
             memory_bytes=int(fields[21]) * self._page_bytes,
             environment=known.environment,
+            place=known.place,
         )
         return known.process
 
     def _remember(self, pid: int, folder: str, name: bytes, started: float) -> _Known:
         known = self._known.get(pid)
         if known is None or known.started != started:
-            known = _Known(started, name, _user_name(folder), _carbon_variables(folder))
+            known = _Known(started, name, _user_name(folder), *self._told(folder))
             self._known[pid] = known
         elif known.looks < _LOOKS_UNTIL_SETTLED or known.name != name:
-            known.name, known.environment = name, _carbon_variables(folder)
+            known.name = name
+            known.environment, known.place = self._told(folder)
             known.looks += 1
         return known
+
+    def _told(self, folder: str) -> tuple[dict[str, str], Place]:
+        """CARBON_* variables, and where the process belongs."""
+        variables = _variables(folder)
+        slurm: dict[str, str] = {
+            name: variables.pop(name) for name in SLURM_VARIABLES if name in variables
+        }
+        command = _text(f"{folder}/cmdline").replace("\0", " ") if self.reads_commands else ""
+        return variables, place_of(_text(f"{folder}/cgroup"), slurm, command)
 
 
 def _read(path: str) -> bytes:
@@ -114,8 +131,18 @@ def _user_name(folder: str) -> str:
         return str(uid)
 
 
-def _carbon_variables(folder: str) -> dict[str, str]:
-    """Empty where the process is another user's and we may not read it.
+def _text(path: str) -> str:
+    """Empty where the process ended or the kernel does not tell."""
+    try:
+        with open(path, "rb") as told:
+            return told.read().decode(errors="replace")
+    except OSError:
+        return ""
+
+
+def _variables(folder: str) -> dict[str, str]:
+    """Those that name a run, a workload or a job, and no others. Empty where the process is
+    another user's and we may not read it.
 
     Read whole: a variable may stand behind megabytes of others.
     """
@@ -124,11 +151,11 @@ def _carbon_variables(folder: str) -> dict[str, str]:
             content = environ.read()
     except OSError:
         return {}
-    if b"CARBON_" not in content:
+    if b"CARBON_" not in content and b"SLURM_JOB_" not in content:
         return {}
     variables = (entry.partition(b"=") for entry in content.split(b"\0"))
     return {
         name.decode(): value.decode(errors="replace")
         for name, _, value in variables
-        if name in (b"CARBON_RUN", b"CARBON_WORKLOAD")
+        if name in _NAMED
     }

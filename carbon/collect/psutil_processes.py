@@ -60,6 +60,10 @@ def _carbon_variables(process: psutil.Process) -> dict[str, str]:
     return {name: environment[name] for name in _NAMED if name in environment}
 
 
-def process_reader() -> ProcessReader:
+def process_reader(reads_commands: bool = False) -> ProcessReader:
     """The quickest reader of this machine."""
-    return ProcfsReader() if Path("/proc/self/stat").exists() else PsutilReader()
+    return (
+        ProcfsReader(reads_commands=reads_commands)
+        if Path("/proc/self/stat").exists()
+        else PsutilReader()
+    )

@@ -1,7 +1,7 @@
 """Who a process belongs to: an ordered list of rules, the first that knows an answer decides.
 
-A run's own registration (by process) comes before the environment; further rules (container,
-Slurm job, pod) are further functions in the list.
+A run's own registration (by process) comes before the environment; what stands between that
+and the user is in `collect.naming`.
 """
 
 from __future__ import annotations
@@ -47,19 +47,19 @@ def run_rule(process: Process) -> Subject | None:
     run = process.environment.get("CARBON_RUN", "")
     if not _RUN_ID.fullmatch(run):
         return None
-    return Subject.of_run(run, _workload(process))
+    return Subject.of_run(run, stated_workload(process))
 
 
 def workload_rule(process: Process) -> Subject | None:
     """CARBON_WORKLOAD names a workload within the user's team; its user stays in the subject,
     so that one user cannot write under another's."""
-    workload = _workload(process)
+    workload = stated_workload(process)
     return Subject(f"user:{process.user}/{workload}", workload) if workload else None
 
 
 def named_workload_rule(process: Process) -> Subject | None:
     """The workload alone: what may be said with a team's own key, which vouches for the team."""
-    workload = _workload(process)
+    workload = stated_workload(process)
     return Subject(f"name:{workload}", workload) if workload else None
 
 
@@ -67,15 +67,19 @@ def user_rule(process: Process) -> Subject | None:
     return Subject(f"user:{process.user}") if process.user else None
 
 
-def _workload(process: Process) -> str | None:
+def stated_workload(process: Process) -> str | None:
+    """CARBON_WORKLOAD, where it is a name that the server takes: else the user stays."""
     workload = process.environment.get("CARBON_WORKLOAD")
-    if workload is None:
-        return None
     try:
-        parse_workload(workload, own_team="own")
+        return valid_workload(workload) if workload else None
     except InvalidInput:
-        return None  # a name that the server would refuse: the user stays
-    return workload
+        return None
+
+
+def valid_workload(text: str) -> str:
+    """The text, if it names a workload. Raises InvalidInput `invalid_workload`."""
+    parse_workload(text, own_team="own")
+    return text
 
 
 #: Of an agent of the host, which sees everybody.
@@ -89,6 +93,8 @@ class SubjectBook:
     """Names the subject of each process of one look at the process table."""
 
     rules: Sequence[Rule] = AGENT_RULES
+    #: Whether the rules may now say something else of a process that is the same.
+    has_changed: Callable[[], bool] = lambda: False
     _by_pid: Mapping[int, Subject] = field(default_factory=dict)
     _registered: Sequence[Subject] = ()
     #: A run has one subject, whatever workloads its processes name: the registered one, else
@@ -104,6 +110,8 @@ class SubjectBook:
         self._registered, self._by_pid = runs, by_pid
 
     def name_all(self, processes: Mapping[int, Process]) -> dict[int, Subject]:
+        if self.has_changed():
+            self._ruled.clear()
         self._by_run.update({s.run: s for s in self._registered if s.run})
         named: dict[int, Subject] = {}
         for process in processes.values():
@@ -156,4 +164,5 @@ def _says_the_same(process: Process, before: Process) -> bool:
         process.started == before.started
         and process.user == before.user
         and process.environment == before.environment
+        and process.place == before.place
     )

@@ -228,3 +228,21 @@ def test_a_process_that_sleeps_is_told_by_the_object_that_told_it_before() -> No
 
 def find(reader: ProcfsReader, pid: int) -> Process | None:
     return next((p for p in reader.processes() if p.pid == pid), None)
+
+
+def test_of_another_processs_environment_and_command_no_more_is_kept_than_is_asked() -> None:
+    told = {"CARBON_WORKLOAD": "w", "SLURM_JOB_ID": "7", "SLURM_JOB_NAME": "train", "SECRET": "x"}
+    command = [sys.executable, "-c", "input(print(flush=True))", "--password=y"]
+    pipe = subprocess.PIPE
+    with subprocess.Popen(command, stdin=pipe, stdout=pipe, env={**os.environ, **told}) as child:
+        assert child.stdout is not None
+        child.stdout.readline()  # from here on it is itself, and no copy of ours
+        silent = ProcfsReader().process(child.pid)
+        asked = ProcfsReader(reads_commands=True).process(child.pid)
+        child.communicate(b"\n")
+    assert silent is not None
+    assert asked is not None
+    assert silent.environment == {"CARBON_WORKLOAD": "w"}
+    assert silent.place.slurm_name == "train"
+    assert silent.place.command == ""
+    assert "--password=y" in asked.place.command
