@@ -69,6 +69,15 @@ class SpoolDb:
         with self._lock:
             return self._connection.execute(query, values).fetchall()
 
+    @property
+    def used_bytes(self) -> int:
+        """What the rows take, without room that deleted ones left behind."""
+        pages, free, size = (
+            int(str(self.rows(f"PRAGMA {name}")[0][0]))
+            for name in ("page_count", "freelist_count", "page_size")
+        )
+        return (pages - free) * size
+
     def meta(self, key: str) -> str | None:
         rows = self.rows("SELECT value FROM meta WHERE key = ?", key)
         return str(rows[0][0]) if rows else None

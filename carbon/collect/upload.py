@@ -17,6 +17,7 @@ from carbon.clock import Clock
 from carbon.collect.backoff import Backoff
 from carbon.collect.server_address import ServerAddress
 from carbon.collect.spool import Spool, SpooledBatch
+from carbon.collect.thinning import thin_spool
 from carbon.wire.energy import IngestAnswer
 
 if TYPE_CHECKING:
@@ -65,7 +66,10 @@ class Uploader:
         """The thread's body; returns after `stop`."""
         while not self._is_stopping:
             try:
-                wait_s = _IDLE_S if self.deliver_pending() else self._after_failure()
+                is_done = self.deliver_pending()
+                wait_s = _IDLE_S if is_done else self._after_failure()
+                if not is_done:
+                    thin_spool(self.spool, self.clock.now_ms())
             except Exception as error:
                 # A damaged row or a full disk must not end delivery for good.
                 self.last_error = str(error)
