@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from functools import cache
 
 import typer
 from pydantic import ValidationError
@@ -19,6 +20,7 @@ app = typer.Typer(
 )
 
 
+@cache  # `main` may be called more than once in a process
 def _register() -> None:
     from carbon.cli import (
         agent,
