@@ -15,7 +15,7 @@ import msgspec
 
 from carbon.collect.cpu_model import FigureCache, Machine
 from carbon.collect.nvml import NvmlSource
-from carbon.collect.rapl import POWERCAP, RaplSource
+from carbon.collect.rapl import RaplSource
 from carbon.collect.source import DeviceKind, Sample, Source
 from carbon.errors import Unavailable
 
@@ -54,7 +54,7 @@ class Finding(msgspec.Struct, frozen=True, omit_defaults=True):
     measures: bool = False
 
 
-def check_meters(cache_dir: Path, powercap: Path = POWERCAP) -> list[Finding]:
+def check_meters(cache_dir: Path, powercap: Path | None = None) -> list[Finding]:
     gpu = _check_family("gpu", NvmlSource)
     cpu = _check_family("cpu", lambda: RaplSource(powercap))
     return [*gpu, *cpu, *_check_model(cpu, cache_dir)]

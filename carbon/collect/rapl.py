@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -67,12 +68,13 @@ class RaplSource:
 
     def __init__(
         self,
-        root: Path = POWERCAP,
+        root: Path | None = None,
         machine: str | None = None,
         clock: Clock | None = None,
         cpuinfo: Path = CPUINFO,
     ) -> None:
         self._clock = clock or SystemClock()
+        root = root or powercap_dir()
         sockets = len(socket_ids(cpuinfo))
         self._cpu_text = cpu_text(cpu_name(cpuinfo), cpu_cores(), sockets)
         self._dram_text = dram_text(psutil.virtual_memory().total, sockets)
@@ -131,6 +133,11 @@ class RaplSource:
         model = self._dram_text if is_dram else self._cpu_text
         device = Device(part_uuid(self._machine, part), kind, model, _limit_mw(folder))
         return _Zone(folder, device, range_uj, last_uj=now_uj, risen_uj=now_uj)
+
+
+def powercap_dir() -> Path:
+    """CARBON_POWERCAP is for containers, whose own /sys hides it."""
+    return Path(os.environ.get("CARBON_POWERCAP", POWERCAP))
 
 
 def read_int(path: Path) -> int:

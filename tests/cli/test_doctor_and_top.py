@@ -103,8 +103,7 @@ def test_where_no_sensor_answers_the_doctor_says_so_and_fails(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     play(Script(init_error=Nvml.DRIVER_NOT_LOADED))
-    monkeypatch.setattr("carbon.collect.checkup.POWERCAP", data_dir / "none")
-    monkeypatch.setattr("carbon.collect.checkup.check_meters.__defaults__", (data_dir / "none",))
+    monkeypatch.setenv("CARBON_POWERCAP", str(data_dir / "none"))
     assert carbon("doctor") == 1
     assert "modelled at best" in capsys.readouterr().out
 
