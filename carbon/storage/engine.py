@@ -30,7 +30,7 @@ def create_engine(url: str) -> Engine:
     """
     try:
         parsed = make_url(url)
-        if parsed.get_backend_name() == "sqlite":
+        if parsed.drivername in ("sqlite", "sqlite+pysqlite"):
             return _sqlite(url, parsed.database)
         if parsed.drivername == "postgresql+psycopg":
             return _create_engine(url, pool_size=10, max_overflow=10, pool_pre_ping=True)

@@ -121,10 +121,14 @@ def test_text_that_a_database_cannot_hold_is_the_sender_s_error(postgres_databas
     "url",
     ["", "nonsense", "mysql://x/y", "postgresql://x/y", "sqlite+aiosqlite:///x", "oracle://x"],
 )
-def test_a_url_of_another_database_is_refused_with_the_mend(url: str) -> None:
+def test_a_url_of_another_database_is_refused_with_the_mend_and_makes_no_file(
+    url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
     with pytest.raises(InvalidInput) as caught:
         create_engine(url)
     assert caught.value.code == "database_url"
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_folder_that_cannot_be_written_is_one_clear_line(tmp_path: Path) -> None:
