@@ -101,15 +101,25 @@ def own_vintage(
 def hourly_means(history: Iterable[KnownPoint], now_ms: int) -> NDArray[np.float64]:
     """Mean g/kWh of each of the last `PROFILE_DAYS` days' hours, oldest first; NaN where unknown.
 
-    The last cell is the hour before the one of `now_ms`. A point weighs by its overlap; of an
-    hour that is known in part the known part speaks.
+    The last cell is the hour before the one of `now_ms`.
     """
-    cells = PROFILE_DAYS * HOURS_PER_DAY
     end_ms = floor_to(now_ms, MS_PER_HOUR)
-    start_ms = end_ms - cells * MS_PER_HOUR
+    start_ms = end_ms - PROFILE_DAYS * HOURS_PER_DAY * MS_PER_HOUR
+    return hourly_between((p for p in history if p.end_ms <= now_ms), start_ms, end_ms)
+
+
+def hourly_between(
+    history: Iterable[KnownPoint], start_ms: int, end_ms: int
+) -> NDArray[np.float64]:
+    """Mean g/kWh of each hour of [start, end), both whole hours; NaN where unknown.
+
+    A point weighs by its overlap; of an hour that is known in part the known part speaks. Only
+    plausible ACTUAL and ESTIMATED points count.
+    """
+    cells = (end_ms - start_ms) // MS_PER_HOUR
     weighted, weight = np.zeros(cells), np.zeros(cells)
     for point in history:
-        if not _usable(point, now_ms):
+        if not _usable(point):
             continue
         at_ms = max(point.start_ms, start_ms)
         while at_ms < min(point.end_ms, end_ms):
@@ -123,8 +133,8 @@ def hourly_means(history: Iterable[KnownPoint], now_ms: int) -> NDArray[np.float
     return known
 
 
-def _usable(point: KnownPoint, now_ms: int) -> bool:
-    return point.end_ms <= now_ms and point.kind.may_credit and is_plausible(point.g_per_kwh)
+def _usable(point: KnownPoint) -> bool:
+    return point.kind.may_credit and is_plausible(point.g_per_kwh)
 
 
 def predict(known: NDArray[np.float64], horizon_h: int) -> NDArray[np.float64]:

@@ -1,0 +1,111 @@
+"""What a forecast from history alone is worth to a scheduler: its share of the oracle's saving."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+
+from carbon.domain.units import MS_PER_HOUR, MS_PER_S
+from carbon.grid.backtest import FIRST_ORIGIN, rolling, yardstick
+from carbon.grid.forecast import FEWEST_HOURS, predict
+from carbon.planning.foresight import Foresight
+from carbon.planning.job_history import JobHistory
+from carbon.planning.learning import Lengths
+from carbon.planning.own_policy import carbon_interruptible, cheapest
+from carbon.planning.runs import Runs
+from carbon.planning.series import FloatArray, IntensitySeries
+
+_S_PER_HOUR: Final = MS_PER_HOUR // MS_PER_S
+_HOURS_PER_DAY: Final = 24
+_SHORT_WAIT_H: Final = 6.0
+_LONG_WAIT_H: Final = 24.0
+#: Below this a forecast in g/kWh is rounding; it must not make one hour look cleaner.
+_DECIMALS: Final = 6
+
+
+@dataclass(frozen=True, slots=True)
+class Share:
+    """Share of the clairvoyant optimum's saving, and that of the yardstick forecast."""
+
+    own: float
+    yardstick: float
+
+
+class RecordedForecast:
+    """Forecasts as they stood at each hour; the present hour is known.
+
+    `ahead` has shape (hours ahead, origins); origin 0 is hour `first_origin`. Before it, and
+    where a forecast ends, the daily profile of the known hours stands in, and with under two
+    days of history the present hour, which moves no job.
+    """
+
+    is_perfect = False
+
+    def __init__(self, actual: FloatArray, ahead: npt.NDArray[np.floating], first_origin: int):
+        self._actual, self._ahead, self._first = actual, ahead, first_origin
+
+    def seen_at(self, now_ms: int) -> IntensitySeries:
+        hour = now_ms // MS_PER_HOUR
+        known = self._actual[: hour + 1]
+        believed = np.concatenate((known[-1:], self._believed(hour + 1, known)))
+        return IntensitySeries.hourly(believed.round(_DECIMALS), hour * MS_PER_HOUR)
+
+    def _believed(self, origin: int, known: FloatArray) -> FloatArray:
+        at = origin - self._first
+        if 0 <= at < self._ahead.shape[1]:
+            return np.asarray(self._ahead[:, at], np.float64)
+        hours = len(self._ahead)
+        if len(known) < FEWEST_HOURS:
+            return np.full(hours, known[-1])
+        recent = known[-28 * _HOURS_PER_DAY :]
+        unknown = np.full(-len(recent) % _HOURS_PER_DAY, np.nan)
+        return predict(np.concatenate((unknown, recent)), hours)
+
+
+def drawn_jobs(
+    length_h: Sequence[float], count: int, seed: int, first_h: int, hours: int
+) -> JobHistory:
+    """`count` of the jobs, arriving at any moment of [first_h, hours); equal in power.
+
+    Those that might run past the record are left out.
+    """
+    draw = np.random.default_rng(seed)
+    lengths = np.asarray(length_h)[draw.choice(len(length_h), min(count, len(length_h)), False)]
+    arrival = draw.uniform(first_h, hours, len(lengths))
+    inside = arrival + lengths + _LONG_WAIT_H < hours
+    arrival_s, length_s = arrival[inside] * _S_PER_HOUR, lengths[inside] * _S_PER_HOUR
+    return JobHistory.of(arrival_s, length_s, np.ones(len(length_s)), _SHORT_WAIT_H, _LONG_WAIT_H)
+
+
+def shares_of_oracle(
+    g_per_kwh: FloatArray, first_weekday: int, zones: Sequence[int], jobs: JobHistory
+) -> list[Share]:
+    """Per zone of `g_per_kwh` (zones, hours): jobs that may pause, of known length, planned anew
+    each hour by what was known then."""
+    horizon_h = int((jobs.wait_ms + jobs.length_ms).max() // MS_PER_HOUR) + 2
+    end = g_per_kwh.shape[1] + 1
+    parts = rolling(g_per_kwh, first_weekday, horizon_h, FIRST_ORIGIN, end, zones)
+    own = np.concatenate([part.value for part in parts], axis=2)
+    plain = yardstick(g_per_kwh[list(zones)], FIRST_ORIGIN, end, horizon_h)
+    shares = []
+    for place, zone in enumerate(zones):
+        actual = g_per_kwh[zone]
+        shares.append(
+            Share(
+                _share(actual, RecordedForecast(actual, own[:, place], FIRST_ORIGIN), jobs),
+                _share(actual, RecordedForecast(actual, plain[:, place], FIRST_ORIGIN), jobs),
+            )
+        )
+    return shares
+
+
+def _share(actual: FloatArray, foresight: Foresight, jobs: JobHistory) -> float:
+    series = IntensitySeries.hourly(actual)
+    agnostic_g = Runs.started(jobs.arrival_ms, series, jobs).carbon_g()
+    oracle_g = cheapest(jobs, series).carbon_g()
+    carbon_g = carbon_interruptible(jobs, foresight, series, Lengths.KNOWN).carbon_g()
+    return float((agnostic_g - carbon_g) / (agnostic_g - oracle_g))
