@@ -37,7 +37,7 @@ from carbon.collect.sampler import Sampler
 from carbon.collect.schedule import NS_PER_S, Schedule
 from carbon.collect.server_address import ServerAddress, find_server
 from carbon.collect.source import DeviceKind, Source
-from carbon.collect.sources import SLOW, machine_sources
+from carbon.collect.sources import machine_sources
 from carbon.collect.spool import Spool
 from carbon.collect.spool_db import SpoolDb
 from carbon.collect.status import status_of
@@ -51,6 +51,8 @@ log = logging.getLogger(__name__)
 #: What a stopping agent spends on a last delivery.
 LAST_DELIVERY_S = 2.0
 _POLL_S = 0.05
+#: Twice a second what was looked at is taken up; who looks more often does so by itself.
+_STEPS_HZ = 2.0
 
 
 class AgentBusy(Exception):
@@ -105,9 +107,9 @@ class Agent:
     def _start_locked(self) -> None:
         self.spool = Spool(SpoolDb(self.dir.spool))
         sources = self._given_sources
-        self.sampler = Sampler(
-            machine_sources(self.dir.folder) if sources is None else list(sources), slow=SLOW
-        )
+        if sources is None:
+            sources = machine_sources(self.dir.folder, self.options.rate_hz)
+        self.sampler = Sampler(list(sources))
         self.recorder = Recorder(
             identity=self._identity(),
             sampler=self.sampler,
@@ -176,7 +178,7 @@ class Agent:
 
     def _sample(self) -> None:
         recorder = self.recorder
-        schedule = Schedule(self.options.rate_hz, recorder.next_mark_ns)
+        schedule = Schedule(_STEPS_HZ, recorder.next_mark_ns)
         while True:
             # Looks fall on the ends of periods, wherever the wall clock puts those.
             schedule.realign(recorder.next_mark_ns)

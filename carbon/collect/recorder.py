@@ -34,6 +34,8 @@ from carbon.wire.energy import EnergyInterval, ReservationInfo
 log = logging.getLogger(__name__)
 
 TICK_NS = NS_PER_S
+#: Looks come on marks of a schedule and are late by a little: the next second's may be less so.
+_EARLY_NS = NS_PER_S // 20
 REFRESH_NS = 30 * NS_PER_S
 #: Kept in memory while the disk takes nothing: hours, even of a large machine.
 UNSAVED_INTERVALS = 100_000
@@ -63,7 +65,6 @@ class Recorder:
     _tick_at_ns: int = 0
     _period_end_ns: int = 0
     _refresh_at_ns: int = 0
-    _slow_at_ns: int = 0
     _lock: threading.RLock = field(default_factory=threading.RLock)
 
     def __post_init__(self) -> None:
@@ -92,7 +93,7 @@ class Recorder:
     def step(self) -> None:
         """One look; each second one step of attribution; at its mark the end of the period."""
         with self._lock:
-            self._look()
+            self.sampler.look()
             now_ns = self.clock.monotonic_ns()
             if slept_ns := self.suspends.slept_ns():
                 self._wake(now_ns, slept_ns)
@@ -101,7 +102,7 @@ class Recorder:
             if now_ns >= self._period_end_ns:
                 is_late = now_ns - self._period_end_ns > self.period_ms * NS_PER_MS
                 self._close_period(now_ns if is_late else self._period_end_ns)
-            elif now_ns >= self._tick_at_ns:
+            elif now_ns >= self._tick_at_ns - _EARLY_NS:
                 self._tick(now_ns)
                 self._file.write_journal(self._journal_of(self._unsaved + self._period.intervals()))
 
@@ -153,14 +154,6 @@ class Recorder:
     def next_mark_ns(self) -> int:
         """The end of the open period: looks are scheduled to fall on it."""
         return self._period_end_ns
-
-    def _look(self) -> None:
-        """Slow sources at each tick and halfway, so that one late look of them is no gap yet."""
-        now_ns = self.clock.monotonic_ns()
-        is_due = now_ns >= min(self._slow_at_ns, self._tick_at_ns, self._period_end_ns)
-        self.sampler.look(quick=not is_due)
-        if is_due:
-            self._slow_at_ns = now_ns + TICK_NS // 2
 
     def _wake(self, now_ns: int, slept_ns: int) -> None:
         """What was drawn up to the sleep belongs before it, so the period ends with it; the next

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections import deque
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TypeVar
 
@@ -30,9 +30,6 @@ class Sampler:
     """Sources in order of trust: each kind of device is read by the first that has it."""
 
     sources: Sequence[Source]
-    #: Names of sources that need no look between the seconds: counters without power beside
-    #: them, and models that are linear in time.
-    slow: Collection[str] = ()
     make_odometer: Callable[[Device], Odometer] = Odometer
     faults: deque[Fault] = field(default_factory=lambda: deque(maxlen=_FAULTS_KEPT))
     #: Hardware counters at the last look, mJ by device.
@@ -71,11 +68,9 @@ class Sampler:
                 else:
                     known.source = source
 
-    def look(self, quick: bool = False) -> None:
-        """One sample of every device, into its odometer; `quick` passes over slow sources."""
+    def look(self) -> None:
+        """All looks since the last one and one of now, of every device, into its odometer."""
         for source in self.sources:
-            if quick and source.name in self.slow:
-                continue
             for sample in self._guarded(source, source.sample):
                 metered = self._metered.get(sample.device)
                 if metered is None or metered.source is not source:

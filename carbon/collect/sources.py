@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from pathlib import Path
-from typing import Final
 
 from carbon.collect.modelled import ModelledSource
 from carbon.collect.nvml import NvmlSource
@@ -16,15 +15,14 @@ from carbon.errors import Unavailable
 
 log = logging.getLogger(__name__)
 
-#: One look a second is enough for these (`Sampler.slow`).
-SLOW: Final = frozenset({RaplSource.name, ModelledSource.name})
 
-
-def machine_sources(cache_dir: Path) -> list[Source]:
+def machine_sources(cache_dir: Path, rate_hz: float = 10.0) -> list[Source]:
     """Sensors first; the model reads only the kinds of device that no sensor does. A family that
-    this machine does not have is left out, with one line that says why."""
+    this machine does not have is left out, with one line that says why. `rate_hz` is of the
+    looks at GPUs: counters without power beside them, and models that are linear in time, need
+    no more than the agent's own pace."""
     families: list[Callable[[], Source]] = [
-        lambda: Watched(NvmlSource()),
+        lambda: Watched(NvmlSource(), rate_hz),
         RaplSource,
         lambda: ModelledSource(cache_dir),
     ]

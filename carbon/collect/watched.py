@@ -1,21 +1,24 @@
 """A source whose calls may never return: a driver that hangs costs its own devices alone.
 
-Its calls run in a thread of their own. One that takes too long is left behind there; until it
-comes back, the source is said to hang and nothing more is asked of it.
+Its calls run in a thread of their own, which also looks at the sampling rate by itself: the looks
+are handed over a few at a time, since to wake another thread costs more than to look. A call
+that takes too long is left behind there; until it comes back, the source is said to hang and
+nothing more is asked of it.
 """
 
 from __future__ import annotations
 
-import logging
 import threading
-from collections.abc import Callable, Sequence
+import time
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from queue import Empty, SimpleQueue
 from typing import Any, Final, TypeVar
 
+from carbon.collect.schedule import NS_PER_S, Schedule
 from carbon.collect.source import Device, ProcessUse, Sample, Source
 from carbon.errors import Unavailable
-
-log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
@@ -23,30 +26,47 @@ T = TypeVar("T")
 TIMEOUT_S: Final = 1.0
 #: A driver without persistence wakes each GPU when it is first asked.
 FIRST_TIMEOUT_S: Final = 20.0
+#: Some minutes of a large machine, should nobody ask.
+_LOOKS_KEPT: Final = 20_000
 
 
 class Watched:
     """A Source before a Source. Raises Unavailable `source_hangs` as long as it does."""
 
     def __init__(
-        self, source: Source, timeout_s: float = TIMEOUT_S, first_timeout_s: float = FIRST_TIMEOUT_S
+        self,
+        source: Source,
+        rate_hz: float = 10.0,
+        timeout_s: float = TIMEOUT_S,
+        first_timeout_s: float = FIRST_TIMEOUT_S,
     ) -> None:
         self.name = source.name
         self._source = source
+        self._schedule = Schedule(rate_hz, time.monotonic_ns())
         self._timeout_s, self._first_timeout_s = timeout_s, first_timeout_s
+        self._seen: deque[Sample] = deque(maxlen=_LOOKS_KEPT)
+        self._uuids: Sequence[str] = ()
+        self._uses: Mapping[str, Sequence[ProcessUse] | None] | None = None
         self._calls: SimpleQueue[Callable[[], Any] | None] = SimpleQueue()
         self._answers: SimpleQueue[tuple[Any, Exception | None]] = SimpleQueue()
         self._hangs = False
         self._thread: threading.Thread | None = None
 
     def devices(self) -> Sequence[Device]:
-        return self._ask(self._source.devices)
+        devices = self._ask(self._source.devices)
+        self._uuids = [device.uuid for device in devices]
+        return devices
 
     def sample(self) -> Sequence[Sample]:
-        return self._ask(self._source.sample)
+        """The looks since the last call in order of time, and one of now."""
+        self._uses = None
+        return self._ask(self._look_now)
 
     def processes(self, device: str) -> Sequence[ProcessUse] | None:
-        return self._ask(lambda: self._source.processes(device))
+        """As of the last `sample`: of all devices in one go."""
+        if self._uses is None:
+            self._uses = self._ask(self._use_now)
+        return self._uses.get(device)
 
     def close(self) -> None:
         """Leaves a source that hangs as it is: its thread ends with the process."""
@@ -88,8 +108,28 @@ class Watched:
         detail = f"{self.name} has not answered for {self._timeout_s:g} s: left out until it does"
         return Unavailable("source_hangs", detail)
 
+    def _look_now(self) -> Sequence[Sample]:
+        now = self._source.sample()
+        looks = [*self._seen, *now]
+        self._seen.clear()
+        return looks
+
+    def _use_now(self) -> Mapping[str, Sequence[ProcessUse] | None]:
+        return {uuid: self._source.processes(uuid) for uuid in self._uuids}
+
     def _serve(self) -> None:
-        while (call := self._calls.get()) is not None:
+        while True:
+            now_ns = time.monotonic_ns()
+            try:
+                wait_s = (self._schedule.next_ns(now_ns) - now_ns) / NS_PER_S
+                call = self._calls.get(timeout=wait_s)
+            except Empty:
+                # What is wrong now shows when it is asked for.
+                with suppress(Exception):
+                    self._seen.extend(self._source.sample())
+                continue
+            if call is None:
+                return
             try:
                 self._answers.put((call(), None))
             except Exception as error:

@@ -318,6 +318,35 @@ int nvmlDeviceGetPowerUsage(Device *d, unsigned *power_mw) {
     ANSWER(d, "nvmlDeviceGetPowerUsage", power_mw, d->usage_averages ? average_mw(d) : instant_mw(d));
 }
 
+/* What other tools ask, too. */
+
+typedef struct { unsigned long long total, free, used; } Memory;
+
+int nvmlDeviceGetMemoryInfo(Device *d, Memory *memory) {
+    *memory = (Memory){ 80ull << 30, 40ull << 30, 40ull << 30 };
+    return failing(d, "nvmlDeviceGetMemoryInfo");
+}
+
+int nvmlDeviceGetTemperature(Device *d, int sensor, unsigned *celsius) {
+    (void)sensor;
+    ANSWER(d, "nvmlDeviceGetTemperature", celsius, 50u);
+}
+
+int nvmlDeviceGetUtilizationRates(Device *d, unsigned *percents) {
+    percents[0] = percents[1] = 50;
+    return failing(d, "nvmlDeviceGetUtilizationRates");
+}
+
+int nvmlDeviceGetComputeMode(Device *d, int *mode) {
+    ANSWER(d, "nvmlDeviceGetComputeMode", mode, 0);
+}
+
+int nvmlDeviceGetGraphicsRunningProcesses_v3(Device *d, unsigned *room, void *infos) {
+    (void)infos;
+    *room = 0;
+    return failing(d, "nvmlDeviceGetGraphicsRunningProcesses");
+}
+
 int nvmlDeviceGetMigMode(Device *d, unsigned *current, unsigned *pending) {
     int code = failing(d, "nvmlDeviceGetMigMode");
     if (!users) return UNINITIALIZED;

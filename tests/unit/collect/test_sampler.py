@@ -69,17 +69,3 @@ def test_faults_are_kept_for_those_who_ask() -> None:
     source.meters[0].counter_uj = -1_000_000_000
     sampler.look()
     assert [fault.device for fault in sampler.faults] == ["GPU-1"]
-
-
-def test_slow_sources_are_passed_over_between_the_seconds() -> None:
-    clock = FakeClock()
-    gpus = ScriptedSource(clock, [ScriptedMeter("GPU-1")], "nvml")
-    cpus = ScriptedSource(clock, [ScriptedMeter("CPU-1", DeviceKind.CPU)], "rapl")
-    sampler = Sampler([gpus, cpus], slow={"rapl"})
-    sampler.refresh()
-    sampler.look()
-    clock.advance(0.1)
-    sampler.look(quick=True)
-    assert sampler.seen_ns == {"GPU-1": 100_000_000, "CPU-1": 0}
-    sampler.look()
-    assert sampler.seen_ns["CPU-1"] == 100_000_000

@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 from agent_double import ScriptedMeter, ScriptedSource, wait_until
 
-from carbon.clock import FakeClock
+from carbon.clock import FakeClock, SystemClock
 from carbon.collect.nvml import NvmlSource
 from carbon.collect.sampler import Sampler
-from carbon.collect.source import DeviceKind, Sample
+from carbon.collect.source import DeviceKind, ProcessUse, Sample
 from carbon.collect.watched import Watched
 from carbon.errors import Unavailable
 from tests.scripted_nvml import Gpu, Scenario, Script
@@ -20,6 +20,8 @@ from tests.scripted_nvml import Gpu, Scenario, Script
 pytest_plugins = ["tests.scripted_nvml.plugin"]
 
 SHORT_S = 0.05
+#: So slow that a test sees no look but those that it asks for.
+SLOW_HZ = 0.001
 
 
 class HangingSource(ScriptedSource):
@@ -45,7 +47,7 @@ def source() -> Iterator[HangingSource]:
 
 
 def test_answers_and_errors_pass_through(source: HangingSource) -> None:
-    watched = Watched(source)
+    watched = Watched(source, SLOW_HZ)
     assert [device.uuid for device in watched.devices()] == ["GPU-1"]
     assert [sample.device for sample in watched.sample()] == ["GPU-1"]
     assert watched.processes("GPU-1") is None
@@ -56,7 +58,7 @@ def test_answers_and_errors_pass_through(source: HangingSource) -> None:
 
 
 def test_a_call_that_hangs_is_said_and_not_asked_again(source: HangingSource) -> None:
-    watched = Watched(source, SHORT_S)
+    watched = Watched(source, SLOW_HZ, SHORT_S)
     watched.devices()
     source.gate.clear()
     for _ in range(3):
@@ -68,7 +70,7 @@ def test_a_call_that_hangs_is_said_and_not_asked_again(source: HangingSource) ->
 
 
 def test_a_source_that_comes_back_is_asked_again(source: HangingSource) -> None:
-    watched = Watched(source, SHORT_S)
+    watched = Watched(source, SLOW_HZ, SHORT_S)
     watched.devices()
     source.gate.clear()
     with pytest.raises(Unavailable):
@@ -87,7 +89,7 @@ def answers(watched: Watched) -> bool:
 def test_while_one_source_hangs_the_others_are_sampled(source: HangingSource) -> None:
     clock = FakeClock()
     cpus = ScriptedSource(clock, [ScriptedMeter("CPU-1", DeviceKind.CPU)], "rapl")
-    sampler = Sampler([Watched(source, SHORT_S), cpus])
+    sampler = Sampler([Watched(source, SLOW_HZ, SHORT_S), cpus])
     sampler.refresh()
     sampler.look()
     source.gate.clear()
@@ -104,7 +106,7 @@ def test_a_driver_that_hangs_in_a_call_does_not_stop_the_program(
 ) -> None:
     hang = tmp_path / "hang"
     scenario = play(Script((Gpu("GPU-1"),), hang_file=hang))
-    watched = Watched(NvmlSource(scenario.clock), SHORT_S)
+    watched = Watched(NvmlSource(scenario.clock), SLOW_HZ, SHORT_S)
     assert watched.devices()
     scenario.clock.advance(1)
     assert watched.sample()
@@ -113,4 +115,33 @@ def test_a_driver_that_hangs_in_a_call_does_not_stop_the_program(
         watched.sample()
     hang.unlink()
     wait_until(lambda: answers(watched), "the driver to be back")
+    watched.close()
+
+
+def test_between_two_questions_it_looks_by_itself_in_order_of_time() -> None:
+    source = ScriptedSource(SystemClock(), [ScriptedMeter("GPU-1")], "nvml")
+    watched = Watched(source, rate_hz=200)
+    watched.devices()
+    looks: list[Sample] = []
+    wait_until(lambda: looks.extend(watched.sample()) or len(looks) > 20, "twenty looks")
+    stamps = [look.at_ns for look in looks]
+    assert stamps == sorted(set(stamps))
+    watched.close()
+
+
+def test_who_is_on_the_devices_is_asked_once_after_a_look() -> None:
+    class Counting(ScriptedSource):
+        asked = 0
+
+        def processes(self, device: str) -> Sequence[ProcessUse] | None:
+            self.asked += 1
+            return [ProcessUse(7, 0.5)]
+
+    source = Counting(FakeClock(), [ScriptedMeter("GPU-1"), ScriptedMeter("GPU-2")], "nvml")
+    watched = Watched(source, SLOW_HZ)
+    watched.devices()
+    for _ in range(2):
+        watched.sample()
+        assert watched.processes("GPU-1") == watched.processes("GPU-2") == [ProcessUse(7, 0.5)]
+    assert source.asked == 4
     watched.close()
