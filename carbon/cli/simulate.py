@@ -24,6 +24,9 @@ def register(app: typer.Typer) -> None:
         start_hour: Annotated[int, typer.Option(min=0, help="Row to start at.")] = 0,
         job_unit: Annotated[str, typer.Option(help="s or h, of both job columns.")] = "s",
         max_wait: Annotated[str, typer.Option(help="Hours by class.")] = "short:6,long:24",
+        capacity: Annotated[
+            float | None, typer.Option(help="Cpus that the jobs share; they may pause then.")
+        ] = None,
         forecast: Annotated[str, typer.Option(help="perfect, own, or a column.")] = "perfect",
         lengths: Annotated[str, typer.Option(help="learned, known or predicted.")] = "learned",
         json: Annotated[bool, typer.Option("--json", help="Print one JSON line.")] = False,
@@ -32,7 +35,8 @@ def register(app: typer.Typer) -> None:
         from carbon.clock import SystemClock
         from carbon.planning.job_history import JobHistory
         from carbon.planning.learning import Lengths
-        from carbon.planning.simulate import Forecast, Policy
+        from carbon.planning.scene import Forecast
+        from carbon.planning.simulate import Policy
         from carbon.planning.simulate import simulate as replay
 
         scale = {"s": 1.0, "h": 3600.0}.get(job_unit)
@@ -52,6 +56,7 @@ def register(app: typer.Typer) -> None:
             start_hour=start_hour,
             lengths=_choice(Lengths, lengths, "--lengths"),
             forecast=seen,
+            capacity_cpus=capacity,
         )
         if json:
             print_json(asdict(result))

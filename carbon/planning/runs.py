@@ -12,10 +12,12 @@ from carbon.planning.series import KWH_PER_W_MS, FloatArray, IntArray, Intensity
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Runs:
-    """Both arrays have shape (jobs,)."""
+    """All arrays have shape (jobs,)."""
 
     grams: FloatArray
     end_ms: IntArray
+    #: How long each ran after its latest end; None where no job is paused after it.
+    ran_late_ms: IntArray | None = None
 
     @classmethod
     def of(cls, area: FloatArray, end_ms: IntArray, jobs: JobHistory) -> Runs:
@@ -37,4 +39,6 @@ class Runs:
 
     def late_ms(self, jobs: JobHistory) -> IntArray:
         """How much of each job ran after its latest end."""
+        if self.ran_late_ms is not None:
+            return self.ran_late_ms
         return np.asarray(np.clip(self.end_ms - jobs.latest_end_ms, 0, jobs.length_ms))

@@ -11,19 +11,12 @@ import numpy as np
 import numpy.typing as npt
 
 from carbon.clock import Clock
-from carbon.domain.intensity import PLAUSIBLE_G_PER_KWH
 from carbon.domain.units import MS_PER_HOUR
 from carbon.errors import InvalidInput
-from carbon.planning.foresight import (
-    Foresight,
-    GivenForecast,
-    OwnForecast,
-    PerfectForesight,
-    repeated,
-)
 from carbon.planning.job_history import JobHistory
-from carbon.planning.learning import LONGEST_MS, Lengths
+from carbon.planning.learning import Lengths
 from carbon.planning.own_policy import carbon, carbon_interruptible, cheapest
+from carbon.planning.pool_replay import carbon_pool, earliest_deadline_pool, oracle_pool
 from carbon.planning.published import (
     carbon_time,
     class_means_ms,
@@ -32,6 +25,7 @@ from carbon.planning.published import (
     lowest_window,
 )
 from carbon.planning.runs import Runs
+from carbon.planning.scene import Forecast, Scene
 from carbon.planning.series import FloatArray, IntArray, IntensitySeries
 from carbon.planning.windows import best_windows
 
@@ -52,11 +46,6 @@ class Policy(StrEnum):
         return self in (Policy.ECOVISOR, Policy.ORACLE_INTERRUPTIBLE, Policy.CARBON_INTERRUPTIBLE)
 
 
-class Forecast(StrEnum):
-    PERFECT = "perfect"  #: the record itself
-    OWN = "own"  #: learned from the record up to each hour
-
-
 @dataclass(frozen=True, slots=True)
 class Simulation:
     """What `carbon simulate --json` prints, in its words."""
@@ -67,7 +56,8 @@ class Simulation:
     agnostic_g: float
     #: carbon_g / agnostic_g
     normalised: float
-    #: Of the matching oracle: with pauses where the policy may pause.
+    #: Of the matching oracle: with pauses where the policy may pause. In a pool, the bound of
+    #: the linear programme over all jobs, everything known.
     oracle_g: float
     #: Saving / saving of the oracle; None where there is nothing to save.
     share_of_oracle: float | None
@@ -91,77 +81,35 @@ def simulate(
     start_hour: int = 0,
     lengths: Lengths = Lengths.LEARNED,
     forecast: Forecast | npt.ArrayLike = Forecast.PERFECT,
+    capacity_cpus: float | None = None,
+    before: JobHistory | None = None,
 ) -> Simulation:
     """Replays `jobs` against hourly intensity, shape (hours,).
 
     The jobs' time 0 is row `start_hour`; after its last row the record begins again. A
     forecast may be an array of the record's shape. `lengths` serves the service's own policies:
-    the others know the class mean or everything, as published. Raises InvalidInput.
+    the others know the class mean or everything, as published.
+
+    With `capacity_cpus` all jobs may pause and share a pool: `agnostic` is earliest deadline
+    first, `oracle_g` the bound of the linear programme over all jobs. `before` are jobs from
+    before time 0 (negative arrivals), from which the pool's policy knows what to expect.
+    Raises InvalidInput.
     """
-    scene = _Scene.of(jobs, g_per_kwh, start_hour, forecast)
+    scene = Scene.of(jobs, g_per_kwh, start_hour, forecast, capacity_cpus, before)
+    replay = _replay_of(policy, scene)
     began_ns = clock.monotonic_ns()
-    runs = _REPLAYS[policy](scene, lengths)
+    runs = replay(scene, lengths)
     seconds = (clock.monotonic_ns() - began_ns) / 1e9
     return _summed_up(scene, policy, runs, seconds)
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class _Scene:
-    jobs: JobHistory
-    actual: IntensitySeries
-    foresight: Foresight
-
-    @classmethod
-    def of(
-        cls,
-        jobs: JobHistory,
-        g_per_kwh: npt.ArrayLike,
-        start_hour: int,
-        forecast: Forecast | npt.ArrayLike,
-    ) -> _Scene:
-        record = _checked(g_per_kwh, "intensity")
-        if not 0 <= start_hour < len(record):
-            raise InvalidInput(
-                "start_hour_outside",
-                f"the intensity has rows 0 to {len(record) - 1}; choose a start hour among them",
-            )
-        ahead_h = int((jobs.wait_ms.max() + max(jobs.length_ms.max(), LONGEST_MS)) // MS_PER_HOUR)
-        hours = int(jobs.latest_end_ms.max() // MS_PER_HOUR) + ahead_h + 2
-        actual = repeated(record, start_hour, hours)
-        series = IntensitySeries.hourly(actual)
-        if forecast is Forecast.PERFECT:
-            return cls(jobs, series, PerfectForesight(series))
-        if forecast is Forecast.OWN:
-            return cls(jobs, series, OwnForecast(actual, record[:start_hour], ahead_h + 2))
-        given = _checked(forecast, "forecast")
-        if len(given) != len(record):
-            raise InvalidInput("forecast_differs", "the forecast needs as many rows as the record")
-        return cls(jobs, series, GivenForecast(actual, repeated(given, start_hour, hours)))
-
-
-def _checked(g_per_kwh: npt.ArrayLike, name: str) -> FloatArray:
-    values = np.asarray(g_per_kwh, dtype=np.float64)
-    if values.ndim != 1 or len(values) == 0:
-        raise InvalidInput("no_intensity", f"the {name} column has no row")
-    lowest, highest = PLAUSIBLE_G_PER_KWH
-    plausible = (values > lowest) & (values <= highest)
-    if not plausible.all():
-        row = int(np.argmin(plausible))
-        raise InvalidInput(
-            "intensity_not_plausible",
-            f"row {row + 1} of the {name} is {values[row]:g} g/kWh: fill or remove it",
-            row=row + 1,
-        )
-    return values
 
 
 _Starts = Callable[[IntensitySeries, JobHistory, FloatArray], IntArray]
 
 
-def _started_by(choose: _Starts) -> Callable[[_Scene, Lengths], Runs]:
+def _started_by(choose: _Starts) -> Callable[[Scene, Lengths], Runs]:
     """A policy that fixes each job's start at its arrival from the class mean."""
 
-    def replay(scene: _Scene, lengths: Lengths) -> Runs:
+    def replay(scene: Scene, lengths: Lengths) -> Runs:
         expected_ms = class_means_ms(scene.jobs)
         start_ms = scene.jobs.arrival_ms.copy()
         for seen, some in _arrivals(scene):
@@ -171,7 +119,7 @@ def _started_by(choose: _Starts) -> Callable[[_Scene, Lengths], Runs]:
     return replay
 
 
-def _arrivals(scene: _Scene) -> list[tuple[IntensitySeries, IntArray]]:
+def _arrivals(scene: Scene) -> list[tuple[IntensitySeries, IntArray]]:
     """Jobs with what was believed in the hour of their arrival."""
     everyone = np.arange(len(scene.jobs))
     if scene.foresight.is_perfect:
@@ -184,7 +132,7 @@ def _arrivals(scene: _Scene) -> list[tuple[IntensitySeries, IntArray]]:
     ]
 
 
-def _ecovisor(scene: _Scene, lengths: Lengths) -> Runs:
+def _ecovisor(scene: Scene, lengths: Lengths) -> Runs:
     grams = np.empty(len(scene.jobs))
     end_ms = np.empty(len(scene.jobs), dtype=np.int64)
     for seen, some in _arrivals(scene):
@@ -193,21 +141,21 @@ def _ecovisor(scene: _Scene, lengths: Lengths) -> Runs:
     return Runs(grams, end_ms)
 
 
-def _agnostic(scene: _Scene, lengths: Lengths) -> Runs:
+def _agnostic(scene: Scene, lengths: Lengths) -> Runs:
     return Runs.started(scene.jobs.arrival_ms, scene.actual, scene.jobs)
 
 
-def _oracle(scene: _Scene, lengths: Lengths) -> Runs:
+def _oracle(scene: Scene, lengths: Lengths) -> Runs:
     jobs = scene.jobs
     best = best_windows(scene.actual, jobs.arrival_ms, jobs.latest_end_ms, jobs.length_ms)
     return Runs.started(best.start_ms, scene.actual, jobs)
 
 
-def _oracle_interruptible(scene: _Scene, lengths: Lengths) -> Runs:
+def _oracle_interruptible(scene: Scene, lengths: Lengths) -> Runs:
     return cheapest(scene.jobs, scene.actual)
 
 
-_REPLAYS: Final[dict[Policy, Callable[[_Scene, Lengths], Runs]]] = {
+_REPLAYS: Final[dict[Policy, Callable[[Scene, Lengths], Runs]]] = {
     Policy.AGNOSTIC: _agnostic,
     Policy.LOWEST_SLOT: _started_by(lowest_slot),
     Policy.LOWEST_WINDOW: _started_by(lowest_window),
@@ -222,11 +170,42 @@ _REPLAYS: Final[dict[Policy, Callable[[_Scene, Lengths], Runs]]] = {
 }
 
 
-def _summed_up(scene: _Scene, policy: Policy, runs: Runs, seconds: float) -> Simulation:
+def _carbon_pool(scene: Scene, lengths: Lengths) -> Runs:
+    cpus = _cpus(scene)
+    return carbon_pool(scene.jobs, scene.foresight, scene.actual, cpus, lengths, scene.before)
+
+
+def _cpus(scene: Scene) -> float:
+    return scene.capacity_cpus or 0.0
+
+
+#: The same where jobs share a pool. All of them may pause.
+_POOL_REPLAYS: Final[dict[Policy, Callable[[Scene, Lengths], Runs]]] = {
+    Policy.AGNOSTIC: lambda s, _: earliest_deadline_pool(s.jobs, s.actual, _cpus(s)),
+    Policy.ORACLE_INTERRUPTIBLE: lambda s, _: oracle_pool(s.jobs, s.actual, _cpus(s)),
+    Policy.CARBON_INTERRUPTIBLE: _carbon_pool,
+}
+
+
+def _replay_of(policy: Policy, scene: Scene) -> Callable[[Scene, Lengths], Runs]:
+    if scene.capacity_cpus is None:
+        return _REPLAYS[policy]
+    if policy not in _POOL_REPLAYS:
+        known = ", ".join(_POOL_REPLAYS)
+        raise InvalidInput(
+            "policy_without_capacity", f"with a capacity the policy is one of {known}"
+        )
+    return _POOL_REPLAYS[policy]
+
+
+def _summed_up(scene: Scene, policy: Policy, runs: Runs, seconds: float) -> Simulation:
     jobs = scene.jobs
-    oracle = Policy.ORACLE_INTERRUPTIBLE if policy.may_pause else Policy.ORACLE
-    agnostic_g = _agnostic(scene, Lengths.KNOWN).carbon_g()
-    oracle_g = _REPLAYS[oracle](scene, Lengths.KNOWN).carbon_g()
+    may_pause = policy.may_pause or scene.capacity_cpus is not None
+    oracle = Policy.ORACLE_INTERRUPTIBLE if may_pause else Policy.ORACLE
+    agnostic_g, oracle_g = (
+        _replay_of(other, scene)(scene, Lengths.KNOWN).carbon_g()
+        for other in (Policy.AGNOSTIC, oracle)
+    )
     to_save_g = agnostic_g - oracle_g
     delay_h = runs.delay_ms(jobs) / MS_PER_HOUR
     late_h = runs.late_ms(jobs) / MS_PER_HOUR

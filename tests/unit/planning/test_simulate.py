@@ -15,8 +15,9 @@ from carbon.planning.learning import Lengths
 from carbon.planning.own_policy import carbon, carbon_interruptible
 from carbon.planning.published import class_means_ms
 from carbon.planning.runs import Runs
+from carbon.planning.scene import Forecast
 from carbon.planning.series import IntensitySeries
-from carbon.planning.simulate import Forecast, Policy, Simulation, simulate
+from carbon.planning.simulate import Policy, Simulation, simulate
 
 HOUR_MS = 3_600_000
 ALL_FORECASTS = (Forecast.PERFECT, Forecast.OWN, "given")
