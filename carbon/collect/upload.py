@@ -79,9 +79,11 @@ class Uploader:
         self._close_client()
 
     def wake(self) -> None:
-        """There is something new; a wait after a failure goes on all the same. Never blocks."""
+        """There is something new; a wait after a failure goes on all the same, and its thread is
+        left asleep: to wake it would cost whoever writes a millisecond. Never blocks."""
         self._is_new = True
-        self._signal.set()
+        if self.last_error is None:
+            self._signal.set()
 
     def flush(self, timeout_s: float) -> int:
         """Waits until the spool is empty, an attempt fails, or the time is over. Returns how many
