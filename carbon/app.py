@@ -6,9 +6,10 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Protocol
 
-from fastapi import FastAPI
+from fastapi import Depends, FastAPI
 
 from carbon import __version__
+from carbon.api.parameters import only_known_parameters
 from carbon.api.problems import handle_errors
 from carbon.api.routes import (
     audit,
@@ -90,7 +91,7 @@ def create_app(context: Context, background: bool = True) -> FastAPI:
     app.state.polling = polling
     handle_errors(app)
     for module in _ROUTERS:
-        app.include_router(module.router)
+        app.include_router(module.router, dependencies=[Depends(only_known_parameters)])
     mount(app)
     return app
 

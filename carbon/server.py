@@ -26,7 +26,9 @@ from carbon.collect.server_address import find_server
 from carbon.errors import CarbonError, Forbidden
 from carbon.grid.host_zone import HostZone, ZoneOrigin, host_zone
 from carbon.services.context import Context
+from carbon.services.intensity import stated_zone
 from carbon.settings import Settings, make_private_dir
+from carbon.storage.engine import reading
 
 #: Open pages hold streams; they are cut after this long.
 _GRACE_S = 2
@@ -36,8 +38,8 @@ def run_server(settings: Settings) -> None:
     """Serves until Ctrl-C or SIGTERM.
 
     Raises CarbonError (`already_running`, `port_taken`, `data_dir_not_writable`,
-    `database_not_writable`, `schema_newer`) and Forbidden(`no_key`) where it would serve the
-    network without a key.
+    `database_not_writable`, `schema_newer`), InvalidInput(`unknown_zone`) and Forbidden(`no_key`)
+    where it would serve the network without a key.
     """
     _log_to_stderr(settings)
     with _folder_held(settings):
@@ -53,6 +55,9 @@ def _run(settings: Settings) -> None:
             f"no key exists yet, so {settings.host} would be open to the network; "
             "make one first: carbon key create --name admin --admin",
         )
+    if settings.zone:
+        with reading(context.engine) as connection:
+            stated_zone(connection, settings.zone)
     asked = _signals_kept()
     url = _announce(context, listener)
     placed = host_zone(settings.zone)

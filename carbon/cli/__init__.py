@@ -7,6 +7,8 @@ from functools import cache
 
 import typer
 from pydantic import ValidationError
+from typer._click.exceptions import NoArgsIsHelpError
+from typer.exceptions import TyperException
 
 from carbon.errors import CarbonError, InvalidInput
 
@@ -28,6 +30,7 @@ def _register() -> None:
         bench,
         database,
         doctor,
+        export,
         factors,
         intensity,
         jobs,
@@ -41,7 +44,7 @@ def _register() -> None:
     )
 
     measuring = (agent, top, doctor)
-    stating = (sci, report, factors, audit)
+    stating = (sci, report, export, factors, audit)
     for module in (up, run, *stating, jobs, intensity, simulate, *measuring, keys, database, bench):
         module.register(app)
 
@@ -50,7 +53,15 @@ def main(argv: list[str] | None = None) -> None:
     """Exit 0 good, 1 the work failed, 2 usage; an error is one line that names the mend."""
     _register()
     try:
-        app(args=argv, standalone_mode=True)
+        sys.exit(app(args=argv, standalone_mode=False) or 0)
+    except NoArgsIsHelpError as error:
+        typer.echo(error.format_message())
+        sys.exit(2)
+    except TyperException as error:
+        print(f"error: {_on_one_line(error)}", file=sys.stderr)
+        sys.exit(2)
+    except typer.Abort:
+        sys.exit(130)
     except CarbonError as error:
         print(f"error: {error.detail}", file=sys.stderr)
         sys.exit(2 if isinstance(error, InvalidInput) else 1)
@@ -59,6 +70,12 @@ def main(argv: list[str] | None = None) -> None:
         sys.exit(2)
     except KeyboardInterrupt:
         sys.exit(130)
+
+
+def _on_one_line(error: TyperException) -> str:
+    told = getattr(error, "format_message", lambda: str(error))().rstrip(".")
+    command = getattr(getattr(error, "ctx", None), "command_path", "carbon")
+    return f"{told}; see {command} --help"
 
 
 def _wrong_setting(error: ValidationError) -> str:

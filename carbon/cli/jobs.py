@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 import time
 from collections.abc import Mapping
@@ -11,6 +12,7 @@ from typing import Annotated, Any, Final
 import typer
 
 from carbon.cli.output import energy, mass, print_json
+from carbon.errors import InvalidInput
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON line.")]
 JobId = Annotated[str, typer.Argument(metavar="JOB", help="The job's id.")]
@@ -52,7 +54,7 @@ def submit(
         "deadline": deadline,
         "earliest": earliest,
         "length_s": parse_duration_ms(length) / 1000 if length else None,
-        "power_w": power,
+        "power_w": _finite(power),
         "pool": pool,
         "retries": retries,
         "workload": workload,
@@ -189,3 +191,10 @@ def saving_lines(saving: Mapping[str, Any]) -> str:
     if saving["flags"]:
         lines.append(f"  mind         {', '.join(saving['flags'])}")
     return "\n".join(lines)
+
+
+def _finite(power_w: float | None) -> float | None:
+    """JSON has no word for nan and inf, which would arrive as "not said"."""
+    if power_w is not None and not math.isfinite(power_w):
+        raise InvalidInput("invalid_power", "--power is a number of watts")
+    return power_w

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated, Any
@@ -10,6 +11,7 @@ import typer
 
 from carbon.cli.output import print_json
 from carbon.cli.sci import sci_lines
+from carbon.domain.units import DERIVED_UNITS
 from carbon.errors import CarbonError, InvalidInput
 
 if TYPE_CHECKING:
@@ -43,7 +45,7 @@ def register(app: typer.Typer) -> None:
         record = run_command(command, workload, counts, options=local_options(), reserve=reserve)
         if record.failure:
             print(f"error: {record.failure}", file=sys.stderr)
-        answer = _answer(record, next(iter(counts), None))
+        answer = _answer(record, next(iter(counts), "run"))
         if json:
             print_json(_as_run(answer, record))
         else:
@@ -52,17 +54,29 @@ def register(app: typer.Typer) -> None:
 
 
 def _counts(texts: Sequence[str]) -> dict[str, int]:
-    """`request=1000` and so on. Raises InvalidInput(`invalid_unit`)."""
-    counts = {}
+    """`request=1000` and so on, judged before the command starts.
+
+    Raises InvalidInput: `invalid_unit`, `derived_unit` for what the ledger counts itself.
+    """
+    counts: dict[str, int] = {}
     for text in texts:
         name, _, count = text.partition("=")
-        if not name or not count.isdigit():
+        if not _UNIT.fullmatch(name) or not _COUNT.fullmatch(count):
             raise InvalidInput("invalid_unit", f"--unit {text!r}: write it as request=1000")
+        if name in DERIVED_UNITS:
+            raise InvalidInput("derived_unit", f"--unit {text!r}: the ledger counts {name} itself")
+        if name in counts:
+            raise InvalidInput("invalid_unit", f"--unit {text!r}: {name} is stated twice")
         counts[name] = int(count)
     return counts
 
 
-def _answer(record: RunRecord, unit: str | None) -> dict[str, Any]:
+#: As the server takes them: a name of up to 200 characters, a count below 2^53.
+_UNIT = re.compile(r"[^=]{1,200}")
+_COUNT = re.compile(r"[0-9]{1,15}")
+
+
+def _answer(record: RunRecord, unit: str) -> dict[str, Any]:
     """The server's answer once it has all of the run, else the local estimate."""
     from carbon.client.http import Client
     from carbon.client.local_answer import local_answer

@@ -31,6 +31,9 @@ def register(app: typer.Typer) -> None:
 
 def sci_lines(answer: dict[str, Any]) -> str:
     """An SCI answer for people: the figure, its interval, and who says so."""
+    if answer.get("reason") == "no_energy":
+        window = f"{answer['start']} to {answer['end']}"
+        return f"{answer['workload']}  {window}: no reading"
     lines = [
         f"{answer['workload']}  {answer['start']} to {answer['end']}",
         f"  energy       {energy(answer['energy_mj'])}  ({_methods(answer)})",

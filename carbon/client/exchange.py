@@ -113,7 +113,8 @@ def _problem(answer: httpx2.Response) -> CarbonError:
 
 
 def known_server(url: str | None, key: str | None, data_dir: Path | None) -> ServerAddress:
-    """Raises Unavailable(`no_server`) where nothing says where one is."""
+    """Raises Unavailable(`no_server`) where nothing says where one is, and
+    InvalidInput(`key_malformed`) for a key that no header could carry."""
     url = url or os.environ.get("CARBON_URL")
     key = key or os.environ.get("CARBON_KEY")
     if url is None and data_dir is None:
@@ -125,4 +126,6 @@ def known_server(url: str | None, key: str | None, data_dir: Path | None) -> Ser
         raise Unavailable(
             "no_server", "no server is known here: start one with `carbon up`, or set CARBON_URL"
         )
+    if server.key and not (server.key.isascii() and server.key.isprintable()):
+        raise InvalidInput("key_malformed", "what CARBON_KEY holds is no key of carbon's")
     return server

@@ -102,6 +102,10 @@ class Client:
     def restate_report(self, report: str, **members: object) -> Json:
         return self._object("POST", f"/v1/reports/{report}/restate", members)
 
+    def export_report(self, report: str, **query: object) -> str:
+        """`format`, `contact_name`, `contact_email`, `organization`."""
+        return self._exchange.send("GET", f"/v1/reports/{report}/export", query=query).text
+
     def reports(self, **query: object) -> Json:
         """`limit`, `after`."""
         return self._object("GET", "/v1/reports", query=query)

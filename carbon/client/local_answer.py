@@ -18,6 +18,7 @@ from carbon.domain.factor_table import LIFESPAN
 from carbon.domain.factors import factor_for_device
 from carbon.domain.intensity import PointKind
 from carbon.domain.sci import Charge, score
+from carbon.domain.units import PPM
 from carbon.domain.yearly import YearlyFigure, yearly_intensity
 from carbon.errors import NotFound
 
@@ -99,9 +100,10 @@ def _embodied(record: RunRecord) -> Iterable[EmbodiedCharge]:
     for used in {used.device: used for used in record.sources}.values():
         if used.device_energy_mj and used.device in drawn:
             part_mj = drawn[used.device]
-            held_ms = duration_ms * part_mj // max(used.device_energy_mj, part_mj)
+            share_ppm = PPM * part_mj // max(used.device_energy_mj, part_mj)
             factor = factor_for_device(used.kind, used.model)
-            mass_ng = embodied_ng(factor.total_g, held_ms, LIFESPAN.duration_ms)
+            lifespan_ms = LIFESPAN.duration_ms
+            mass_ng = embodied_ng(factor.total_g, duration_ms, lifespan_ms, share_ppm)
             yield EmbodiedCharge(used.device, mass_ng, factor, LIFESPAN)
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 from carbon.domain.emissions import operational_ng
 from carbon.domain.energy import MeterView, Method, Reading, clip, counting_meter, covered_ms
@@ -114,39 +115,53 @@ def _held_ms(
     """Device-time held by each subject over [start, end).
 
     By reservation; the time that nobody reserved by each span's own shares of the energy, among
-    those without a reservation. Span by span, so that windows sum to the window they make.
+    those who hold no reservation at that moment. Spans are cut where a reservation begins or
+    ends, so that windows sum to the window they make.
     """
     held: dict[int, int] = {}
     for r in reservations:
         overlap = min(r.end_ms, end_ms) - max(r.start_ms, start_ms)
         if overlap > 0:
             held[r.subject] = held.get(r.subject, 0) + overlap * r.share_ppm // PPM
-    reservers = frozenset(held)
-    for span, drawn in _spans(readings, reservers).items():
-        for subject, ms in _shared(_free_ms(span, reservations), drawn).items():
-            held[subject] = held.get(subject, 0) + ms
+    marks = sorted({mark for r in reservations for mark in (r.start_ms, r.end_ms)})
+    for (lo, hi), drawn in _spans(readings).items():
+        edges = [lo, *(mark for mark in marks if lo < mark < hi), hi]
+        for part in pairwise(edges):
+            for subject, ms in _free(part, drawn, reservations).items():
+                held[subject] = held.get(subject, 0) + ms
     return held
 
 
-def _spans(
-    readings: Sequence[Reading], reservers: frozenset[int]
-) -> dict[tuple[int, int], dict[int, int]]:
-    """Of each (start, end): what each subject without a reservation drew."""
+def _spans(readings: Sequence[Reading]) -> dict[tuple[int, int], dict[int, int]]:
+    """Of each (start, end): what each subject drew."""
     spans: dict[tuple[int, int], dict[int, int]] = {}
     for reading in readings:
-        if reading.subject not in reservers:
-            drawn = spans.setdefault((reading.start_ms, reading.end_ms), {})
-            drawn[reading.subject] = drawn.get(reading.subject, 0) + reading.energy_mj
+        drawn = spans.setdefault((reading.start_ms, reading.end_ms), {})
+        drawn[reading.subject] = drawn.get(reading.subject, 0) + reading.energy_mj
     return spans
 
 
-def _free_ms(span: tuple[int, int], reservations: Sequence[Reservation]) -> int:
+def _free(
+    span: tuple[int, int], drawn: dict[int, int], reservations: Sequence[Reservation]
+) -> dict[int, int]:
+    """The unreserved time of a span in which the same reservations hold throughout."""
     start_ms, end_ms = span
-    reserved = sum(
-        max(0, min(r.end_ms, end_ms) - max(r.start_ms, start_ms)) * r.share_ppm
-        for r in reservations
+    holding = [r for r in reservations if r.start_ms <= start_ms and r.end_ms >= end_ms]
+    free_ppm = max(0, PPM - sum(r.share_ppm for r in holding))
+    holders = {r.subject for r in holding}
+    others = {subject: mj for subject, mj in drawn.items() if subject not in holders}
+    return _shared((end_ms - start_ms) * free_ppm // PPM, others)
+
+
+def most_held_ppm(reservations: Sequence[Reservation]) -> int:
+    """The largest share of a device that is held at any one moment."""
+    return max(
+        (
+            sum(o.share_ppm for o in reservations if o.start_ms <= r.start_ms < o.end_ms)
+            for r in reservations
+        ),
+        default=0,
     )
-    return max(0, (end_ms - start_ms) * PPM - reserved) // PPM
 
 
 def _shared(whole: int, parts: dict[int, int]) -> dict[int, int]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -30,11 +31,11 @@ def parse_workload(text: str, own_team: str) -> WorkloadName:
     Raises InvalidInput(`invalid_workload`) for empty parts, further slashes, reserved names
     and characters that no path could carry.
     """
-    team, slash, name = text.partition("/")
+    team, slash, name = unicodedata.normalize("NFC", text).partition("/")
     if not slash:
         team, name = own_team, text
     for part in (team, name):
-        if not _NAME.fullmatch(part):
+        if not _NAME.fullmatch(part) or part.endswith(" ") or not part.strip("."):
             raise InvalidInput(
                 "invalid_workload",
                 f"{text!r} is no workload name: write name or team/name, up to 99 letters, "

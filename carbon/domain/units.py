@@ -21,6 +21,9 @@ MS_PER_DAY: Final = 86_400_000
 MS_PER_LIFESPAN_YEAR: Final = 365 * MS_PER_DAY
 PPM: Final = 1_000_000
 
+#: Functional units that every workload has; the ledger counts them, so nobody may send them.
+DERIVED_UNITS: Final = frozenset({"run", "device_hour"})
+
 #: The widths of the roll-ups. A bucket is the finest step at which carbon is computed.
 BUCKET_MS: Final = 300_000
 QUARTER_MS: Final = 900_000

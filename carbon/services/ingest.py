@@ -12,9 +12,11 @@ from sqlalchemy import select, update
 from carbon.domain.claims import SubjectKind, SubjectRef
 from carbon.domain.energy import cut
 from carbon.domain.principal import Principal
+from carbon.domain.rollup import Reservation, most_held_ppm
 from carbon.domain.tenancy import WorkloadName
-from carbon.domain.units import BUCKET_MS, floor_to
+from carbon.domain.units import BUCKET_MS, PPM, floor_to
 from carbon.domain.yearly import normal_zone
+from carbon.errors import InvalidInput
 from carbon.services.context import Context
 from carbon.services.frontier import Frontier
 from carbon.services.intensity import stated_zone
@@ -29,7 +31,6 @@ from carbon.storage.rollups import buckets_of_subject
 from carbon.storage.upsert import insert_new
 from carbon.wire.decode import Decoded
 from carbon.wire.energy import (
-    DeviceInfo,
     EnergyBatch,
     EnergyInterval,
     IngestAnswer,
@@ -97,15 +98,16 @@ class _Write:
 
     def __call__(self, ids: Identities) -> IngestAnswer:
         sending, batch = self._sending, self._sending.batch
-        rejected = sorted(
-            [*self._decoded.rejected, *sending.rejected], key=lambda rejection: rejection.index
-        )
         principal = sending.principal
         team_id = 0 if principal.sees_all_teams else ids.team(principal.team)
         source_id = ids.source(team_id, batch.source, principal.meter_kind)
+        devices = self._devices(ids, team_id)
+        rejected = sorted(
+            [*self._decoded.rejected, *sending.rejected], key=lambda rejection: rejection.index
+        )
         if self._seen_before(ids, source_id):
             return IngestAnswer(0, len(sending.accepted), 0, rejected, [], [])
-        devices = self._devices(ids)
+        self._describe(ids, devices)
         for reservation in batch.reservations:
             self._reserve(ids, reservation, devices[reservation.device])
         duplicate, conflict = self._write_intervals(ids, source_id, devices)
@@ -151,26 +153,31 @@ class _Write:
             .values(last_seen_ms=now_ms, skew_ms=skew_ms)
         )
 
-    def _devices(self, ids: Identities) -> dict[str, int]:
-        """Ids of all devices of the batch, with what it says of their kind and zone."""
-        batch = self._sending.batch
-        host_id = ids.host(batch.host or batch.source)
-        first_ms = dict(self._sending.first_ms)
-        for reservation in batch.reservations:
-            first_ms.setdefault(reservation.device, reservation.start_ms)
-        devices = {uuid: ids.device(uuid, host_id) for uuid in first_ms}
-        for info in batch.devices:
-            self._describe(ids, info, devices, host_id)
-        if self._sending.zone is not None:
-            for uuid, start_ms in first_ms.items():
-                self._state_zone(ids, devices[uuid], self._sending.zone, start_ms)
-        return devices
+    def _devices(self, ids: Identities, team_id: int) -> dict[str, int]:
+        """Ids of the devices of the batch that this key may write for; refuses the intervals of
+        the others. Raises InvalidInput(`foreign_device`) where it reserves one of them."""
+        batch, sending = self._sending.batch, self._sending
+        host_id = ids.host(batch.host or _own_host(sending.principal, batch.source))
+        reserved = {reservation.device for reservation in batch.reservations}
+        uuids = {*sending.first_ms, *reserved, *(info.device for info in batch.devices)}
+        devices = {uuid: ids.device(uuid, host_id, team_id) for uuid in sorted(uuids)}
+        if sending.principal.sees_all_teams:
+            return devices
+        foreign = {u for u, device_id in devices.items() if ids.owner_of(device_id) != team_id}
+        if foreign & reserved:
+            raise InvalidInput("foreign_device", "a reserved device belongs to another team")
+        sending.refuse_devices(foreign)
+        return {u: device_id for u, device_id in devices.items() if u not in foreign}
 
-    def _describe(
-        self, ids: Identities, info: DeviceInfo, devices: dict[str, int], host_id: int
-    ) -> None:
-        device_id = devices.setdefault(info.device, ids.device(info.device, host_id))
-        ids.describe_device(device_id, info.kind, info.model)
+    def _describe(self, ids: Identities, devices: Mapping[str, int]) -> None:
+        """Notes what the batch says of its devices: what they are, and where."""
+        for info in self._sending.batch.devices:
+            if info.device in devices:
+                ids.describe_device(devices[info.device], info.kind, info.model)
+        zone = self._sending.zone
+        for uuid, start_ms in self._sending.first_ms.items():
+            if zone is not None and uuid in devices:
+                self._state_zone(ids, devices[uuid], zone, start_ms)
 
     def _state_zone(self, ids: Identities, device_id: int, zone: str, start_ms: int) -> None:
         is_guess = self._sending.batch.zone_is_guess
@@ -188,6 +195,7 @@ class _Write:
         workload = sending.workload(sent.workload)
         subject = sending.subject(None, sent.run, workload)
         subject_id = self._subject(ids, subject, workload, sent.start_ms)
+        self._check_share(ids, sent, device_id, subject_id)
         row = {
             "device_id": device_id,
             "start_ms": sent.start_ms,
@@ -201,6 +209,24 @@ class _Write:
             floor_to(sent.start_ms, BUCKET_MS), min(sent.end_ms, sending.now_ms), BUCKET_MS
         )
         energy.mark_dirty(ids.connection, [(at, device_id) for at in past])
+
+    def _check_share(
+        self, ids: Identities, sent: ReservationInfo, device_id: int, subject_id: int
+    ) -> None:
+        """Raises InvalidInput(`overreserved`) where a device would be held more than once."""
+        window = (sent.start_ms, sent.end_ms)
+        known = energy.reservations_between(ids.connection, [device_id], *window)
+        others = [
+            r
+            for r in known.get(device_id, ())
+            if (r.subject, r.start_ms) != (subject_id, sent.start_ms)
+        ]
+        new = Reservation(subject_id, *window, sent.share_ppm)
+        if most_held_ppm([*others, new]) > PPM:
+            raise InvalidInput(
+                "overreserved",
+                f"the device {sent.device} would be reserved to more than the whole of it",
+            )
 
     def _write_intervals(
         self, ids: Identities, source_id: int, devices: Mapping[str, int]
@@ -225,7 +251,7 @@ class _Write:
         subjects = {who: self._seen(ids, who) for who in self._sending.whos}
         meters = {uuid: ids.meter(device_id, source_id) for uuid, device_id in devices.items()}
         pieces = _Pieces([], [], set())
-        for index, (sent, who, method) in enumerate(self._sending.accepted):
+        for index, (_, sent, who, method) in enumerate(self._sending.accepted):
             uuid = sent.device
             pieces.add(index, sent, devices[uuid], meters[uuid], subjects[who], int(method))
         return pieces
@@ -269,6 +295,11 @@ class _Write:
         if names.claim_subject(connection, subject_id, workload_id, start_ms, "sent", now_ms):
             rolled = buckets_of_subject(connection, subject_id, floor_to(start_ms, BUCKET_MS))
             energy.mark_dirty(connection, rolled)
+
+
+def _own_host(principal: Principal, source: str) -> str:
+    """The host of a sender that names none: a team's is its own."""
+    return source if principal.sees_all_teams else f"{principal.team}/{source}"
 
 
 @dataclass(frozen=True, slots=True)

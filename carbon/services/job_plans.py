@@ -6,17 +6,14 @@ by others of the same pool, and how long and how hungry the job is where nobody 
 
 from __future__ import annotations
 
-from collections import Counter
+import platform
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
-from sqlalchemy import Connection, select
-
 from carbon.domain.intensity import RatedPoint
 from carbon.domain.jobs import PlacementReason
 from carbon.domain.units import MS_PER_HOUR
-from carbon.domain.yearly import WORLD, normal_zone
 from carbon.errors import InvalidInput, NotFound
 from carbon.planning.decision import DISPATCH_MARGIN_MS, plan
 from carbon.planning.series import IntensitySeries
@@ -24,8 +21,7 @@ from carbon.services.context import Context
 from carbon.services.intensity import known_zone, rated_points
 from carbon.storage.engine import reading
 from carbon.storage.job_queries import PlacementRow
-from carbon.storage.names import device
-from carbon.storage.places import places_at
+from carbon.storage.places import zone_of_host
 
 #: For planning alone, where nobody said what a job draws; flagged `power_assumed`.
 ASSUMED_POWER_W: Final = 100.0
@@ -56,24 +52,16 @@ class Wish:
 
 
 def zone_of(context: Context, zones: Sequence[str]) -> str:
-    """The zone in which the job will draw its power: the one named, else this deployment's,
-    else that of most of its devices. Raises InvalidInput(`unknown_zone`)."""
+    """The zone in which the job will draw its power: the one named, else this host's, as its
+    energy will be priced. Raises InvalidInput(`unknown_zone`)."""
     with reading(context.engine) as connection:
         try:
             if zones:
                 return known_zone(connection, zones[0])
         except NotFound as error:
             raise InvalidInput(error.code, error.detail, **error.extra) from None
-        return _own_zone(connection, context.clock.now_ms(), context.settings.zone)
-
-
-def _own_zone(connection: Connection, now_ms: int, default_zone: str | None) -> str:
-    if default_zone:
-        return normal_zone(default_zone)
-    devices = list(connection.scalars(select(device.c.id)))
-    places = places_at(connection, devices, now_ms, None).values()
-    count = Counter(place.zone for place in places)
-    return min(count, key=lambda zone: (-count[zone], zone)) if count else WORLD
+        now_ms = context.clock.now_ms()
+        return zone_of_host(connection, platform.node(), now_ms, context.settings.zone)
 
 
 def points_until(context: Context, zone: str, deadline_ms: int) -> list[RatedPoint]:

@@ -21,7 +21,7 @@ from carbon.storage.names import device_zone, host_period
 log = logging.getLogger("carbon.grid")
 
 #: How often the poller looks whether a feed is due; feeds set their own pace.
-_LOOK_EVERY_S = 30.0
+_LOOK_EVERY_S = 5.0
 
 
 def zones_in_use(context: Context) -> list[str]:
@@ -46,7 +46,6 @@ class Polling:
     def __init__(self, context: Context) -> None:
         self._context = context
         self._stop = threading.Event()
-        self._wake = threading.Event()
         self._poller = Poller(
             build_feeds(context) if context.settings.feeds else [],
             lambda vintage: store_vintage(context, vintage),
@@ -60,12 +59,7 @@ class Polling:
 
     def stop(self) -> None:
         self._stop.set()
-        self._wake.set()
         self._thread.join(timeout=1.0)
-
-    def look_now(self) -> None:
-        """A new zone came into use: no need to wait for the next look."""
-        self._wake.set()
 
     def statuses(self) -> list[FeedStatus]:
         return self._poller.statuses()
@@ -80,8 +74,7 @@ class Polling:
                 statuses = []
             for status in statuses:
                 self._tell(status, told)
-            self._wake.wait(_LOOK_EVERY_S)
-            self._wake.clear()
+            self._stop.wait(_LOOK_EVERY_S)
 
     def _tell(self, status: FeedStatus, told: dict[tuple[str, str], str]) -> None:
         """One line when a feed comes or goes, not one each time it is asked."""

@@ -99,7 +99,8 @@ def workload_account(
     with reading(context.engine) as connection:
         workload_id = known_workload(connection, principal, name)
         subject_id, run_span = _run(connection, workload_id, name, question.run)
-        start_ms, end_ms = _window(connection, workload_id, question, run_span)
+        now_ms = context.clock.now_ms()
+        start_ms, end_ms = _window(connection, workload_id, question, run_span, now_ms)
         ratings = Ratings(connection, may_store=False)
         scope = _Scope(context, connection, ratings, workload_id, subject_id, question)
         ledger = _read(scope, start_ms, end_ms, book or factor_book(connection))
@@ -141,10 +142,12 @@ def _window(
     workload_id: int,
     question: Question,
     run_span: tuple[int, int] | None,
+    now_ms: int,
 ) -> tuple[int, int]:
+    """What is asked, else the run's span or the workload's recorded life up to now."""
     first, last = run_span or life_of(connection, workload_id) or (0, 0)
     start_ms = first if question.start_ms is None else question.start_ms
-    end_ms = max(last, start_ms) if question.end_ms is None else question.end_ms
+    end_ms = max(min(last, now_ms), start_ms) if question.end_ms is None else question.end_ms
     if end_ms < start_ms:
         raise InvalidInput("end_before_start", "end must not lie before start")
     return start_ms, end_ms
@@ -291,7 +294,7 @@ def _count(
     own = units_of(connection, ledger.workload_id)
     unit = question.unit or _only_unit(own)
     if unit == DEVICE_HOUR:
-        return unit, sum(row.covered_ms for row in ledger.rows) / MS_PER_HOUR, 0
+        return unit, sum(row.reserved_ms for row in ledger.rows) / MS_PER_HOUR, 0
     if unit in own:
         counted, aside = _counted(connection, ledger, own[unit])
         return unit, counted, aside

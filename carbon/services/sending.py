@@ -10,7 +10,7 @@ from carbon.domain.claims import IDLE, UNATTRIBUTED, SubjectKind, SubjectRef
 from carbon.domain.energy import MeterKind, Method
 from carbon.domain.principal import Principal
 from carbon.domain.tenancy import WorkloadName
-from carbon.domain.units import MS_PER_DAY
+from carbon.domain.units import BUCKET_MS, MS_PER_DAY
 from carbon.errors import CarbonError, InvalidInput, NotFound
 from carbon.storage.names import FOR_EVER_MS
 from carbon.wire.energy import EnergyBatch, EnergyInterval, Rejection, ReservationInfo
@@ -21,6 +21,8 @@ MAX_AHEAD_MS = 300_000
 MAX_SPAN_MS = 31 * MS_PER_DAY
 #: No metered device draws more; sums of what claims to would leave the range of a column.
 MAX_POWER_W = 100_000_000
+#: Pieces of one batch: a month of 20 devices, or 200 000 intervals of 10 s.
+MAX_PIECES = 200_000
 
 
 @dataclass(eq=False, slots=True)
@@ -36,6 +38,7 @@ class Who:
 class Accepted(NamedTuple):
     """An interval that can be meant."""
 
+    position: int
     sent: EnergyInterval
     who: Who
     method: Method
@@ -53,14 +56,24 @@ class Sending:
     rejected: list[Rejection] = field(default_factory=list)
     #: First start of each device.
     first_ms: dict[str, int] = field(default_factory=dict)
+    #: 5-minute buckets that the accepted intervals reach into.
+    pieces: int = 0
     #: A batch names few subjects over and over: each is worked out once.
     _whos: dict[tuple[str | None, str | None, str | None], Who] = field(default_factory=dict)
 
     def add(self, position: int, sent: EnergyInterval) -> None:
         try:
-            self.accepted.append(self._judged(sent))
+            self.accepted.append(self._judged(position, sent))
         except CarbonError as error:
             self.rejected.append(Rejection(position, error.code, error.detail))
+
+    def refuse_devices(self, foreign: Collection[str]) -> None:
+        """Rejects the intervals of devices that belong to another team."""
+        for item in self.accepted:
+            if item.sent.device in foreign:
+                detail = f"the device {item.sent.device} belongs to another team"
+                self.rejected.append(Rejection(item.position, "foreign_device", detail))
+        self.accepted = [item for item in self.accepted if item.sent.device not in foreign]
 
     def check(self, sent: ReservationInfo) -> None:
         """Raises InvalidInput: a batch with a reservation that cannot be meant is refused whole,
@@ -68,8 +81,9 @@ class Sending:
         check_span(sent.start_ms, sent.end_ms, self.now_ms + MAX_SPAN_MS)
         self.workload(sent.workload)
 
-    def _judged(self, sent: EnergyInterval) -> Accepted:
+    def _judged(self, position: int, sent: EnergyInterval) -> Accepted:
         check_span(sent.start_ms, sent.end_ms, self.now_ms)
+        self._count_pieces(sent)
         if sent.energy_mj > MAX_POWER_W * (sent.end_ms - sent.start_ms):
             raise InvalidInput("implausible_power", "energy_mj over so short a time exceeds 100 MW")
         try:
@@ -80,7 +94,16 @@ class Sending:
         who = self._who(sent)
         if sent.start_ms < self.first_ms.get(sent.device, FOR_EVER_MS):
             self.first_ms[sent.device] = sent.start_ms
-        return Accepted(sent, who, method)
+        return Accepted(position, sent, who, method)
+
+    def _count_pieces(self, sent: EnergyInterval) -> None:
+        pieces = 1 + (sent.end_ms - sent.start_ms) // BUCKET_MS
+        if self.pieces + pieces > MAX_PIECES:
+            raise InvalidInput(
+                "too_many_pieces",
+                f"a batch may cover {MAX_PIECES} buckets of 5 minutes; send it in parts",
+            )
+        self.pieces += pieces
 
     def _who(self, sent: EnergyInterval) -> Who:
         key = (sent.workload, sent.run, sent.subject)

@@ -7,6 +7,7 @@ from concurrent.futures import Future
 from carbon.domain.energy import cut
 from carbon.domain.principal import Principal
 from carbon.domain.tenancy import WorkloadName
+from carbon.domain.units import DERIVED_UNITS
 from carbon.errors import CarbonError, InvalidInput, NotFound
 from carbon.services.context import Context
 from carbon.services.sending import check_span
@@ -15,9 +16,6 @@ from carbon.storage.identities import Identities, check_room
 from carbon.storage.unit_counts import choose_source, write_count
 from carbon.wire.decode import Decoded
 from carbon.wire.energy import IngestAnswer, Rejection, UnitCount
-
-#: Derived by the ledger itself, so that nobody may send them.
-DERIVED_UNITS = frozenset({"run", "device_hour"})
 
 
 class UnitIngest:

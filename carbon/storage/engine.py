@@ -34,6 +34,11 @@ def create_engine(url: str) -> Engine:
             return _sqlite(url, parsed.database)
         if parsed.drivername == "postgresql+psycopg":
             return _create_engine(url, pool_size=10, max_overflow=10, pool_pre_ping=True)
+    except ModuleNotFoundError as error:
+        raise InvalidInput(
+            "database_url",
+            f"{error}: install the extra `pg` (pip install 'carbon-ledger[server,pg]')",
+        ) from error
     except (ArgumentError, NoSuchModuleError, ImportError) as error:
         raise InvalidInput("database_url", f"cannot use the database URL: {error}") from error
     raise InvalidInput(

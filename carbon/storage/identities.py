@@ -67,14 +67,25 @@ class Identities:
     def host(self, name: str) -> int:
         return self._id(names.host, {"name": name})
 
-    def device(self, uuid: str, host_id: int) -> int:
-        """A device first seen is of unknown kind until `describe_device` tells."""
+    def device(self, uuid: str, host_id: int, team_id: int = 0) -> int:
+        """A device first seen is of unknown kind until `describe_device` tells, and belongs to
+        the team that sent it (0 is the deployment)."""
         known = self._known(names.device, {"uuid": uuid})
         if known is not None:
             return known
         self.created_devices.append(uuid)
-        others = {"host_id": host_id, "model_id": self.device_model("unknown", "")}
+        model_id = self.device_model("unknown", "")
+        others = {"host_id": host_id, "model_id": model_id, "team_id": team_id}
         return self._id(names.device, {"uuid": uuid}, others)
+
+    def owner_of(self, device_id: int) -> int:
+        """The team that a device belongs to; 0 is the deployment."""
+        key = ("owner", device_id)
+        owner = self.cache.get(key, self.fresh.get(key))
+        if owner is None:
+            query = select(names.device.c.team_id).where(names.device.c.id == device_id)
+            owner = self.fresh[key] = int(self.connection.execute(query).scalar_one())
+        return owner
 
     def device_model(self, kind: str, model: str) -> int:
         return self._id(names.device_model, {"kind": kind, "model": model})

@@ -175,12 +175,6 @@ def points_between(
     ]
 
 
-def stored_zones(connection: Connection) -> list[str]:
-    """Zones of which at least one vintage is stored."""
-    query = select(intensity_vintage.c.zone).distinct().order_by(intensity_vintage.c.zone)
-    return list(connection.scalars(query))
-
-
 def has_zone(connection: Connection, zone: str) -> bool:
     query = select(intensity_vintage.c.id).where(intensity_vintage.c.zone == zone).limit(1)
     return connection.scalar(query) is not None

@@ -116,11 +116,19 @@ def buckets_with_energy(
 
 
 def life_of(connection: Connection, workload_id: int) -> tuple[int, int] | None:
-    """First start and last end of the workload's buckets; None where it has none."""
-    q = quarter_hour.c
+    """First start and last end of the workload's buckets; None where it has none. Where the
+    buckets are gone already, of its quarter-hours."""
+    q, b = quarter_hour.c, bucket.c
     query = select(func.min(q.start_ms), func.max(q.start_ms)).where(q.workload_id == workload_id)
     first, last = connection.execute(query).one()
-    return None if first is None else (first, last + QUARTER_MS)
+    if first is None:
+        return None
+    own = b.workload_id == workload_id
+    begins = select(func.min(b.start_ms)).where(own, b.start_ms < first + QUARTER_MS)
+    ends = select(func.max(b.start_ms)).where(own, b.start_ms >= last)
+    last_bucket = connection.scalar(ends)
+    end_ms = last + QUARTER_MS if last_bucket is None else last_bucket + BUCKET_MS
+    return connection.scalar(begins) or first, end_ms
 
 
 @dataclass(frozen=True, slots=True)

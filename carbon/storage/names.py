@@ -137,6 +137,9 @@ device = Table(
     Column("id", Id, primary_key=True),
     Column("uuid", Text, nullable=False, unique=True),
     Column("model_id", ForeignKey("device_model.id"), nullable=False),
+    #: Who metered it first: 0 is the deployment (an agent, an importer), else a team, and then
+    #: no other team may meter, place, describe or reserve it.
+    Column("team_id", BigInteger, nullable=False, server_default="0"),
     Column("host_id", ForeignKey("host.id"), nullable=False),
     Column("created_ms", Ms, nullable=False),
 )

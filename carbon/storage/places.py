@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from typing import Any
@@ -9,7 +10,7 @@ from typing import Any
 from sqlalchemy import Connection, RowMapping, select
 
 from carbon.domain.yearly import WORLD
-from carbon.storage.names import device, device_zone, host_period
+from carbon.storage.names import device, device_zone, host, host_period
 from carbon.storage.upsert import insert_new
 
 
@@ -32,18 +33,31 @@ def places_at(
     A correction outweighs what senders state, which outweighs the inventory of hosts, the
     deployment's own zone and, last, a sender's guess.
     """
-    hosts = {
+    host_ids = {
         row.id: row.host_id
         for row in connection.execute(
             select(device.c.id, device.c.host_id).where(device.c.id.in_(device_ids))
         )
     }
-    periods = _host_periods(connection, set(hosts.values()), at_ms)
+    periods = _host_periods(connection, set(host_ids.values()), at_ms)
     stated = _stated_zones(connection, device_ids, at_ms)
     return {
         device_id: _place(periods.get(host_id, []), stated.get(device_id), default_zone)
-        for device_id, host_id in hosts.items()
+        for device_id, host_id in host_ids.items()
     }
+
+
+def zone_of_host(
+    connection: Connection, host_name: str, at_ms: int, default_zone: str | None
+) -> str:
+    """The zone of most of a host's own devices, as their energy is priced; without any the
+    deployment's, else WORLD."""
+    of_host = select(device.c.id).join(host).where(host.c.name == host_name)
+    places = places_at(connection, connection.scalars(of_host).all(), at_ms, default_zone)
+    count = Counter(place.zone for place in places.values())
+    if not count:
+        return default_zone or WORLD
+    return min(count, key=lambda zone: (-count[zone], zone))
 
 
 def _place(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from sqlalchemy import Connection, func, select, update
+from sqlalchemy import Connection, select, update
 
 from carbon.storage.energy import unit_conflict, unit_count
 from carbon.storage.names import workload_unit
@@ -91,13 +91,3 @@ def counts_between(
         )
     )
     return [(row[0], row[1], row[2]) for row in connection.execute(query)]
-
-
-def count_span(connection: Connection, unit_ids: Sequence[int]) -> tuple[int, int] | None:
-    """First start and last end of any count of some units."""
-    c = unit_count.c
-    query = select(func.min(c.end_ms - c.span_ms), func.max(c.end_ms)).where(
-        c.unit_id.in_(unit_ids)
-    )
-    first, last = connection.execute(query).one()
-    return None if first is None else (first, last)

@@ -198,7 +198,9 @@ def test_a_gzip_bomb_is_too_large(admin: TestClient) -> None:
     refused(admin.post("/v1/energy", content=bomb, headers=headers), 413, "body_too_large")
 
 
-@pytest.mark.parametrize("body", [b"", b"plain", gzip.compress(b"{}" * 900)[:-9]])
+@pytest.mark.parametrize(
+    "body", [b"", b"plain", gzip.compress(b"{}" * 900)[:-9]], ids=["empty", "plain", "cut"]
+)
 def test_what_is_not_whole_gzip_is_400(admin: TestClient, body: bytes) -> None:
     headers = {**JSON, "Content-Encoding": "gzip"}
     refused(admin.post("/v1/energy", content=body, headers=headers), 400, "malformed_gzip")

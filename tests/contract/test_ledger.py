@@ -292,3 +292,61 @@ def test_the_same_ledger_gives_the_same_hash(ledger: Ledger) -> None:
     assert one == two
     ledger.send([interval(T + MINUTE, T + 2 * MINUTE, 1)])
     assert ledger.sci().input_hash != one.input_hash
+
+
+def test_a_device_belongs_to_who_metered_it_first(ledger: Ledger) -> None:
+    """No other team may meter, place, describe or reserve it."""
+    h100 = [{"device": "gpu-0", "kind": "gpu", "model": "NVIDIA H100 80GB HBM3"}]
+    ledger.send([interval(T, T + 5 * MINUTE, 900_000)], zone="DE", devices=h100)
+    before = ledger.sci(unit="run")
+    theirs = interval(T, T + 5 * MINUTE, 1, workload="mine")
+    tiny = [{"device": "gpu-0", "kind": "dram", "model": "x"}]
+    answer = ledger.send([theirs], TEAM, source="t", zone="NO", devices=tiny)
+    assert [r.code for r in answer.rejected] == ["foreign_device"]
+    held = {"device": "gpu-0", "start_ms": T, "end_ms": T + 5 * MINUTE, "share_ppm": 1_000_000}
+    with pytest.raises(InvalidInput) as caught:
+        ledger.send([], TEAM, source="t", reservations=[held])
+    assert caught.value.code == "foreign_device"
+    assert ledger.sci(unit="run") == before
+
+
+def test_a_device_cannot_be_reserved_more_than_once(ledger: Ledger) -> None:
+    def reserve(workload: str, share_ppm: int) -> None:
+        held = {"device": "gpu-0", "start_ms": T, "end_ms": T + MINUTE, "share_ppm": share_ppm}
+        ledger.send([], reservations=[{**held, "workload": workload}])
+
+    reserve("a", 600_000)
+    reserve("b", 400_000)
+    with pytest.raises(InvalidInput) as caught:
+        reserve("c", 1)
+    assert caught.value.code == "overreserved"
+
+
+def test_embodied_sums_over_windows_when_a_reservation_ends_inside_a_bucket(
+    ledger: Ledger,
+) -> None:
+    rows = [
+        interval(T + i * 10_000, T + (i + 1) * 10_000, mj, workload=w)
+        for i in range(30)
+        for w, mj in (("a", 3_000), ("b", 1_000))
+    ]
+    held = {"device": "gpu-0", "start_ms": T, "end_ms": T + 64_321, "share_ppm": 1_000_000}
+    ledger.send(rows, reservations=[{**held, "workload": "a"}])
+    marks = [T, T + 30_000, T + 60_000, T + 64_321, T + 120_000, T + 5 * MINUTE]
+    for workload in ("a", "b"):
+        whole = ledger.sci(workload, start_ms=marks[0], end_ms=marks[-1], unit="run").embodied_g
+        parts = [
+            ledger.sci(workload, start_ms=lo, end_ms=hi, unit="run").embodied_g
+            for lo, hi in pairwise(marks)
+        ]
+        assert sum(parts) == pytest.approx(whole, rel=1e-3)
+
+
+def test_two_runs_on_one_device_share_its_hours(ledger: Ledger) -> None:
+    ledger.send(
+        [
+            interval(T, T + 30 * MINUTE, 1_000, run="r1"),
+            interval(T, T + 30 * MINUTE, 3_000, run="r2"),
+        ]
+    )
+    assert ledger.sci(unit="device_hour").count == pytest.approx(0.5)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import unicodedata
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -18,7 +20,18 @@ from carbon.domain.tenancy import (
 )
 from carbon.errors import Forbidden, InvalidInput, NotFound
 
-parts = st.from_regex(r"[\w.:@+-][\w.:@+ -]{0,98}", fullmatch=True).filter(lambda t: t != "sci")
+
+def is_plain(text: str) -> bool:
+    """No reserved name, no dots alone, no blank at its end, and one spelling of each letter."""
+    return (
+        text != "sci"
+        and bool(text.strip("."))
+        and not text.endswith(" ")
+        and unicodedata.is_normalized("NFC", text)
+    )
+
+
+parts = st.from_regex(r"[\w.:@+-][\w.:@+ -]{0,98}", fullmatch=True).filter(is_plain)
 
 
 @given(parts, parts)
