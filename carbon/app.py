@@ -82,6 +82,8 @@ def create_app(context: Context, background: bool = True) -> FastAPI:
         title="carbon",
         version=__version__,
         summary="Carbon and energy accounting for computing.",
+        docs_url=None,  # ours (carbon.web) asks nothing of other servers
+        redoc_url=None,
         lifespan=_running(workers, context.engine.dispose),
     )
     app.state.context = context

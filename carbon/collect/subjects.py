@@ -9,7 +9,10 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from typing import NamedTuple
+
+import psutil
 
 from carbon.collect.processes import Process
 from carbon.domain.tenancy import parse_workload
@@ -51,8 +54,8 @@ def run_rule(process: Process) -> Subject | None:
 
 
 def workload_rule(process: Process) -> Subject | None:
-    """CARBON_WORKLOAD names a workload within the user's team; its user stays in the subject,
-    so that one user cannot write under another's."""
+    """CARBON_WORKLOAD names a workload; its user stays in the subject, so that two users of one
+    name are told apart."""
     workload = stated_workload(process)
     return Subject(f"user:{process.user}/{workload}", workload) if workload else None
 
@@ -67,9 +70,20 @@ def user_rule(process: Process) -> Subject | None:
     return Subject(f"user:{process.user}") if process.user else None
 
 
+@cache
+def _trusted_users() -> frozenset[str]:
+    return frozenset({"root", psutil.Process().username()})
+
+
 def stated_workload(process: Process) -> str | None:
-    """CARBON_WORKLOAD, where it is a name that the server takes: else the user stays."""
-    workload = process.environment.get("CARBON_WORKLOAD")
+    """CARBON_WORKLOAD, where it is a name that the server takes: else the user stays.
+
+    Only the agent's own user and root may state a team with it: anybody else would charge
+    whom they like. Their teams come from the site's rules.
+    """
+    workload = process.environment.get("CARBON_WORKLOAD", "")
+    if "/" in workload and process.user not in _trusted_users():
+        return None
     try:
         return valid_workload(workload) if workload else None
     except InvalidInput:

@@ -20,6 +20,7 @@ from carbon.auth.sessions import (
 from carbon.domain.tenancy import Scope
 from carbon.errors import CarbonError, Unauthorized
 from carbon.services.overview import overview
+from carbon.web.api_page import api_page
 from carbon.web.assets import asset_response
 from carbon.web.browser import PAGE_HEADERS, check_same_origin, own_path, read_form, safe_next
 from carbon.web.overview_page import overview_page
@@ -41,6 +42,12 @@ def first_page(request: Request, context: ContextOf, zone: ZoneChosen = None) ->
         return _to_sign_in(request, error)
     except CarbonError as error:
         return _error_page(error)
+
+
+@router.get("/docs")
+def api_docs(request: Request) -> Response:
+    """Key-less, as the OpenAPI document is."""
+    return api_page(request.app)
 
 
 @router.get("/web/overview.json")
