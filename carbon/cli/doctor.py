@@ -53,6 +53,7 @@ def examine(data_dir: Path | None = None) -> list[Finding]:
         *check_meters(folder),
         *check_processes(),
         *_check_agent(options),
+        *_check_rules(AgentDir(options.data_dir).rules),
         *_check_spool(AgentDir(options.data_dir).spool),
         _check_server(options),
         _check_zone(options),
@@ -87,6 +88,22 @@ def _check_agent(options: AgentOptions) -> Iterator[Finding]:
 def _of(status: Status) -> str:
     devices, runs = len(status.devices), len(status.runs)
     return f"{devices} devices, {runs} runs are registered"
+
+
+def _check_rules(path: Path) -> Iterator[Finding]:
+    from carbon.collect.checkup import Finding, State
+    from carbon.collect.naming import read_rules
+    from carbon.errors import InvalidInput
+
+    if not path.exists():
+        return
+    try:
+        rules = read_rules(path)
+    except InvalidInput as error:
+        mend = "mend the file and start the agent anew: until then users are hidden and unmapped"
+        yield Finding("rules", State.FAILING, error.detail, mend)
+    else:
+        yield Finding("rules", State.OK, f"{path}: {len(rules.rule)} rules")
 
 
 def _check_spool(path: Path) -> Iterator[Finding]:

@@ -17,10 +17,13 @@ from carbon.collect.cpu_model import FigureCache, Machine
 from carbon.collect.nvml import NvmlSource
 from carbon.collect.rapl import RaplSource
 from carbon.collect.source import DeviceKind, Sample, Source
+from carbon.collect.watched import Watched
 from carbon.errors import Unavailable
 
 #: PROC_PID_INIT_INO: the process namespace that the kernel starts with (linux/proc_ns.h).
 HOST_PID_NAMESPACE: Final = "pid:[4026531836]"
+#: A driver that takes longer to list its GPUs is said to hang.
+_PATIENCE_S: Final = 5.0
 _MENDS: Final = {
     "nvml_absent": "if there is an NVIDIA GPU, install its driver; in a container, give it the "
     "GPUs (`docker run --gpus all`, or the NVIDIA device plugin)",
@@ -55,7 +58,7 @@ class Finding(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 def check_meters(cache_dir: Path, powercap: Path | None = None) -> list[Finding]:
-    gpu = _check_family("gpu", NvmlSource)
+    gpu = _check_family("gpu", lambda: Watched(NvmlSource(), first_timeout_s=_PATIENCE_S))
     cpu = _check_family("cpu", lambda: RaplSource(powercap))
     return [*gpu, *cpu, *_check_model(cpu, cache_dir)]
 

@@ -69,12 +69,13 @@ class Watched:
         return self._uses.get(device)
 
     def close(self) -> None:
-        """Leaves a source that hangs as it is: its thread ends with the process."""
+        """Leaves a source that hangs as it is; its thread ends once it comes back."""
         if self._thread is None:
             self._source.close()
-        elif not self._hangs:
+            return
+        if not self._hangs:
             self._ask(self._source.close)
-            self._calls.put(None)
+        self._calls.put(None)
 
     def _ask(self, call: Callable[[], T]) -> T:
         if self._hangs:

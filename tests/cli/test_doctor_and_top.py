@@ -108,6 +108,16 @@ def test_where_no_sensor_answers_the_doctor_says_so_and_fails(
     assert "modelled at best" in capsys.readouterr().out
 
 
+def test_rules_with_an_error_are_named(
+    data_dir: Path, play: Play, capsys: pytest.CaptureFixture[str]
+) -> None:
+    play(Script())
+    (data_dir / "agent").mkdir()
+    (data_dir / "agent/rules.toml").write_text("[[rule]]\nworkload = 'a/b/c'")
+    carbon("doctor")
+    assert "FAIL  rules" in capsys.readouterr().out
+
+
 def test_refused_batches_are_shown_and_can_be_sent_again(
     data_dir: Path, play: Play, capsys: pytest.CaptureFixture[str]
 ) -> None:

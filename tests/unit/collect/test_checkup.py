@@ -81,6 +81,18 @@ def test_a_driver_that_does_not_start_is_failing_and_has_a_mend(play: Play, tmp_
     assert "nvidia-smi" in finding.mend
 
 
+def test_a_driver_that_hangs_does_not_hang_the_doctor(play: Play, tmp_path: Path) -> None:
+    hang = tmp_path / "hang"
+    hang.touch()
+    play(Script(hang_file=hang))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("carbon.collect.checkup._PATIENCE_S", 0.05)
+        (finding,) = of("gpu", check_meters(tmp_path, tmp_path / "none"))
+    hang.unlink()
+    assert finding.state == State.FAILING
+    assert "has not answered" in finding.detail
+
+
 def test_counters_of_the_cpu_leave_nothing_to_a_model(play: Play, tmp_path: Path) -> None:
     play(Script())
     zone(tmp_path / "powercap")

@@ -77,6 +77,7 @@ def test_a_source_that_comes_back_is_asked_again(source: HangingSource) -> None:
         watched.sample()
     source.gate.set()
     wait_until(lambda: answers(watched), "the source to be back")
+    watched.close()
 
 
 def answers(watched: Watched) -> bool:
@@ -145,3 +146,16 @@ def test_who_is_on_the_devices_is_asked_once_after_a_look() -> None:
         assert watched.processes("GPU-1") == watched.processes("GPU-2") == [ProcessUse(7, 0.5)]
     assert source.asked == 4
     watched.close()
+
+
+def test_closed_while_it_hangs_its_thread_ends_once_it_comes_back(source: HangingSource) -> None:
+    before = threading.active_count()
+    watched = Watched(source, SLOW_HZ, SHORT_S)
+    watched.devices()
+    source.gate.clear()
+    with pytest.raises(Unavailable):
+        watched.sample()
+    watched.close()
+    assert threading.active_count() == before + 1
+    source.gate.set()
+    wait_until(lambda: threading.active_count() == before, "the thread to end")
