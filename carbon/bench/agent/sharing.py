@@ -51,7 +51,9 @@ def sharing(folder: Path, options: Options) -> list[Figure]:
     by_memory = _worst_percent(folder, dict.fromkeys(_TURNS, 1.0), "memory")
     return [
         at_most("attribution by SM time", follows, "%", 5.0, "power follows it; worst of 4, 60 s"),
-        reported("attribution by SM time", differs, "%", "a percent draws 0.8 to 1.2 times"),
+        reported(
+            "attribution by SM time, power apart", differs, "%", "a percent draws 0.8 to 1.2 times"
+        ),
         reported("attribution by memory held", by_memory, "%", "where no SM time is told"),
         not_taken("attribution under MIG", "%", "the scripted driver plays no instances", "<= 10"),
     ]
