@@ -16,6 +16,7 @@ import numpy.typing as npt
 
 from carbon.errors import InvalidInput
 from carbon.planning.chunks import chunks
+from carbon.planning.even_windows import EvenSlots
 from carbon.planning.series import FloatArray, IntArray, IntensitySeries
 
 
@@ -64,7 +65,16 @@ def best_windows(
     check_fits(earliest, latest_start, length)
     start = earliest.copy()
     mean = np.full(len(start), np.nan)
-    for jobs, candidates in _candidates(series, earliest, latest_start, length):
+    even, others = EvenSlots.of(series), np.arange(len(start))
+    if even is not None:
+        inside = series.covers(earliest, latest_start + length)
+        some, others = others[inside], others[~inside]
+        start[some], area = even.cleanest(earliest[some], latest_start[some], length[some])
+        mean[some] = area / length[some]
+    for part, candidates in _candidates(
+        series, earliest[others], latest_start[others], length[others]
+    ):
+        jobs = others[part]
         start[jobs], mean[jobs] = _cleanest(series, candidates, length[jobs, None])
     return Windows(start, start + length, mean)
 
