@@ -7,7 +7,7 @@ from pathlib import Path
 from zoneinfo import ZoneInfo
 
 from platformdirs import user_data_path
-from pydantic import field_validator
+from pydantic import SecretStr, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from carbon.errors import CarbonError
@@ -35,7 +35,31 @@ class Settings(BaseSettings):
     #: Base addresses of feeds, overridden by tests and mirrors.
     neso_url: str = "https://api.carbonintensity.org.uk"
     energy_charts_url: str = "https://api.energy-charts.info"
+    rte_url: str = "https://odre.opendatasoft.com"
+    electricitymaps_url: str = "https://api.electricitymaps.com/v4"
+    watttime_url: str = "https://api.watttime.org"
+    entsoe_url: str = "https://web-api.tp.entsoe.eu/api"
+    eia_url: str = "https://api.eia.gov/v2"
     feed_timeout_s: float = 10.0
+    #: Keys of feeds; each may stand in a file instead, named by `CARBON_<NAME>_FILE`.
+    electricitymaps_key: SecretStr | None = None
+    electricitymaps_key_file: Path | None = None
+    entsoe_key: SecretStr | None = None
+    entsoe_key_file: Path | None = None
+    eia_key: SecretStr | None = None
+    eia_key_file: Path | None = None
+    watttime_user: str | None = None
+    watttime_password: SecretStr | None = None
+    watttime_password_file: Path | None = None
+    #: Zones that the Electricity Maps key may see, by commas; unset means CARBON_ZONE.
+    electricitymaps_zones: str = ""
+    #: WattTime's region of each zone, as `US-CAL-CISO=CAISO_NORTH,US-TEX-ERCO=ERCOT_NORTHCENTRAL`.
+    watttime_regions: str = ""
+    #: A file or URL with the site's own intensity, for CARBON_ZONE.
+    site_intensity: str | None = None
+    #: Sources that may be passed on although their licence forbids it by default, by commas: the
+    #: owner's own contract allows it.
+    redistribute: str = ""
     #: Largest request body, as sent and (below) after decompression.
     max_body_bytes: int = 8 * 1024 * 1024
     max_decoded_bytes: int = 64 * 1024 * 1024
@@ -52,6 +76,14 @@ class Settings(BaseSettings):
     def _known_timezone(cls, value: str) -> str:
         ZoneInfo(value)
         return value
+
+    def secret(self, name: str) -> str | None:
+        """The key of that name, from its variable or its file, without white space around it."""
+        given: SecretStr | None = getattr(self, name)
+        if given is not None:
+            return given.get_secret_value().strip() or None
+        path: Path | None = getattr(self, f"{name}_file")
+        return path.read_text(encoding="utf-8").strip() or None if path else None
 
     @property
     def database_url(self) -> str:

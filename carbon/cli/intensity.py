@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from carbon.cli.output import print_json, significant
+from carbon.errors import InvalidInput
 
 intensity = typer.Typer(help="Grid intensity.", no_args_is_help=True)
 imports = typer.Typer(help="Bring data from elsewhere.", no_args_is_help=True)
@@ -50,6 +51,55 @@ def forecast(
     for point in answer["points"]:
         bar = "█" * round(40 * point["g_per_kwh"] / highest)
         typer.echo(f"{point['start']}  {point['g_per_kwh']:7.1f} g/kWh  {bar}  {point['source']}")
+
+
+@intensity.command()
+def backtest(
+    file: Annotated[Path, typer.Option(help="CSV: time, then hourly g/kWh, a column per zone.")],
+    zone: Annotated[str, typer.Option(help="Column to forecast; all columns are learned from.")],
+    from_hour: Annotated[int, typer.Option(min=0, help="First origin, as a row.")] = 1000,
+    hours: Annotated[int, typer.Option(min=1, max=96, help="Hours ahead to score.")] = 24,
+    jobs: Annotated[Path | None, typer.Option(help="CSV of jobs, for the share of saving.")] = None,
+    job_unit: Annotated[str, typer.Option(help="s or h, of the column length.")] = "h",
+    draw: Annotated[int, typer.Option(min=1, help="Jobs drawn, by seed 0.")] = 20_000,
+    json: Json = False,
+) -> None:
+    """How good the own forecast would have been: each hour with what was known then."""
+    from carbon.grid.hourly_table import read_hourly_table
+    from carbon.services.backtest import backtest_zone
+
+    lengths_h = _lengths_h(jobs, job_unit) if jobs else None
+    result = backtest_zone(read_hourly_table(file), zone, from_hour, hours, lengths_h, draw)
+    if json:
+        print_json(result)
+        return
+    typer.echo(
+        f"{result.zone}: 24 h error {result.mape:.1%}, yardstick {result.yardstick_mape:.1%}, "
+        f"{result.origins} origins"
+    )
+    if result.coverage is not None:
+        typer.echo(f"  inside the 90 % interval: {result.coverage:.1%}")
+    if result.share_of_oracle is not None:
+        typer.echo(
+            f"  share of the oracle's saving: {result.share_of_oracle:.1%}, "
+            f"yardstick {result.yardstick_share:.1%}"
+        )
+
+
+def _lengths_h(path: Path, unit: str) -> list[float]:
+    """The column `length` of a job history, in hours."""
+    import csv
+
+    scale = {"h": 1.0, "s": 1 / 3600}.get(unit)
+    if scale is None:
+        raise InvalidInput("invalid_job_unit", "--job-unit is s or h")
+    try:
+        with path.open(newline="") as file:
+            return [float(row["length"]) * scale for row in csv.DictReader(file)]
+    except OSError as error:
+        raise InvalidInput("file_unreadable", f"cannot read {path}: {error.strerror}") from None
+    except (KeyError, TypeError, ValueError):
+        raise InvalidInput("column_missing", f"{path} needs a numeric column `length`") from None
 
 
 @imports.command("intensity")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from email.utils import parsedate_to_datetime
 from typing import TypeVar
@@ -9,46 +10,93 @@ from typing import TypeVar
 import httpx2
 import msgspec
 
-from carbon.grid.feed import FeedAnswerInvalid, FeedRateLimited, FeedUnreachable
+from carbon.clock import Clock, SystemClock
+from carbon.grid.etiquette import Considerate
+from carbon.grid.feed import FeedAnswerInvalid, FeedKeyRefused, FeedRateLimited, FeedUnreachable
 
 Shape = TypeVar("Shape")
 
 #: A source that asks for silence without saying how long gets this much.
 DEFAULT_RETRY_AFTER_S = 300
+#: A refused key is not asked with again for an hour: only a person can mend it.
+KEY_RETRY_AFTER_S = 3_600
 #: A source cannot silence us for longer: a mistyped date must not lose a zone for good.
 LONGEST_RETRY_AFTER_S = 86_400
 
 
-def feed_client(timeout_s: float = 20.0) -> httpx2.Client:
-    """The HTTP client that feeds share. Each of connect, read and write may take `timeout_s`."""
+def feed_client(timeout_s: float = 20.0, clock: Clock | None = None) -> httpx2.Client:
+    """The HTTP client that feeds share. Each of connect, read and write may take `timeout_s`.
+
+    It keeps to each source's limits and asks again only for what changed (`etiquette`). The
+    library's own log of addresses is silenced: some sources take their key in the address.
+    """
+    logging.getLogger("httpx2").setLevel(logging.WARNING)
     return httpx2.Client(
-        timeout=timeout_s, follow_redirects=True, headers={"User-Agent": "carbon-ledger"}
+        timeout=timeout_s,
+        follow_redirects=True,
+        headers={"User-Agent": "carbon-ledger"},
+        transport=Considerate(httpx2.HTTPTransport(), clock or SystemClock()),
     )
 
 
 def get_answer(
-    http: httpx2.Client, feed: str, url: str, shape: type[Shape], params: Mapping[str, str]
+    http: httpx2.Client,
+    feed: str,
+    url: str,
+    shape: type[Shape],
+    params: Mapping[str, str],
+    headers: Mapping[str, str] | None = None,
+    secret: str = "",
 ) -> Shape:
-    """GET `url`, decoded strictly. Raises FeedError; nothing else comes out of a bad feed."""
+    """GET `url`, decoded strictly. Raises FeedError; nothing else comes out of a bad feed.
+
+    `secret` is a key that params or headers carry: no redirect is followed with it, and it is
+    blotted out of what an error quotes.
+    """
+    content = get_content(http, feed, url, params, headers, secret)
     try:
-        response = http.get(url, params=params)
-    except (httpx2.HTTPError, httpx2.InvalidURL) as error:
-        raise FeedUnreachable(feed, f"no answer from {url}: {_reason(error)}") from error
-    _expect_success(response, feed, url)
-    try:
-        return msgspec.json.decode(response.content, type=shape)
+        return msgspec.json.decode(content, type=shape)
     except (msgspec.MsgspecError, UnicodeDecodeError) as error:
-        raise FeedAnswerInvalid(feed, f"{url} answered {_glimpse(response)}: {error}") from error
+        told = _without(f"{url} answered {_glimpse(content)}: {error}", secret)
+        raise FeedAnswerInvalid(feed, told) from None
 
 
-def _expect_success(response: httpx2.Response, feed: str, url: str) -> None:
+def get_content(
+    http: httpx2.Client,
+    feed: str,
+    url: str,
+    params: Mapping[str, str],
+    headers: Mapping[str, str] | None = None,
+    secret: str = "",
+    auth: tuple[str, str] | None = None,
+) -> bytes:
+    """As `get_answer`, undecoded. `auth` is a user's name and password."""
+    follow = not secret and auth is None
+    try:
+        response = http.get(url, params=params, headers=headers, auth=auth, follow_redirects=follow)
+    except (httpx2.HTTPError, httpx2.InvalidURL) as error:
+        told = _without(f"no answer from {url}: {_reason(error)}", secret)
+        raise FeedUnreachable(feed, told) from None
+    _expect_success(response, feed, url, secret)
+    return response.content
+
+
+def _without(text: str, secret: str) -> str:
+    return text.replace(secret, "***") if secret else text
+
+
+def _expect_success(response: httpx2.Response, feed: str, url: str, secret: str) -> None:
     status = response.status_code
     if status == 429 or (status == 503 and "Retry-After" in response.headers):
         raise FeedRateLimited(feed, f"{url} asks to slow down ({status})", retry_after_s(response))
+    if status in (401, 403):
+        told = _without(f"{url} refuses the key ({status}): {_glimpse(response.content)}", secret)
+        raise FeedKeyRefused(feed, told, KEY_RETRY_AFTER_S)
     if status >= 500:
         raise FeedUnreachable(feed, f"{url} failed with {status}")
     if status != 200:
-        raise FeedAnswerInvalid(feed, f"{url} answered {status}: {_glimpse(response)}")
+        told = _without(f"{url} answered {status}: {_glimpse(response.content)}", secret)
+        raise FeedAnswerInvalid(feed, told)
 
 
 def retry_after_s(response: httpx2.Response) -> int:
@@ -75,7 +123,7 @@ def _reason(error: Exception) -> str:
     return f"{type(error).__name__} {error}".strip()
 
 
-def _glimpse(response: httpx2.Response) -> str:
+def _glimpse(content: bytes) -> str:
     """The beginning of a body, fit for one line of a status page."""
-    text = response.content[:80].decode("utf-8", "replace")
+    text = content[:80].decode("utf-8", "replace")
     return repr(" ".join(text.split())) if text.strip() else "an empty body"

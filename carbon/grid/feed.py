@@ -4,6 +4,7 @@ Unavailable (503)
 └── FeedError
     ├── FeedUnreachable    feed_unreachable     no answer, a time-out, or a 5xx
     ├── FeedAnswerInvalid  feed_answer_invalid  an answer that is not what was agreed
+    ├── FeedKeyRefused     feed_key_refused     401 or 403
     └── FeedRateLimited    feed_rate_limited    429, or a 503 that names a time
 """
 
@@ -82,6 +83,10 @@ class FeedUnreachable(FeedError):
 
 class FeedAnswerInvalid(FeedError):
     feed_code = "feed_answer_invalid"
+
+
+class FeedKeyRefused(FeedError):
+    feed_code = "feed_key_refused"
 
 
 class FeedRateLimited(FeedError):

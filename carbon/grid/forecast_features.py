@@ -47,6 +47,11 @@ class FeatureSource:
         self._means = [_mean_before(daily.residual * by_scale, hours) for hours in RESIDUAL_MEANS]
         self._tellers = tellers(self._residual[:, HOURS_PER_DAY:known_to])
 
+    @property
+    def told_features(self) -> int:
+        """How many of the features, the last ones, speak of other zones."""
+        return 2 * len(self._tellers)
+
     def first_origin(self, horizon_h: int) -> int:
         """Before it some feature would reach behind the history."""
         return max(LEVEL_HOURS, (_days(horizon_h) + SAME_HOUR_DAYS) * HOURS_PER_DAY)
@@ -64,9 +69,10 @@ class FeatureSource:
         """(zones, features, origins) of each `step`-th origin of [start, end)."""
         scaled = self._scaled(horizon_h, start, end, step)
         flags = self._flags(horizon_h, np.arange(start, end, step))
-        shape = (len(self._level), len(scaled) + len(flags), len(flags[0]))
-        made = np.empty(shape, np.float32)
-        for row, values in enumerate([*scaled, *flags]):
+        told = self._told(start, end, step)
+        rows = [*scaled, *flags, *told]
+        made = np.empty((len(self._level), len(rows), len(flags[0])), np.float32)
+        for row, values in enumerate(rows):
             made[:, row] = values
         return made
 
@@ -80,8 +86,13 @@ class FeatureSource:
         means = [mean[:, start:end:step] for mean in self._means]
         waves = _waves(np.arange(start, end, step) + horizon_h - 1)
         turned = [lags[0] * wave for wave in waves] + [means[1] * wave for wave in waves[:2]]
-        told = [near[zones] for zones in self._tellers for near in (lags[0], means[0])]
-        return [*same, usual, *lags, *means, *turned, *told]
+        return [*same, usual, *lags, *means, *turned]
+
+    def _told(self, start: int, end: int, step: int) -> list[Features]:
+        """What the zones that are listened to do now."""
+        now = self._residual[:, start - 1 : end - 1 : step]
+        lately = self._means[0][:, start:end:step]
+        return [near[zones] for zones in self._tellers for near in (now, lately)]
 
     def _flags(self, horizon_h: int, origin: NDArray[np.int64]) -> list[Features]:
         """What the calendar says of origin and target; the same for all zones."""

@@ -8,7 +8,7 @@ from typing import Final
 
 from carbon.domain.intensity import EmissionScope
 from carbon.domain.yearly import normal_zone
-from carbon.grid import energy_charts, neso
+from carbon.grid import eia, energy_charts, entsoe, neso, rte
 from carbon.grid.forecast import OWN_FORECAST
 
 BUNDLED: Final = "bundled"
@@ -73,6 +73,21 @@ class Ladder:
         return len(sources) if source in known else BROUGHT_RANK
 
 
+#: Every source there is. Those with a key serve the zones that the key sees; a step without
+#: points in a zone is passed over. Of two for a zone the one nearer to consumption goes first.
+ALL_STEPS: Final = (
+    Step("site"),
+    Step("electricity_maps", None, EmissionScope.LIFECYCLE),
+    Step("watttime", None, EmissionScope.DIRECT),
+    *DEFAULT_STEPS[:2],
+    Step("entsoe", frozenset(entsoe.AREAS), EmissionScope.LIFECYCLE),
+    Step("eia", frozenset(eia.ZONES), EmissionScope.LIFECYCLE),
+    Step("rte", frozenset({rte.ZONE}), EmissionScope.DIRECT),
+    *DEFAULT_STEPS[2:],
+)
+
+#: The ladder by which stored points are ranked, whatever feed brought them.
+EVERY: Final = Ladder(ALL_STEPS)
 #: The ladder of a service without settings of its own.
 KEYLESS: Final = Ladder()
 

@@ -31,7 +31,7 @@ FEWEST_ERRORS: Final = 2 * 168
 TAIL: Final = 0.04
 THREADS: Final = 2
 #: Weight of the regression of logarithms in the joined forecast.
-LOG_SHARE: Final = np.float32(0.5)
+LOG_SHARE: Final = np.float32(0.8)
 #: No zone counts as moving less, as a share of its size.
 LEAST_SPREAD: Final = 0.03
 

@@ -1,13 +1,16 @@
 """Asks the feeds in turn, keeps each failure to itself, and knows when to ask again.
 
 Per (source, zone) a failure waits longer each time, with jitter; per source, failures in a row
-open a breaker, after which one zone at a time tries whether the source is back.
+open a breaker, after which one zone at a time tries whether the source is back. A source that
+was away for long is on probation: its measurements count at once, its forecasts only after some
+good answers in a row, so that plans do not swing with a source that comes and goes.
 """
 
 from __future__ import annotations
 
 import random
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 
 from carbon.clock import Clock, to_rfc3339
@@ -21,6 +24,9 @@ FIRST_WAIT_MS = 30 * MS_PER_S
 LONGEST_WAIT_MS = MS_PER_HOUR
 #: Unreachable this often in a row, over all its zones, a source is left alone.
 BREAKER_FAILURES = 3
+#: Failures in a row after which a source must prove itself in a zone, and good answers it takes.
+LONG_AWAY = 3
+PROBATION = 3
 BACK_MS = 24 * MS_PER_HOUR
 AHEAD_MS = 96 * MS_PER_HOUR
 
@@ -41,6 +47,8 @@ class FeedStatus:
     points: int = 0
     quarantined: int = 0
     flags: tuple[str, ...] = ()
+    #: Good answers still to come before its forecasts count again.
+    probation: int = 0
 
     @property
     def ok(self) -> bool:
@@ -65,14 +73,19 @@ class Poller:
         quarantine: Callable[[Vintage, Sequence[Quarantined]], None],
         clock: Clock,
         jitter: Callable[[], float] = random.random,
+        claim: Callable[[str, str, int], bool] = lambda source, zone, ttl_ms: True,
+        release: Callable[[str, str], None] = lambda source, zone: None,
     ) -> None:
         """`save` gets the good points of a vintage, `quarantine` the others and what they came
-        in; `jitter` draws from [0, 1)."""
+        in; `jitter` draws from [0, 1). `claim` (source, zone, ms) says whether this process may
+        ask in that time: of several that share a store, one does. `release` lets another try
+        where this one got nothing."""
         self._feeds = feeds
         self._save = save
         self._quarantine = quarantine
         self._clock = clock
         self._jitter = jitter
+        self._claim, self._release = claim, release
         self._statuses: dict[tuple[str, str], FeedStatus] = {}
         self._breakers = {feed.name: _Breaker() for feed in feeds}
 
@@ -81,7 +94,7 @@ class Poller:
         wanted = dict.fromkeys(zones)
         pairs = [(feed, zone) for feed in self._feeds for zone in feed.zones() if zone in wanted]
         for feed, zone in pairs:
-            if self._is_due(feed, zone):
+            if self._is_due(feed, zone) and self._is_ours(feed, zone):
                 self._statuses[feed.name, zone] = self._attempt(feed, zone)
         return [self._status(feed, zone) for feed, zone in pairs]
 
@@ -97,15 +110,37 @@ class Poller:
     def _is_due(self, feed: Feed, zone: str) -> bool:
         return self._clock.now_ms() >= self._status(feed, zone).next_attempt_ms
 
+    def _is_ours(self, feed: Feed, zone: str) -> bool:
+        """Where the store cannot say, nobody asks: what came could not be kept either."""
+        try:
+            # Shorter than a period, so that the next turn finds it free.
+            return self._claim(feed.name, zone, feed.period_ms * 9 // 10)
+        except Exception as error:
+            self._statuses[feed.name, zone] = self._failed(feed, zone, error)
+            return False
+
     def _attempt(self, feed: Feed, zone: str) -> FeedStatus:
         now_ms = self._clock.now_ms()
+        left = self._probation(feed, zone)
         try:
             vintages = feed.fetch(zone, now_ms - BACK_MS, now_ms + AHEAD_MS)
-            status = self._succeeded(feed, zone, [self._keep(feed, v) for v in vintages])
+            kept = [self._keep(feed, v if not left else _measured(v)) for v in vintages]
+            status = replace(self._succeeded(feed, zone, kept), probation=left)
         except Exception as error:  # a feed's or the store's fault must not stop the others
+            with suppress(Exception):
+                self._release(feed.name, zone)
             return self._failed(feed, zone, error)
         self._breakers[feed.name] = _Breaker()
         return status
+
+    def _probation(self, feed: Feed, zone: str) -> int:
+        """Good answers still wanted after this one, if it is good."""
+        before = self._statuses.get((feed.name, zone))
+        if before is None or before.last_success_ms is None:
+            return 0
+        if before.failures >= LONG_AWAY:
+            return PROBATION - 1
+        return max(0, before.probation - (not before.failures))
 
     def _keep(self, feed: Feed, vintage: Vintage) -> Checked:
         checked = validate(vintage, self._clock.now_ms(), horizon_ms=feed.horizon_ms)
@@ -159,6 +194,12 @@ class Poller:
         """30 s, doubling to an hour, less up to a half by chance: not all ask at once."""
         full_ms = min(FIRST_WAIT_MS << min(failures - 1, 20), LONGEST_WAIT_MS)
         return round(full_ms * (1 - self._jitter() / 2))
+
+
+def _measured(vintage: Vintage) -> Vintage:
+    """Without what it foretells."""
+    points = tuple(point for point in vintage.points if point.kind.may_credit)
+    return replace(vintage, points=points, flags=(*vintage.flags, "probation"))
 
 
 def _line(error: Exception) -> str:

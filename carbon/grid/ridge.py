@@ -70,7 +70,8 @@ def _predict(
     simple = source.simple(horizon_h, start, end)
     if normal.is_empty:
         return simple
-    learned = np.matmul(normal.solve()[:, np.newaxis, :], source.at(horizon_h, start, end))[:, 0]
+    weights = normal.solve(source.told_features)[:, np.newaxis, :]
+    learned = np.matmul(weights, source.at(horizon_h, start, end))[:, 0]
     return np.asarray(simple + learned)
 
 
@@ -114,13 +115,28 @@ class _Normal:
             self._gram = WEEK_WEIGHT * self._gram + gram
             self._moment = WEEK_WEIGHT * self._moment + moment
 
-    def solve(self) -> Features:
-        """Coefficients (zones, features)."""
-        zones, features = self._moment.shape
+    def solve(self, told_features: int) -> Features:
+        """Coefficients (zones, features): the mean of one solution with the last
+        `told_features`, which speak of other zones, and one without them.
+
+        Other zones help where wind comes from there, and mislead where they do not; half of each
+        errs less than either.
+        """
+        whole = self._solve(self._moment.shape[1])
+        if told_features:
+            alone = self._solve(self._moment.shape[1] - told_features)
+            whole[:, :-told_features] += alone
+            whole[:, :-told_features] /= 2
+            whole[:, -told_features:] /= 2
+        return whole.astype(np.float32)
+
+    def _solve(self, features: int) -> Floats:
+        """Of the first `features` alone."""
+        gram, moment = self._gram[:, :features, :features], self._moment[:, :features]
         identity = np.eye(features)
         pooled = np.linalg.solve(
-            self._gram.sum(axis=0) + POOLED_ROWS * zones * identity, self._moment.sum(axis=0)
+            gram.sum(axis=0) + POOLED_ROWS * len(gram) * identity, moment.sum(axis=0)
         )
-        drawn = self._moment + OWN_ROWS * pooled
-        own = np.linalg.solve(self._gram + OWN_ROWS * identity, drawn[:, :, np.newaxis])
-        return np.asarray(own[:, :, 0].astype(np.float32))
+        drawn = moment + OWN_ROWS * pooled
+        own = np.linalg.solve(gram + OWN_ROWS * identity, drawn[:, :, np.newaxis])
+        return np.asarray(own[:, :, 0])

@@ -8,10 +8,13 @@ from typing import Final
 
 import numpy as np
 import numpy.typing as npt
+from msgspec import Struct
 
 from carbon.domain.units import MS_PER_HOUR, MS_PER_S
-from carbon.grid.backtest import FIRST_ORIGIN, rolling, yardstick
+from carbon.errors import InvalidInput
+from carbon.grid.backtest import FIRST_ORIGIN, rolling, score, yardstick
 from carbon.grid.forecast import FEWEST_HOURS, predict
+from carbon.grid.hourly_table import HourlyTable
 from carbon.planning.foresight import Foresight
 from carbon.planning.job_history import JobHistory
 from carbon.planning.learning import Lengths
@@ -33,6 +36,58 @@ class Share:
 
     own: float
     yardstick: float
+
+
+class Backtest(Struct, frozen=True):
+    """What `carbon intensity backtest --json` prints; lists have one value per hour ahead."""
+
+    zone: str
+    origins: int
+    #: Mean absolute error over the actual value, mean over the hours ahead.
+    mape: float
+    yardstick_mape: float
+    #: Share of hours inside the 90 % interval; null where none could be stated.
+    coverage: float | None
+    mape_by_hour: list[float]
+    yardstick_mape_by_hour: list[float]
+    coverage_by_hour: list[float | None]
+    #: Saving / saving of the oracle, jobs that may pause; null where no jobs were given.
+    share_of_oracle: float | None = None
+    yardstick_share: float | None = None
+
+
+def backtest_zone(
+    table: HourlyTable,
+    zone: str,
+    first_origin: int,
+    horizon_h: int = 24,
+    lengths_h: Sequence[float] | None = None,
+    draw: int = 20_000,
+) -> Backtest:
+    """Raises InvalidInput `column_missing`, `history_too_short`, `hours_missing`."""
+    place, weekday = table.place(zone), table.first_weekday
+    if np.isnan(table.g_per_kwh[place]).any():
+        raise InvalidInput(
+            "hours_missing", f"{zone} lacks hours: a backtest scores against each of them"
+        )
+    [scored] = score(table.g_per_kwh, weekday, [place], first_origin, horizon_h)
+    shares: list[Share] = []
+    if lengths_h is not None:
+        jobs = drawn_jobs(lengths_h, draw, 0, first_origin, table.g_per_kwh.shape[1])
+        shares = shares_of_oracle(table.g_per_kwh, weekday, [place], jobs)
+    stated = [share for share in scored.coverage if share is not None]
+    return Backtest(
+        zone,
+        scored.origins,
+        float(np.mean(scored.mape)),
+        float(np.mean(scored.yardstick_mape)),
+        float(np.mean(stated)) if stated else None,
+        scored.mape,
+        scored.yardstick_mape,
+        scored.coverage,
+        shares[0].own if shares else None,
+        shares[0].yardstick if shares else None,
+    )
 
 
 class RecordedForecast:

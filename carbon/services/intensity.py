@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from sqlalchemy import Connection
@@ -19,8 +19,9 @@ from carbon.domain.intensity import (
 from carbon.domain.units import BUCKET_MS, MS_PER_DAY, MS_PER_HOUR, floor_to
 from carbon.domain.yearly import normal_zone, yearly_intensity
 from carbon.errors import InvalidInput, NotFound
-from carbon.grid.forecast import own_vintage
-from carbon.grid.ladder import KEYLESS
+from carbon.grid.forecast import OWN_FORECAST, own_vintage
+from carbon.grid.ladder import EVERY
+from carbon.grid.licences import allowed_of, may_pass_on
 from carbon.grid.validation import CLOCK_SKEW_MS, Quarantined, validate
 from carbon.services.context import Context
 from carbon.storage.energy import mark_dirty
@@ -67,23 +68,30 @@ def points_of(
     signal: Signal = Signal.AVERAGE,
     scope: EmissionScope | None = None,
     as_of_ms: int | None = None,
+    passed_on: frozenset[str] | None = None,
 ) -> list[RatedPoint]:
     """The points that hold over [start, end): stored ones, then the bundled yearly figure.
 
-    Without a scope the zone's best source decides it. The yearly figure is an average; where
-    the signal is marginal, or the scope one that the table lacks, gaps stay gaps.
+    Without a scope the zone's best source decides it, for the whole window: life-cycle and
+    direct points do not alternate. The yearly figure is an average; where the signal is
+    marginal, or the scope one that the table lacks, gaps stay gaps. With `passed_on`, points
+    of sources that may not be redistributed are left out, but for those it names.
     """
     stored = [
         replace(point, source_rank=_rank(zone, point))
         for point in points_between(connection, zone, start_ms, end_ms, signal, scope, as_of_ms)
+        if passed_on is None or may_pass_on(point.source, point.flags, passed_on)
     ]
+    if scope is None and stored:
+        best = min(stored, key=lambda point: (point.source == OWN_FORECAST, point.source_rank))
+        stored = [point for point in stored if point.scope is best.scope]
     yearly = _yearly(zone, start_ms, end_ms, scope) if signal is Signal.AVERAGE else []
     return select([*stored, *yearly], start_ms, end_ms)
 
 
 def _rank(zone: str, point: RatedPoint) -> int:
     """Place in the zone's ladder; of one source, life-cycle before direct."""
-    return 2 * KEYLESS.source_rank(zone, point.source) + (point.scope is EmissionScope.DIRECT)
+    return 2 * EVERY.source_rank(zone, point.source) + (point.scope is EmissionScope.DIRECT)
 
 
 def _yearly(zone: str, start_ms: int, end_ms: int, scope: EmissionScope | None) -> list[RatedPoint]:
@@ -115,17 +123,21 @@ def rated_points(
     end_ms: int,
     signal: Signal = Signal.AVERAGE,
     scope: EmissionScope | None = None,
+    to_others: bool = False,
 ) -> list[RatedPoint]:
     """As `points_of`, with the own forecast where the future has no feed's forecast.
 
-    What the planner and the pages read. Never empty for the average signal.
+    What the planner and the pages read. Never empty for the average signal. `to_others` keeps
+    to what may be passed on (`grid.licences`).
     """
     now_ms = context.clock.now_ms()
+    passed_on = allowed_of(context.settings.redistribute) if to_others else None
     with reading(context.engine) as connection:
-        points = points_of(connection, zone, start_ms, end_ms, signal, scope)
+        points = points_of(connection, zone, start_ms, end_ms, signal, scope, passed_on=passed_on)
         if not _future_is_bare(points, now_ms):
             return points
-        history = points_of(connection, zone, now_ms - _HISTORY_MS, now_ms, signal, scope)
+        since_ms = now_ms - _HISTORY_MS
+        history = points_of(connection, zone, since_ms, now_ms, signal, scope, passed_on=passed_on)
     own = _own_forecast(zone, history, now_ms, end_ms)
     return select([*points, *own], start_ms, end_ms)
 
@@ -182,17 +194,55 @@ def record_vintage(context: Context, vintage: Vintage) -> list[Quarantined]:
 
 
 def store_vintage(context: Context, vintage: Vintage) -> None:
-    """Stores a checked publication and marks what it may price anew for a new roll-up."""
+    """Stores what a checked publication changes, and marks what it may price anew.
+
+    A source repeats most of what it said a quarter of an hour ago. A point that it still holds
+    to stays with the vintage that said it first; the answer to any question is the same.
+    """
     if not vintage.points:
         return
     now_ms = context.clock.now_ms()
     with writing(context.engine) as connection:
+        vintage = replace(vintage, points=_changed(connection, vintage))
+        if not vintage.points:
+            return
         if save_vintage(connection, vintage, now_ms) is None:
             return
         start_ms = floor_to(min(p.start_ms for p in vintage.points), BUCKET_MS)
         end_ms = max(p.end_ms for p in vintage.points)
         touched = buckets_of_zone(connection, vintage.zone, start_ms, end_ms)
         mark_dirty(connection, touched)
+
+
+def _changed(connection: Connection, vintage: Vintage) -> tuple[IntensityPoint, ...]:
+    """The points that differ from what the same source said last of their span."""
+    start_ms = min(point.start_ms for point in vintage.points)
+    end_ms = max(point.end_ms for point in vintage.points)
+    last: dict[tuple[int, int, bool], RatedPoint] = {}
+    stored = points_between(
+        connection, vintage.zone, start_ms, end_ms, vintage.signal, vintage.scope
+    )
+    for point in stored:
+        if point.source == vintage.source:
+            key = (point.start_ms, point.end_ms, point.kind.may_credit)
+            if key not in last or _stamp(point) > _stamp(last[key]):
+                last[key] = point
+    return tuple(p for p in vintage.points if not _repeats(p, vintage, last))
+
+
+def _repeats(
+    point: IntensityPoint, vintage: Vintage, last: Mapping[tuple[int, int, bool], RatedPoint]
+) -> bool:
+    said = last.get((point.start_ms, point.end_ms, point.kind.may_credit))
+    return said is not None and (said.g_per_kwh, said.kind, said.flags) == (
+        point.g_per_kwh,
+        point.kind,
+        vintage.flags,
+    )
+
+
+def _stamp(point: RatedPoint) -> tuple[int, int]:
+    return point.published_ms, point.vintage
 
 
 def store_quarantine(context: Context, vintage: Vintage, refused: Sequence[Quarantined]) -> None:

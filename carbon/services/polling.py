@@ -1,21 +1,22 @@
-"""Keeps the zones in use fresh: the key-less feeds, asked in a thread of their own."""
+"""Keeps the zones in use fresh: feeds and own forecasts, in a thread of their own."""
 
 from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Sequence
+from uuid import uuid4
 
 from sqlalchemy import select
 
-from carbon.grid.answer import feed_client
-from carbon.grid.energy_charts import EnergyCharts
-from carbon.grid.feed import Feed
-from carbon.grid.neso import Neso
+from carbon.domain.units import MS_PER_HOUR, floor_to
+from carbon.grid.forecast import OWN_FORECAST
 from carbon.grid.poller import FeedStatus, Poller
 from carbon.services.context import Context
+from carbon.services.feeds import build_feeds
 from carbon.services.intensity import store_quarantine, store_vintage
-from carbon.storage.engine import reading
+from carbon.services.own_forecasts import OwnForecasts
+from carbon.storage.engine import reading, writing
+from carbon.storage.leases import Lease, give_up, take
 from carbon.storage.names import device_zone, host_period
 
 log = logging.getLogger("carbon.grid")
@@ -33,25 +34,22 @@ def zones_in_use(context: Context) -> list[str]:
     return sorted({zone for zone in (*stated, *hosts, own) if zone})
 
 
-def build_feeds(context: Context) -> Sequence[Feed]:
-    settings = context.settings
-    client = feed_client(settings.feed_timeout_s)
-    return [
-        Neso(client, context.clock, settings.neso_url),
-        EnergyCharts(client, context.clock, settings.energy_charts_url),
-    ]
-
-
 class Polling:
     def __init__(self, context: Context) -> None:
         self._context = context
+        self._holder = uuid4().hex
+        self._held: dict[tuple[str, str], Lease] = {}
         self._stop = threading.Event()
         self._poller = Poller(
             build_feeds(context) if context.settings.feeds else [],
             lambda vintage: store_vintage(context, vintage),
             lambda vintage, refused: store_quarantine(context, vintage, refused),
             context.clock,
+            claim=self._claim,
+            release=self._release,
         )
+        self._own = OwnForecasts(context)
+        self._foreseen_at_ms = 0
         self._thread = threading.Thread(target=self._run, name="polling", daemon=True)
 
     def start(self) -> None:
@@ -72,9 +70,36 @@ class Polling:
             except Exception as error:
                 log.warning("could not poll the feeds: %s", error)
                 statuses = []
+            self._foresee()
             for status in statuses:
                 self._tell(status, told)
             self._stop.wait(_LOOK_EVERY_S)
+
+    def _claim(self, source: str, zone: str, ttl_ms: int) -> bool:
+        """Of all processes on one store, one asks a source for a zone in each of its periods."""
+        with writing(self._context.engine) as connection:
+            now_ms = self._context.clock.now_ms()
+            held = take(connection, f"feed/{source}/{zone}", self._holder, now_ms, ttl_ms)
+        if held is not None:
+            self._held[source, zone] = held
+        return held is not None
+
+    def _release(self, source: str, zone: str) -> None:
+        if held := self._held.pop((source, zone), None):
+            with writing(self._context.engine) as connection:
+                give_up(connection, held)
+
+    def _foresee(self) -> None:
+        """Own forecasts, once an hour and by one process."""
+        hour_ms = floor_to(self._context.clock.now_ms(), MS_PER_HOUR)
+        if self._foreseen_at_ms == hour_ms:
+            return
+        try:
+            if self._claim(OWN_FORECAST, "", MS_PER_HOUR * 9 // 10):
+                self._own.refresh(zones_in_use(self._context))
+            self._foreseen_at_ms = hour_ms
+        except Exception as error:
+            log.warning("could not make own forecasts: %s", error)
 
     def _tell(self, status: FeedStatus, told: dict[tuple[str, str], str]) -> None:
         """One line when a feed comes or goes, not one each time it is asked."""

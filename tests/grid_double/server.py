@@ -1,4 +1,4 @@
-"""NESO's and Energy-Charts' paths on one loopback port.
+"""The paths of all feeds on one loopback port.
 
     with GridDouble(now_ms) as double:
         feed = Neso(http, clock, base_url=double.url)
@@ -11,14 +11,23 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Callable
+import zlib
+from collections.abc import Callable, Mapping
 from enum import StrEnum
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from types import TracebackType
+from types import MappingProxyType, TracebackType
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
-from grid_double import energy_charts_shape, neso_shape
+from grid_double import (
+    eia_shape,
+    electricity_maps_shape,
+    energy_charts_shape,
+    entsoe_shape,
+    neso_shape,
+    rte_shape,
+    watttime_shape,
+)
 
 Body = dict[str, Any]
 
@@ -62,6 +71,10 @@ class GridDouble:
         self.now_ms = now_ms
         self.failure: Failure | None = None
         self.alter: Callable[[Body], Body] = lambda body: body
+        self.tokens = watttime_shape.Tokens()
+        #: Whether answers carry an ETag, and unchanged ones are a 304.
+        self.etags = False
+        self.statuses: list[int] = []
         #: Paths asked for, with their queries, in order.
         self.requests: list[str] = []
         self.closing = threading.Event()
@@ -89,10 +102,25 @@ class GridDouble:
         self._server.server_close()
         self._thread.join()
 
-    def answer(self, target: str) -> tuple[int, Body]:
+    def answer(
+        self, target: str, headers: Mapping[str, str] = MappingProxyType({})
+    ) -> tuple[int, Body | str]:
         """Status and body of a path, as the real one would answer on a good day."""
         parts = urlsplit(target)
         query = {name: values[0] for name, values in parse_qs(parts.query).items()}
+        now_ms, path = self.now_ms, parts.path
+        if path.startswith("/carbon-intensity/"):
+            key = headers.get("auth-token", "")
+            return electricity_maps_shape.answer(path, query, key, now_ms, curve)
+        if path == "/login" or path.startswith("/v3/"):
+            told = headers.get("Authorization", "")
+            return watttime_shape.answer(path, query, told, self.tokens, now_ms, curve)
+        if path == "/api":
+            return entsoe_shape.answer(query, now_ms)
+        if path.startswith("/electricity/"):
+            return eia_shape.answer(path, query, now_ms)
+        if path.startswith("/api/explore/"):
+            return rte_shape.answer(query, now_ms, curve)
         if parts.path.startswith("/intensity/"):
             return neso_shape.answer(parts.path, self.now_ms, curve)
         if parts.path == "/co2eq":
@@ -106,8 +134,7 @@ def _handler_of(double: GridDouble) -> type[BaseHTTPRequestHandler]:
             double.requests.append(self.path)
             failure = double.failure
             if failure is None:
-                status, body = double.answer(self.path)
-                self._send(status, json.dumps(double.alter(body) if status == 200 else body), {})
+                self._answer(*double.answer(self.path, self.headers))
             elif failure is Failure.HANG:
                 double.closing.wait(10)
             elif failure is Failure.CUT_OFF:
@@ -118,11 +145,21 @@ def _handler_of(double: GridDouble) -> type[BaseHTTPRequestHandler]:
             else:
                 self._send(*_ANSWERS[failure])
 
+        def _answer(self, status: int, body: Body | str) -> None:
+            if status == 200 and not isinstance(body, str):
+                body = double.alter(body)
+            text = body if isinstance(body, str) else json.dumps(body)
+            mark = f'"{zlib.crc32(text.encode())}"'
+            if double.etags and self.headers.get("If-None-Match") == mark:
+                status, text = 304, ""
+            self._send(status, text, {"ETag": mark} if double.etags else {})
+
         def date_time_string(self, timestamp: float | None = None) -> str:
             return "Wed, 21 Oct 2015 07:28:00 GMT"
 
         def _send(self, status: int, text: str, headers: dict[str, str]) -> None:
             body = text.encode()
+            double.statuses.append(status)
             self.send_response(status)
             for name, value in ({"Content-Length": str(len(body))} | headers).items():
                 self.send_header(name, value)
