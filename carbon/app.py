@@ -9,6 +9,7 @@ from typing import Protocol
 from fastapi import Depends, FastAPI
 
 from carbon import __version__
+from carbon.api.compat import carbon_aware_sdk
 from carbon.api.parameters import only_known_parameters
 from carbon.api.problems import handle_errors
 from carbon.api.routes import (
@@ -51,6 +52,7 @@ _ROUTERS = (
     pools,
     hosts,
     health,
+    carbon_aware_sdk,
 )
 
 

@@ -7,7 +7,7 @@ where the provider does not say where they stand.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Final
 
 _AWS: Final = """
@@ -55,6 +55,11 @@ def region_zone(provider: str, region: str) -> str | None:
     return _ZONES.get((provider, region.strip().lower()))
 
 
+def regions() -> Mapping[str, str]:
+    """Zone by name of region, of all three providers; no two of them share a name."""
+    return _BY_NAME
+
+
 def _pairs() -> Iterator[tuple[tuple[str, str], str]]:
     for provider, table in (("aws", _AWS), ("gcp", _GCP), ("azure", _AZURE)):
         words = table.split()
@@ -63,3 +68,4 @@ def _pairs() -> Iterator[tuple[tuple[str, str], str]]:
 
 
 _ZONES: Final = dict(_pairs())
+_BY_NAME: Final = {region: zone for (_, region), zone in _ZONES.items()}

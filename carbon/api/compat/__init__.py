@@ -1,0 +1,1 @@
+"""Paths of other services, to the letter, so that their clients work unchanged."""
