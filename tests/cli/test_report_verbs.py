@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 from command_line import Ended
@@ -100,3 +101,23 @@ def test_the_log_is_proven_and_a_changed_row_ends_with_1(service: Service, carbo
     broken = carbon("audit", "verify")
     assert broken.code == 1
     assert "report_changed" in broken.out
+
+
+@pytest.mark.parametrize("format", ["gsf", "sci-reporting", "csv", "json", "html"])
+def test_a_report_is_handed_out_in_each_format(
+    service: Service, carbon: Carbon, tmp_path: Path, format: str
+) -> None:
+    issued = carbon("report", "issue", "w", *WINDOW, "--json").json
+    who = ("--contact-name", "Ana", "--contact-email", "ana@example.org")
+    printed = carbon("export", "report", issued["id"], "--format", format, *who)
+    assert printed.code == 0, printed.err
+    assert issued["id"] in printed.out
+    file = tmp_path / "out"
+    written = ("--format", format, "--out", file, *who, "--json")
+    assert carbon("export", "report", issued["id"], *written).json["file"] == str(file)
+    assert file.read_text("utf-8") == printed.out
+
+
+def test_an_unknown_format_is_refused(service: Service, carbon: Carbon) -> None:
+    issued = carbon("report", "issue", "w", *WINDOW, "--json").json
+    carbon("export", "report", issued["id"], "--format", "docx").failed(2)

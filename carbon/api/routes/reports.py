@@ -11,6 +11,8 @@ from carbon.api.bodies import answer, read_json
 from carbon.auth.access import ContextOf, Reader, requires
 from carbon.domain.principal import Principal
 from carbon.domain.tenancy import Scope
+from carbon.exports.formats import FORMS, Format
+from carbon.exports.issued import Contact, Issued
 from carbon.services.explanation import explain_report
 from carbon.services.reports import issue_report, list_reports, read_report
 from carbon.services.restatement import restate_report
@@ -55,6 +57,27 @@ def get_explanation(
 ) -> Response:
     """From one line's number to formula, factors, roll-up rows and readings."""
     return answer(explain_report(context, principal, report_id, workload, unit, after))
+
+
+@router.get("/{report_id}/export")
+def get_export(
+    context: ContextOf,
+    principal: Reader,
+    report_id: str,
+    format: Format,
+    contact_name: str = "",
+    contact_email: str = "",
+    organization: str = "",
+) -> Response:
+    """A report as a file: `gsf`, `sci-reporting`, `csv`, `json` or `html`."""
+    report = read_report(context, principal, report_id)
+    issued = Issued.of(report, Contact(contact_name, contact_email, organization))
+    form = FORMS[format]
+    headers = {
+        "Content-Disposition": f'attachment; filename="{report.id}.{form.suffix}"',
+        "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'",
+    }
+    return Response(form.write(issued), media_type=form.media_type, headers=headers)
 
 
 @router.post("/{report_id}/restate")

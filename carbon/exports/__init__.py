@@ -1,0 +1,1 @@
+"""Issued reports in the forms that others ask for: one module per format."""

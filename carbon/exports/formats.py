@@ -1,0 +1,41 @@
+"""The forms in which a report is handed out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import StrEnum
+
+import msgspec
+
+from carbon.exports import report_csv, report_html, sci_certificate, sci_reporting
+from carbon.exports.issued import Issued
+
+
+class Format(StrEnum):
+    GSF = "gsf"  #: the SCI certificate report
+    SCI_REPORTING = "sci-reporting"
+    CSV = "csv"
+    JSON = "json"
+    HTML = "html"
+
+
+@dataclass(frozen=True, slots=True)
+class Form:
+    media_type: str
+    suffix: str
+    write: Callable[[Issued], str]
+
+
+def _json(issued: Issued) -> str:
+    """All of it, the statement byte by byte as it was issued."""
+    return msgspec.json.encode(issued.report).decode() + "\n"
+
+
+FORMS = {
+    Format.GSF: Form("text/markdown", "md", sci_certificate.write),
+    Format.SCI_REPORTING: Form("application/yaml", "yaml", sci_reporting.write),
+    Format.CSV: Form("text/csv", "csv", report_csv.write),
+    Format.JSON: Form("application/json", "json", _json),
+    Format.HTML: Form("text/html", "html", report_html.write),
+}
