@@ -1,4 +1,4 @@
-"""`carbon intensity` and `carbon import intensity`."""
+"""`carbon intensity now|forecast|backtest` and `carbon import intensity`."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
+from carbon.cli import intensity_outlook
 from carbon.cli.output import print_json, significant
 from carbon.errors import InvalidInput
 
@@ -17,6 +18,7 @@ Json = Annotated[bool, typer.Option("--json", help="Print one JSON line.")]
 
 
 def register(app: typer.Typer) -> None:
+    intensity_outlook.register(intensity)
     app.add_typer(intensity, name="intensity")
     app.add_typer(imports, name="import")
 

@@ -32,6 +32,8 @@ class Licence:
     commercial: bool
 
 
+#: The source that our own forecasts are filed under.
+OWN_FORECAST = "own"
 CC_BY_4 = "CC BY 4.0"
 CC_BY_4_URL = "https://creativecommons.org/licenses/by/4.0/"
 

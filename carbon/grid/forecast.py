@@ -24,9 +24,8 @@ from carbon.domain.intensity import (
     is_plausible,
 )
 from carbon.domain.units import MS_PER_HOUR, floor_to
+from carbon.grid.feed import OWN_FORECAST
 
-#: The source that such points are filed under.
-OWN_FORECAST: Final = "own"
 LICENCE: Final = "derived from the zone's own history"
 
 DAY_WEIGHT: Final = 0.8

@@ -9,7 +9,7 @@ from typing import Final
 from carbon.domain.intensity import EmissionScope
 from carbon.domain.yearly import normal_zone
 from carbon.grid import eia, energy_charts, entsoe, neso, rte
-from carbon.grid.forecast import OWN_FORECAST
+from carbon.grid.feed import OWN_FORECAST
 
 BUNDLED: Final = "bundled"
 
@@ -37,6 +37,7 @@ class Step:
 DEFAULT_STEPS: Final = (
     Step("neso", frozenset({neso.ZONE}), EmissionScope.DIRECT),
     Step("energy_charts", frozenset(energy_charts.ZONES), EmissionScope.LIFECYCLE),
+    Step("rte", frozenset({rte.ZONE}), EmissionScope.DIRECT),
     Step(OWN_FORECAST),
     Step(BUNDLED),
 )
@@ -82,7 +83,6 @@ ALL_STEPS: Final = (
     *DEFAULT_STEPS[:2],
     Step("entsoe", frozenset(entsoe.AREAS), EmissionScope.LIFECYCLE),
     Step("eia", frozenset(eia.ZONES), EmissionScope.LIFECYCLE),
-    Step("rte", frozenset({rte.ZONE}), EmissionScope.DIRECT),
     *DEFAULT_STEPS[2:],
 )
 

@@ -17,8 +17,7 @@ from carbon.grid.eia import Eia
 from carbon.grid.electricity_maps import ElectricityMaps
 from carbon.grid.energy_charts import EnergyCharts
 from carbon.grid.entsoe import Entsoe
-from carbon.grid.feed import Licence
-from carbon.grid.forecast import OWN_FORECAST
+from carbon.grid.feed import OWN_FORECAST, Licence
 from carbon.grid.neso import Neso
 from carbon.grid.rte import Rte
 from carbon.grid.site_meter import SiteMeter

@@ -11,7 +11,8 @@ import numpy as np
 from carbon.domain.intensity import EmissionScope, IntensityPoint, PointKind, Signal, Vintage
 from carbon.domain.units import MS_PER_DAY, MS_PER_HOUR, floor_to
 from carbon.grid.daily_profile import HOURS_PER_DAY
-from carbon.grid.forecast import LICENCE, OWN_FORECAST, KnownPoint, hourly_between
+from carbon.grid.feed import OWN_FORECAST
+from carbon.grid.forecast import LICENCE, KnownPoint, hourly_between
 from carbon.grid.learned_forecast import HISTORY_H, foresee
 
 #: Below four weeks of hours the plain profile of `forecast` is as good.

@@ -19,7 +19,8 @@ from carbon.domain.intensity import (
 from carbon.domain.units import BUCKET_MS, MS_PER_DAY, MS_PER_HOUR, floor_to
 from carbon.domain.yearly import normal_zone, yearly_intensity
 from carbon.errors import InvalidInput, NotFound
-from carbon.grid.forecast import OWN_FORECAST, own_vintage
+from carbon.grid.feed import OWN_FORECAST
+from carbon.grid.forecast import own_vintage
 from carbon.grid.ladder import EVERY
 from carbon.grid.licences import allowed_of, may_pass_on
 from carbon.grid.validation import CLOCK_SKEW_MS, Quarantined, validate

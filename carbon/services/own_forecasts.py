@@ -8,7 +8,7 @@ from typing import Final
 
 from carbon.domain.intensity import IntensityPoint, PointKind, RatedPoint, Signal
 from carbon.domain.units import MS_PER_HOUR
-from carbon.grid.forecast import OWN_FORECAST
+from carbon.grid.feed import OWN_FORECAST
 from carbon.grid.licences import RESTRICTED_FLAG, may_pass_on
 from carbon.grid.own_forecasts import HISTORY_MS, ZoneHistory, learned_forecasts
 from carbon.services.context import Context

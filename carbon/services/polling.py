@@ -9,7 +9,7 @@ from uuid import uuid4
 from sqlalchemy import select
 
 from carbon.domain.units import MS_PER_HOUR, floor_to
-from carbon.grid.forecast import OWN_FORECAST
+from carbon.grid.feed import OWN_FORECAST
 from carbon.grid.poller import FeedStatus, Poller
 from carbon.services.context import Context
 from carbon.services.feeds import build_feeds

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from carbon.domain.intensity import EmissionScope
 from carbon.domain.yearly import ZONE_NAMES, yearly_intensity
 from carbon.grid.bundled import Bundled
-from carbon.grid.ladder import BROUGHT_RANK, Ladder, Step, source_rank, sources_for
+from carbon.grid.ladder import BROUGHT_RANK, EVERY, Ladder, Step, source_rank, sources_for
 
 ZONES = st.sampled_from(sorted(ZONE_NAMES)) | st.from_regex(
     r"[A-Z]{2}(-[A-Z0-9]{1,6})?", fullmatch=True
@@ -61,7 +61,7 @@ def test_an_order_can_be_set_for_a_zone_and_keeps_its_last_step() -> None:
     assert ladder.sources_for("de") == ("site-meter", "energy_charts", "bundled")
     assert ladder.source_rank("DE", "site-meter") == 0
     assert ladder.source_rank("DE", "own") == 3
-    assert ladder.sources_for("FR") == ("energy_charts", "own", "bundled")
+    assert ladder.sources_for("FR") == ("energy_charts", "rte", "own", "bundled")
 
 
 def test_further_steps_can_be_put_before_the_keyless_ones() -> None:
@@ -89,3 +89,11 @@ def test_the_bundled_step_never_shifts_a_job_and_says_its_year() -> None:
 def test_the_bundled_figure_of_a_us_state_carries_its_own_scope() -> None:
     [vintage] = Bundled().fetch("US-TX", 0, 3_600_000)
     assert vintage.scope is EmissionScope.DIRECT
+
+
+def test_the_ladder_of_every_source_keeps_the_keyless_order() -> None:
+    for zone in ("DE", "GB", "FR", "US-CAL-CISO", "BR"):
+        among_all = [name for name in EVERY.sources_for(zone) if name in sources_for(zone)]
+        assert tuple(among_all) == sources_for(zone)
+    assert "eia" in EVERY.sources_for("US-CAL-CISO")
+    assert "entsoe" in EVERY.sources_for("DE")
