@@ -8,12 +8,20 @@ from typing import Final
 
 from carbon.domain.jobs import PlacementReason
 from carbon.errors import InvalidInput
-from carbon.planning.interruptible import Segment, best_segments
+from carbon.planning.interruptible import Segment
+from carbon.planning.limited_pauses import PauseLimits, best_limited_segments
+from carbon.planning.preference import (
+    Preference,
+    preferred_segments,
+    preferred_window,
+    tilted,
+)
 from carbon.planning.series import IntensitySeries
-from carbon.planning.windows import best_window
 
 #: Time from a decision to a running process, kept free before the deadline.
 DISPATCH_MARGIN_MS: Final = 60_000
+_NO_LIMITS: Final = PauseLimits()
+_CARBON_ALONE: Final = Preference()
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,8 +55,10 @@ def plan(
     power_w: float,
     interruptible: bool = False,
     margin_ms: int = DISPATCH_MARGIN_MS,
+    limits: PauseLimits = _NO_LIMITS,
+    preference: Preference = _CARBON_ALONE,
 ) -> Placement:
-    """The cleanest start that keeps the deadline.
+    """The cleanest start that keeps the deadline, or the one that the pool prefers.
 
     `length_ms` is the length to be safe for, such as the 95th percentile of what is known. A
     job that cannot keep its deadline any more starts at once. Raises InvalidInput
@@ -65,18 +75,44 @@ def plan(
     movable = series.shiftable() if series is not None else None
     if movable is None or not movable.covers(at_once, at_once + length_ms):
         return _placed(series, unshifted, unshifted, power_w, PlacementReason.NO_FORECAST)
-    best = _cleanest(movable, at_once, deadline_ms - margin_ms, length_ms, interruptible)
+    latest_end_ms = deadline_ms - margin_ms
+    if interruptible:
+        best = _paused(movable, at_once, latest_end_ms, length_ms, limits, preference)
+    else:
+        best = _unbroken(movable, at_once, latest_end_ms, length_ms, preference)
     reason = PlacementReason.NOW_IS_CLEANEST if best == unshifted else PlacementReason.CLEAN_WINDOW
-    return _placed(series, best, unshifted, power_w, reason)
+    return _placed(series, best, unshifted, power_w, reason, limits.checkpoint_ms)
 
 
-def _cleanest(
-    series: IntensitySeries, earliest_ms: int, latest_end_ms: int, length_ms: int, may_pause: bool
+def _unbroken(
+    series: IntensitySeries,
+    earliest_ms: int,
+    latest_end_ms: int,
+    length_ms: int,
+    preference: Preference,
 ) -> tuple[Segment, ...]:
-    if may_pause:
-        return best_segments(series, earliest_ms, latest_end_ms, length_ms).segments
-    window = best_window(series, earliest_ms, latest_end_ms, length_ms)
+    window = preferred_window(series, earliest_ms, latest_end_ms, length_ms, preference)
     return (Segment(window.start_ms, window.end_ms),)
+
+
+def _paused(
+    series: IntensitySeries,
+    earliest_ms: int,
+    latest_end_ms: int,
+    length_ms: int,
+    limits: PauseLimits,
+    preference: Preference,
+) -> tuple[Segment, ...]:
+    if limits.are_none:
+        plan = preferred_segments(series, earliest_ms, latest_end_ms, length_ms, preference)
+        return plan.segments
+    against = tilted(series, earliest_ms, preference)
+    try:
+        plan = best_limited_segments(against, earliest_ms, latest_end_ms, length_ms, limits)
+    except InvalidInput:
+        # Too tight for whole cells: without a pause every limit is kept.
+        return _unbroken(series, earliest_ms, latest_end_ms, length_ms, preference)
+    return plan.segments
 
 
 def _placed(
@@ -85,11 +121,12 @@ def _placed(
     unshifted: tuple[Segment, ...],
     power_w: float,
     reason: PlacementReason,
+    checkpoint_ms: int = 0,
 ) -> Placement:
     return Placement(
         start_ms=segments[0].start_ms,
         end_ms=segments[-1].end_ms,
-        expected_g=_grams(series, segments, power_w),
+        expected_g=_grams(series, segments, power_w, checkpoint_ms),
         start_now_g=_grams(series, unshifted, power_w),
         reason=reason,
         segments=segments,
@@ -97,10 +134,17 @@ def _placed(
 
 
 def _grams(
-    series: IntensitySeries | None, segments: tuple[Segment, ...], power_w: float
+    series: IntensitySeries | None,
+    segments: tuple[Segment, ...],
+    power_w: float,
+    checkpoint_ms: int = 0,
 ) -> float | None:
     """None where any of it has no intensity: unknown is never 0."""
     if series is None:
         return None
     grams = sum(float(series.grams(s.start_ms, s.end_ms, power_w)) for s in segments)
+    # A checkpoint is drawn at the end of each segment but the last.
+    for pause in segments[:-1]:
+        last_ms = float(series.grams(pause.end_ms - 1, pause.end_ms, power_w))
+        grams += last_ms * checkpoint_ms
     return None if math.isnan(grams) else grams

@@ -71,7 +71,7 @@ def best_windows(
         some, others = others[inside], others[~inside]
         start[some], area = even.cleanest(earliest[some], latest_start[some], length[some])
         mean[some] = area / length[some]
-    for part, candidates in _candidates(
+    for part, candidates in candidate_starts(
         series, earliest[others], latest_start[others], length[others]
     ):
         jobs = others[part]
@@ -93,7 +93,7 @@ def check_fits(earliest_ms: IntArray, latest_start_ms: IntArray, length_ms: IntA
         )
 
 
-def _candidates(
+def candidate_starts(
     series: IntensitySeries, earliest: IntArray, latest_start: IntArray, length: IntArray
 ) -> Iterator[tuple[IntArray, IntArray]]:
     """Yields (jobs, starts to try) in chunks, the latter of shape (jobs, tries).

@@ -17,6 +17,8 @@ from carbon.planning.decision import (
     plan,
 )
 from carbon.planning.interruptible import Segment
+from carbon.planning.limited_pauses import PauseLimits
+from carbon.planning.preference import Preference
 from carbon.planning.series import IntensitySeries
 
 HOUR_MS = 3_600_000
@@ -151,3 +153,42 @@ def test_whatever_the_forecast_says_the_deadline_is_kept_where_it_can_be(
 
 def test_the_guard_looks_at_the_clock_alone():
     assert latest_safe_start_ms(10_000_000, 3_600_000, 60_000) == 6_340_000
+
+
+def test_a_pool_that_dislikes_waiting_takes_a_smaller_saving_sooner():
+    series = forecast(300, 150, 300, 300, 100, 300)
+    starts = [
+        planned(series, preference=Preference(weight)).start_ms - NOW_MS
+        for weight in (0.0, 0.1, 1.0)
+    ]
+    assert starts == [4 * HOUR_MS, HOUR_MS, 0]
+
+
+def test_a_pause_that_costs_more_than_it_saves_is_not_made():
+    series = forecast(100, 130, 100, 300, 300, 300, 300)
+    job = {"interruptible": True, "hours": 2, "deadline_ms": NOW_MS + 7 * HOUR_MS}
+    free = planned(series, **job)
+    dear = planned(series, **job, limits=PauseLimits(checkpoint_ms=HOUR_MS))
+    assert (len(free.segments), len(dear.segments)) == (2, 1)
+    assert dear.expected_g == pytest.approx(230.0)
+
+
+def test_what_is_expected_counts_the_checkpoints():
+    series = forecast(100, 900, 100, 900, 900, 900, 900)
+    limits = PauseLimits(checkpoint_ms=HOUR_MS // 10)
+    placement = planned(
+        series, 2, interruptible=True, deadline_ms=NOW_MS + 7 * HOUR_MS, limits=limits
+    )
+    assert len(placement.segments) == 2
+    assert placement.expected_g == pytest.approx(200.0 + 10.0)
+
+
+def test_a_window_too_tight_for_cells_is_run_without_a_pause():
+    placement = planned(
+        forecast(300, 100, 300),
+        length_ms=HOUR_MS + 1,
+        interruptible=True,
+        deadline_ms=NOW_MS + HOUR_MS + 1 + DISPATCH_MARGIN_MS + 1000,
+        limits=PauseLimits(min_segment_ms=HOUR_MS),
+    )
+    assert placement.segments == (Segment(NOW_MS + 1000, NOW_MS + HOUR_MS + 1001),)

@@ -1,0 +1,104 @@
+"""Clean hours are shared by the weight of teams, whatever each team asks for."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from carbon.errors import InvalidInput
+from carbon.planning.shares import CleanRequest, allotted, team_shares
+
+teams = st.sampled_from("abcd")
+amounts = st.floats(0.01, 100)
+weights = st.fixed_dictionaries({team: st.floats(0.1, 10) for team in "abcd"})
+requests = st.lists(
+    st.builds(CleanRequest, teams, amounts, st.integers(0, 9), st.integers(0, 9)), max_size=12
+)
+clean = st.floats(0, 300)
+NEAR = 1e-6
+
+
+def wanted(asked: list[CleanRequest]) -> dict[str, float]:
+    return {team: sum(r.cpu_h for r in asked if r.team == team) for team in {r.team for r in asked}}
+
+
+def taken(
+    asked: list[CleanRequest], weight: Mapping[str, float], clean_cpu_h: float
+) -> dict[str, float]:
+    granted = allotted(asked, weight, clean_cpu_h)
+    return {
+        team: sum(g for r, g in zip(asked, granted, strict=True) if r.team == team)
+        for team in {r.team for r in asked}
+    }
+
+
+@given(requests, weights, clean, st.builds(CleanRequest, teams, amounts, st.integers(0, 9)))
+def test_more_jobs_never_raise_a_teams_share(asked, weight, clean_cpu_h, more):
+    before = team_shares(wanted(asked), weight, clean_cpu_h)
+    after = team_shares(wanted([*asked, more]), weight, clean_cpu_h)
+    if more.team in before:
+        assert after[more.team] <= before[more.team] * (1 + NEAR)
+
+
+@given(requests, weights, clean, st.builds(CleanRequest, teams, amounts, st.integers(0, 9)))
+def test_more_jobs_never_push_another_team_below_its_weight(asked, weight, clean_cpu_h, more):
+    all_asked = [*asked, more]
+    granted, demand = taken(all_asked, weight, clean_cpu_h), wanted(all_asked)
+    sharing = sum(weight[team] for team in demand)
+    for team, amount in granted.items():
+        assert amount >= min(demand[team], clean_cpu_h * weight[team] / sharing) * (1 - NEAR) - NEAR
+
+
+@given(requests, weights, clean, st.data())
+def test_a_higher_priority_changes_nothing_between_teams(asked, weight, clean_cpu_h, data):
+    other = [
+        CleanRequest(r.team, r.cpu_h, r.deadline_ms, data.draw(st.integers(0, 99))) for r in asked
+    ]
+    one, two = (taken(r, weight, clean_cpu_h) for r in (asked, other))
+    assert one == pytest.approx(two)
+
+
+@given(requests, weights, clean)
+def test_no_clean_hour_is_left_while_somebody_wants_it_and_none_is_given_twice(
+    asked, weight, clean_cpu_h
+):
+    granted = allotted(asked, weight, clean_cpu_h)
+    total = sum(request.cpu_h for request in asked)
+    assert sum(granted) == pytest.approx(min(total, clean_cpu_h))
+    assert all(0 <= g <= r.cpu_h for g, r in zip(granted, asked, strict=True))
+
+
+@given(requests, weights, clean)
+def test_who_gets_less_than_it_wants_has_no_less_per_weight_than_anybody(
+    asked, weight, clean_cpu_h
+):
+    granted, demand = taken(asked, weight, clean_cpu_h), wanted(asked)
+    short = [team for team in demand if granted[team] < demand[team] * (1 - NEAR)]
+    for team in short:
+        level = granted[team] / weight[team]
+        assert all(granted[o] / weight[o] <= level * (1 + NEAR) + NEAR for o in demand)
+
+
+def test_what_a_modest_team_leaves_goes_to_the_others_by_weight():
+    shares = team_shares({"a": 2, "b": 50, "c": 50}, {"a": 1, "b": 2, "c": 1}, 20)
+    assert shares == pytest.approx({"a": 6.0, "b": 12.0, "c": 6.0})
+
+
+def test_with_enough_for_all_nobody_is_limited():
+    assert team_shares({"a": 2, "b": 3}, {}, 5) == {"a": float("inf"), "b": float("inf")}
+    assert team_shares({}, {}, 5) == {}
+
+
+def test_within_a_team_priority_goes_first_and_then_the_deadline():
+    asked = [CleanRequest("a", 4, 9), CleanRequest("a", 4, 5), CleanRequest("a", 4, 9, priority=1)]
+    assert allotted(asked, {}, 6) == [0.0, 2.0, 4.0]
+
+
+@pytest.mark.parametrize("weight", [0.0, -1.0, float("nan")])
+def test_a_weight_is_above_0(weight):
+    with pytest.raises(InvalidInput) as refused:
+        team_shares({"a": 1}, {"a": weight}, 5)
+    assert refused.value.code == "weight_not_positive"
