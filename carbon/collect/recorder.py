@@ -102,7 +102,8 @@ class Recorder:
             if now_ns >= self._period_end_ns:
                 is_late = now_ns - self._period_end_ns > self.period_ms * NS_PER_MS
                 self._close_period(now_ns if is_late else self._period_end_ns)
-            elif now_ns >= self._tick_at_ns - _EARLY_NS:
+            # While a run is on, at every step: its processes may live for less than a second.
+            elif self.runs.active or now_ns >= self._tick_at_ns - _EARLY_NS:
                 self._tick(now_ns)
                 self._file.write_journal(self._journal_of(self._unsaved + self._period.intervals()))
 

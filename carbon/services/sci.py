@@ -26,6 +26,7 @@ from carbon.errors import InvalidInput, NotFound
 from carbon.services.boundary import boundary_of
 from carbon.services.bucket_roller import BucketRoller
 from carbon.services.context import Context
+from carbon.services.coverage import coverage_of
 from carbon.services.rollup import roll_up
 from carbon.storage.energy import has_raw_between
 from carbon.storage.engine import reading
@@ -42,7 +43,7 @@ from carbon.storage.ledger_rows import (
     life_of,
     rows_between,
 )
-from carbon.storage.names import run, runs_between
+from carbon.storage.names import run
 from carbon.storage.ratings import Rating, Ratings
 from carbon.storage.unit_counts import counts_between, units_of
 from carbon.wire.answer import FactorUsed, IntensityUsed, SciAnswer
@@ -165,7 +166,7 @@ class _Ledger:
     devices: Mapping[int, DeviceRef]
     ratings: Mapping[int, Rating]
     factors: FactorBook
-    expected_ms: int
+    coverage: float | None
     flags: tuple[str, ...]
 
 
@@ -216,7 +217,7 @@ def _read(scope: _Scope, start_ms: int, end_ms: int, book: FactorBook) -> _Ledge
         devices_by_id(connection, sorted({row.device_id for row in rows})),
         scope.ratings.by_id,
         book,
-        _expected_ms(connection, rows, start_ms, end_ms),
+        coverage_of(connection, rows, start_ms, end_ms),
         ("window_snapped",) if snapped else (),
     )
 
@@ -259,32 +260,6 @@ def _spans(start_ms: int, end_ms: int) -> list[tuple[int, int, bool]]:
         return [(start_ms, end_ms, False)]
     spans = [(start_ms, first, False), (first, last, True), (last, end_ms, False)]
     return [span for span in spans if span[0] < span[1]]
-
-
-def _expected_ms(
-    connection: Connection, rows: Sequence[LedgerRow], start_ms: int, end_ms: int
-) -> int:
-    """Device-time that readings should back: a run's whole span on each of its devices, what
-    was reserved, and otherwise what was read."""
-    spans = {
-        row.subject_id: min(row.end_ms, end_ms) - max(row.start_ms, start_ms)
-        for row in runs_between(connection, {r.subject_id for r in rows}, start_ms, end_ms)
-    }
-    expected = 0
-    for (_, subject_id), (covered, reserved) in _device_times(rows).items():
-        expected += max(spans.get(subject_id, 0), covered, reserved)
-    return expected
-
-
-def _device_times(rows: Sequence[LedgerRow]) -> dict[tuple[int, int], tuple[int, int]]:
-    """(device, subject) → (device-time backed by readings, device-time held), ms."""
-    times: dict[tuple[int, int], tuple[int, int]] = {}
-    for row in rows:
-        key = (row.device_id, row.subject_id)
-        covered, reserved = times.get(key, (0, 0))
-        backed = 0 if row.method == Method.ESTIMATED else row.covered_ms
-        times[key] = (covered + backed, reserved + row.reserved_ms)
-    return times
 
 
 def _count(
@@ -371,7 +346,7 @@ def _answer(
         low=result.low,
         high=result.high,
         reason=str(result.reason) if result.reason else UNSET,
-        coverage=_coverage(ledger),
+        coverage=ledger.coverage,
         methods=result.methods,
         zones=list(result.zones),
         boundary=boundary,
@@ -500,8 +475,3 @@ def _intensity(ledger: _Ledger, result: Score) -> list[IntensityUsed]:
         for r, mj in sorted(used, key=lambda pair: (-pair[1], pair[0].zone, pair[0].source))
         if mj
     ]
-
-
-def _coverage(ledger: _Ledger) -> float | None:
-    covered = sum(backed for backed, _ in _device_times(ledger.rows).values())
-    return min(1.0, covered / ledger.expected_ms) if ledger.expected_ms else None

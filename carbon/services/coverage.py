@@ -1,0 +1,53 @@
+"""Coverage: device-time backed by readings over device-time expected."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from sqlalchemy import Connection
+
+from carbon.domain.energy import Method
+from carbon.domain.units import MS_PER_HOUR
+from carbon.storage.energy import device_read_ms
+from carbon.storage.ledger_rows import LedgerRow
+from carbon.storage.names import runs_between
+
+#: Of longer runs the time in which a device drew for them stands for the time in which it was
+#: read: what lies before their first work is a small part.
+_READ_UP_TO_MS = 2 * MS_PER_HOUR
+
+#: (device, subject)
+_Key = tuple[int, int]
+
+
+def coverage_of(
+    connection: Connection, rows: Sequence[LedgerRow], start_ms: int, end_ms: int
+) -> float | None:
+    """0..1, or None where nothing is expected.
+
+    Expected is a run's whole span on each of its devices, what was reserved, and otherwise
+    what was read. Of a run counts that its device was read, whoever drew the energy meanwhile.
+    """
+    spans = {
+        row.subject_id: (max(row.start_ms, start_ms), min(row.end_ms, end_ms))
+        for row in runs_between(connection, {r.subject_id for r in rows}, start_ms, end_ms)
+    }
+    backed = expected = 0
+    for (device_id, subject_id), (drawn_ms, reserved_ms) in _times(rows).items():
+        lo, hi = spans.get(subject_id, (0, 0))
+        is_short = 0 < hi - lo <= _READ_UP_TO_MS
+        read_ms = device_read_ms(connection, device_id, lo, hi) if is_short else 0
+        backed += max(drawn_ms, read_ms)
+        expected += max(hi - lo, drawn_ms, read_ms, reserved_ms)
+    return min(1.0, backed / expected) if expected else None
+
+
+def _times(rows: Sequence[LedgerRow]) -> Mapping[_Key, tuple[int, int]]:
+    """(device-time backed by the subject's readings, device-time held), ms."""
+    times: dict[_Key, tuple[int, int]] = {}
+    for row in rows:
+        key = (row.device_id, row.subject_id)
+        drawn, reserved = times.get(key, (0, 0))
+        backed = 0 if row.method == Method.ESTIMATED else row.covered_ms
+        times[key] = (drawn + backed, reserved + row.reserved_ms)
+    return times
