@@ -102,8 +102,7 @@ class Recorder:
             if now_ns >= self._period_end_ns:
                 is_late = now_ns - self._period_end_ns > self.period_ms * NS_PER_MS
                 self._close_period(now_ns if is_late else self._period_end_ns)
-            # While a run is on, at every step: its processes may live for less than a second.
-            elif self.runs.active or now_ns >= self._tick_at_ns - _EARLY_NS:
+            elif now_ns >= self._tick_at_ns - _EARLY_NS:
                 self._tick(now_ns)
                 self._file.write_journal(self._journal_of(self._unsaved + self._period.intervals()))
 
@@ -127,6 +126,7 @@ class Recorder:
             started = process.started if process else 0.0
             self.runs.start(Run(run, workload, pid, started, granted, at_ms))
             self._drawn_before_mj[run] = self._drawn_mj.copy()
+            self._tick_at_ns = min(self._tick_at_ns, self.clock.monotonic_ns() + self._tick_ns)
             self._register_runs()
             log.info("run %s of %s starts", run, workload)
             return RunStarted(at_ms, granted)
@@ -164,10 +164,15 @@ class Recorder:
         self._close_period(now_ns)
         self._refresh_at_ns = now_ns
 
+    @property
+    def _tick_ns(self) -> int:
+        """Twice a second while a run is on: its processes may live for less than a second."""
+        return TICK_NS // 2 if self.runs.active else TICK_NS
+
     def _open_period(self, at_ns: int) -> None:
         next_ms = floor_to(self._line.at_ms(at_ns), self.period_ms) + self.period_ms
         self._period_end_ns = self._line.ns_of(next_ms)
-        self._tick_at_ns = at_ns + TICK_NS
+        self._tick_at_ns = at_ns + self._tick_ns
 
     def _close_period(self, at_ns: int) -> int:
         at_ms = self._tick(at_ns)
@@ -183,7 +188,7 @@ class Recorder:
     def _tick(self, at_ns: int) -> int:
         """Attributes what was drawn since the last tick. Returns the moment's wall ms."""
         at_ms = self._line.at_ms(at_ns)
-        self._tick_at_ns = at_ns + TICK_NS
+        self._tick_at_ns = at_ns + self._tick_ns
         if at_ms > self._ticked_ms:
             self._ticked_ms = at_ms
             self._look_at_processes()
