@@ -59,7 +59,7 @@ def _forecast(table: HourlyTable, quick: bool) -> list[Figure]:
     own = np.array([np.mean(one.mape) for one in scores])
     plain = np.array([np.mean(one.yardstick_mape) for one in scores])
     covered = float(np.mean([c for one in scores for c in one.coverage if c is not None]))
-    lower = 100 * (1 - own.mean() / plain.mean())
+    lower = float(100 * (1 - own.mean() / plain.mean()))
     count, note = len(scores), f"mean {own.mean():.4f}, yardstick {plain.mean():.4f}"
     return [
         at_least(

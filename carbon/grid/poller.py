@@ -28,6 +28,10 @@ BREAKER_FAILURES = 3
 LONG_AWAY = 3
 PROBATION = 3
 BACK_MS = 24 * MS_PER_HOUR
+#: How far back the first question of a process goes, enough to learn a forecast from; and the
+#: longest absence that is made good.
+FIRST_BACK_MS = 29 * 24 * MS_PER_HOUR
+LONGEST_BACK_MS = 14 * 24 * MS_PER_HOUR
 AHEAD_MS = 96 * MS_PER_HOUR
 
 
@@ -123,7 +127,8 @@ class Poller:
         now_ms = self._clock.now_ms()
         left = self._probation(feed, zone)
         try:
-            vintages = feed.fetch(zone, now_ms - BACK_MS, now_ms + AHEAD_MS)
+            start_ms = now_ms - self._back_ms(feed, zone)
+            vintages = feed.fetch(zone, start_ms, now_ms + AHEAD_MS)
             kept = [self._keep(feed, v if not left else _measured(v)) for v in vintages]
             status = replace(self._succeeded(feed, zone, kept), probation=left)
         except Exception as error:  # a feed's or the store's fault must not stop the others
@@ -132,6 +137,14 @@ class Poller:
             return self._failed(feed, zone, error)
         self._breakers[feed.name] = _Breaker()
         return status
+
+    def _back_ms(self, feed: Feed, zone: str) -> int:
+        """To where it was last heard, an hour over; after a refusal of weeks a day is asked for."""
+        before = self._statuses.get((feed.name, zone), FeedStatus(feed.name, zone))
+        if before.last_success_ms is None:
+            return BACK_MS if before.failures else FIRST_BACK_MS
+        away_ms = self._clock.now_ms() - before.last_success_ms + MS_PER_HOUR
+        return min(max(away_ms, BACK_MS), LONGEST_BACK_MS)
 
     def _probation(self, feed: Feed, zone: str) -> int:
         """Good answers still wanted after this one, if it is good."""

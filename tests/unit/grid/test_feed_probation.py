@@ -125,3 +125,42 @@ def test_a_store_that_cannot_say_who_asks_is_a_failure_of_that_turn_alone() -> N
     [status] = polling.poll_once(["DE"])
     assert feed.asked == 0
     assert "disk I/O error" in status.last_error
+
+
+class RememberingFeed(FlakyFeed):
+    """Notes how far back it was asked, in hours."""
+
+    def __init__(self, clock: FakeClock) -> None:
+        super().__init__(clock)
+        self.back_h: list[int] = []
+
+    def fetch(self, zone: str, start_ms: int, end_ms: int) -> list[Vintage]:
+        self.back_h.append((self._clock.now_ms() - start_ms) // HOUR_MS)
+        return super().fetch(zone, start_ms, end_ms)
+
+
+def test_weeks_at_first_then_a_day_and_after_three_days_away_all_of_them() -> None:
+    clock = FakeClock(1_777_140_000_000)
+    feed = RememberingFeed(clock)
+    polling = Poller([feed], lambda v: None, lambda v, q: None, clock, jitter=lambda: 0.0)
+    run(polling, clock, 2)
+    feed.error = FeedUnreachable("flaky", "away")
+    away_from_ms = clock.now_ms()
+    while clock.now_ms() < away_from_ms + 72 * HOUR_MS:
+        run(polling, clock, 1)
+    feed.error = None
+    run(polling, clock, 2)
+    assert feed.back_h[:2] == [29 * 24, 24]
+    assert feed.back_h[-2] >= 72
+    assert feed.back_h[-1] == 24
+
+
+def test_a_source_that_refuses_weeks_is_asked_for_a_day() -> None:
+    clock = FakeClock(1_777_140_000_000)
+    feed = RememberingFeed(clock)
+    feed.error = FeedAnswerInvalid("flaky", "too long a span")
+    polling = Poller([feed], lambda v: None, lambda v, q: None, clock, jitter=lambda: 0.0)
+    run(polling, clock, 1)
+    feed.error = None
+    run(polling, clock, 1)
+    assert feed.back_h == [29 * 24, 24]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -218,3 +219,42 @@ def test_a_key_is_not_shown_by_the_settings(new_context: Callable[[Engine], Cont
     settings = Settings(eia_key="very-secret")  # type: ignore[arg-type]
     assert "very-secret" not in repr(settings)
     assert settings.secret("eia_key") == "very-secret"
+
+
+def test_three_days_of_silence_lose_and_invent_nothing(
+    context: Context, double: GridDouble, now_ms: int
+) -> None:
+    clock = context.clock
+    assert isinstance(clock, FakeClock)
+    clock.step_wall_ms(now_ms - clock.now_ms())
+    polling = Polling(context)._poller
+    polling.poll_once(["FR"])
+    double.failure = Failure.SERVER_ERROR
+    for _ in range(72):
+        clock.advance(3600)
+        polling.poll_once(["FR"])
+    double.failure = None
+    double.now_ms = clock.now_ms()
+    clock.advance(3600)
+    polling.poll_once(["FR"])
+    with reading(context.engine) as connection:
+        told = points_of(
+            connection, "FR", now_ms, double.now_ms - HOUR_MS, scope=EmissionScope.LIFECYCLE
+        )
+    assert {p.kind for p in told} == {PointKind.ACTUAL}
+    assert told[0].start_ms == now_ms
+    assert told[-1].end_ms == double.now_ms - HOUR_MS
+    assert all(a.end_ms == b.start_ms for a, b in pairwise(told))
+
+
+def test_a_feed_that_is_away_lets_the_past_stay_what_it_was(
+    context: Context, double: GridDouble, now_ms: int
+) -> None:
+    polling = Polling(context)._poller
+    polling.poll_once(["FR"])
+    before = rows(context)
+    double.failure = Failure.EMPTY_OBJECT
+    for _ in range(30):
+        context.clock.advance(3600)  # type: ignore[attr-defined]
+        polling.poll_once(["FR"])
+    assert rows(context) == before
