@@ -32,7 +32,8 @@ def test_blocks_are_measured_by_the_agent_and_leave_nothing_open(agent_dir: Path
             assert tracker.measured is not None
             assert tracker.measured.by == "agent"
         wait_until(lambda: threading.active_count() <= threads, "the threads to end")
-        assert len(os.listdir("/proc/self/fd")) <= open_files
+        # Ten blocks: what each left open would show tenfold. Others of this process may open one.
+        assert len(os.listdir("/proc/self/fd")) < open_files + 5
 
 
 def test_a_block_inside_another_takes_its_energy_for_itself(agent_dir: Path) -> None:

@@ -219,7 +219,10 @@ def test_the_quick_reader_is_taken_where_it_works() -> None:
 
 def test_a_process_that_sleeps_is_told_by_the_object_that_told_it_before() -> None:
     """It costs one read and one comparison: most processes of a machine sleep."""
-    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as child:
+    command, pipe = [sys.executable, "-c", "input(print(flush=True))"], subprocess.PIPE
+    with subprocess.Popen(command, stdin=pipe, stdout=pipe) as child:
+        assert child.stdout is not None
+        child.stdout.readline()  # it has started, and sleeps from here on
         reader = ProcfsReader()
         looks = [find(reader, child.pid) for _ in range(20)]
         child.communicate(b"\n")

@@ -149,13 +149,14 @@ def test_who_is_on_the_devices_is_asked_once_after_a_look() -> None:
 
 
 def test_closed_while_it_hangs_its_thread_ends_once_it_comes_back(source: HangingSource) -> None:
-    before = threading.active_count()
+    before = set(threading.enumerate())
     watched = Watched(source, SLOW_HZ, SHORT_S)
     watched.devices()
+    (own,) = set(threading.enumerate()) - before
     source.gate.clear()
     with pytest.raises(Unavailable):
         watched.sample()
     watched.close()
-    assert threading.active_count() == before + 1
+    assert own.is_alive()
     source.gate.set()
-    wait_until(lambda: threading.active_count() == before, "the thread to end")
+    wait_until(lambda: not own.is_alive(), "the thread to end")
