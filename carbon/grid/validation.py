@@ -15,7 +15,7 @@ from statistics import median
 from typing import Final
 
 from carbon.domain.intensity import PLAUSIBLE_G_PER_KWH, IntensityPoint, PointKind, Vintage
-from carbon.domain.units import BUCKET_MS
+from carbon.domain.units import BUCKET_MS, MS_PER_HOUR
 
 
 class Reason(StrEnum):
@@ -41,6 +41,11 @@ UNIT_JUMP_RATIO: Final = 50.0
 FEWEST_FOR_LEVEL: Final = 6
 #: A forecast that reaches less than this share of what its source promises is short.
 SHORT_HORIZON_SHARE: Final = 0.75
+#: Forecasts whose median lies this far from that of the day just measured, either way, are
+#: suspected of a wrong level. Wind does that too at times: it is told, and nothing is refused.
+LEVEL_SHIFT_RATIO: Final = 1.5
+#: Points on each side below which no level is compared.
+FEWEST_FOR_SHIFT: Final = 24
 #: How far a clock may be ahead before a measurement is from the future.
 CLOCK_SKEW_MS: Final = BUCKET_MS
 
@@ -55,8 +60,9 @@ class Quarantined:
 class Checked:
     """`vintage` keeps the good points alone, ordered, and the flags that it earned.
 
-    Flags: `stale` (live, but silent about the last two steps), `short_horizon`, `gaps`, and
-    `quarantine` where points were taken out.
+    Flags: `stale` (live, but silent about the last two steps), `short_horizon`, `gaps`,
+    `level_shift` (foretells half as much again as was just measured, or less than two thirds),
+    and `quarantine` where points were taken out.
     """
 
     vintage: Vintage
@@ -176,7 +182,25 @@ def _flags(points: Sequence[IntensityPoint], now_ms: int, horizon_ms: int | None
         flags.append("stale")
     if last_ms < now_ms + horizon_ms * SHORT_HORIZON_SHARE:
         flags.append("short_horizon")
+    if _is_shifted(points):
+        flags.append("level_shift")
     return flags
+
+
+def _is_shifted(points: Sequence[IntensityPoint]) -> bool:
+    """Of a vintage that holds a day of both: by the first day foretold and the last measured."""
+    measured = [p.g_per_kwh for p in points if p.kind.may_credit]
+    foretold = [p for p in points if p.kind is PointKind.FORECAST]
+    if min(len(measured), len(foretold)) < FEWEST_FOR_SHIFT:
+        return False
+    day_ms = 24 * MS_PER_HOUR
+    turn_ms = foretold[0].start_ms
+    before = [p.g_per_kwh for p in points if p.kind.may_credit and p.start_ms >= turn_ms - day_ms]
+    after = [p.g_per_kwh for p in foretold if p.end_ms <= turn_ms + day_ms]
+    if not before or not after:
+        return False
+    ratio = median(after) / median(before)
+    return not 1 / LEVEL_SHIFT_RATIO < ratio < LEVEL_SHIFT_RATIO
 
 
 def _step_ms(points: Sequence[IntensityPoint]) -> int:

@@ -25,6 +25,7 @@ from carbon.grid.ladder import EVERY
 from carbon.grid.licences import allowed_of, may_pass_on
 from carbon.grid.validation import CLOCK_SKEW_MS, Quarantined, validate
 from carbon.services.context import Context
+from carbon.services.rated_ahead import cut, held_or_made, newest_vintage
 from carbon.storage.energy import mark_dirty
 from carbon.storage.engine import reading, writing
 from carbon.storage.intensity import (
@@ -38,6 +39,8 @@ from carbon.storage.rollups import buckets_of_zone
 
 #: How much history the own forecaster is given.
 _HISTORY_MS = 28 * MS_PER_DAY
+#: Answers within so much from the hour that runs are kept (`rated_ahead`).
+_HELD_MS = 97 * MS_PER_HOUR
 #: Behind every source that publishes.
 _LAST_RANK = 1_000
 
@@ -131,8 +134,32 @@ def rated_points(
     What the planner and the pages read. Never empty for the average signal. `to_others` keeps
     to what may be passed on (`grid.licences`).
     """
-    now_ms = context.clock.now_ms()
+    hour_ms = floor_to(context.clock.now_ms(), MS_PER_HOUR)
     passed_on = allowed_of(context.settings.redistribute) if to_others else None
+    asked = (zone, signal, scope, passed_on)
+    if start_ms < hour_ms or end_ms > hour_ms + _HELD_MS:
+        return _rated(context, *asked, start_ms, end_ms)
+    with reading(context.engine) as connection:
+        newest = newest_vintage(connection)
+    ahead = held_or_made(
+        context.engine,
+        (*asked, hour_ms),
+        newest,
+        lambda: _rated(context, *asked, hour_ms, hour_ms + _HELD_MS),
+    )
+    return cut(ahead, start_ms, end_ms)
+
+
+def _rated(
+    context: Context,
+    zone: str,
+    signal: Signal,
+    scope: EmissionScope | None,
+    passed_on: frozenset[str] | None,
+    start_ms: int,
+    end_ms: int,
+) -> list[RatedPoint]:
+    now_ms = context.clock.now_ms()
     with reading(context.engine) as connection:
         points = points_of(connection, zone, start_ms, end_ms, signal, scope, passed_on=passed_on)
         if not _future_is_bare(points, now_ms):

@@ -20,8 +20,8 @@ from carbon.services.intensity import points_of, rated_points, store_vintage
 from carbon.services.own_forecasts import OwnForecasts
 from carbon.services.polling import Polling
 from carbon.settings import Settings
-from carbon.storage.engine import reading
-from carbon.storage.intensity import intensity_point
+from carbon.storage.engine import reading, writing
+from carbon.storage.intensity import intensity_point, save_vintage
 
 HOUR_MS = 3_600_000
 
@@ -258,3 +258,44 @@ def test_a_feed_that_is_away_lets_the_past_stay_what_it_was(
         context.clock.advance(3600)  # type: ignore[attr-defined]
         polling.poll_once(["FR"])
     assert rows(context) == before
+
+
+# Answers that are kept
+
+
+def test_a_kept_answer_is_the_same_as_a_fresh_one(context: Context, now_ms: int) -> None:
+    store_vintage(context, vintage(now_ms, *range(100, 130)))
+    clock = context.clock
+    assert isinstance(clock, FakeClock)
+    clock.step_wall_ms(now_ms - clock.now_ms())
+    for start_h, end_h in [(0.0, 24.0), (0.2, 0.9), (1.5, 20.25), (10, 96)]:
+        span = (now_ms + int(start_h * HOUR_MS), now_ms + int(end_h * HOUR_MS))
+        kept = rated_points(context, "FR", *span)
+        with reading(context.engine) as connection:
+            fresh = points_of(connection, "FR", *span)
+        assert kept == fresh
+        assert kept == rated_points(context, "FR", *span)
+
+
+def test_what_any_process_stores_shows_at_once(context: Context, now_ms: int) -> None:
+    clock = context.clock
+    assert isinstance(clock, FakeClock)
+    clock.step_wall_ms(now_ms - clock.now_ms())
+    span = ("FR", now_ms, now_ms + HOUR_MS)
+    [yearly] = rated_points(context, *span)
+    with writing(context.engine) as connection:
+        save_vintage(connection, vintage(now_ms, 77.0), now_ms)
+    [told] = rated_points(context, *span)
+    assert yearly.kind is PointKind.YEARLY
+    assert told.g_per_kwh == 77.0
+
+
+def test_signals_scopes_and_readers_are_kept_apart(context: Context, now_ms: int) -> None:
+    clock = context.clock
+    assert isinstance(clock, FakeClock)
+    clock.step_wall_ms(now_ms - clock.now_ms())
+    store_vintage(context, vintage(now_ms, 50.0, source="electricity_maps"))
+    span = ("FR", now_ms, now_ms + HOUR_MS)
+    assert rated_points(context, *span)[0].source == "electricity_maps"
+    assert rated_points(context, *span, to_others=True)[0].kind is PointKind.YEARLY
+    assert rated_points(context, *span, Signal.MARGINAL) == []

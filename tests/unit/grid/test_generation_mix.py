@@ -82,9 +82,10 @@ def test_a_left_out_point_repeats_the_one_before(given_mw: dict[int, int]) -> No
     assert day == expected
 
 
-def test_a_day_of_23_hours_has_23() -> None:
-    short = period("PT60M", {1: 5}, 23 * HOUR_MS, 46 * HOUR_MS)
-    assert len(read_generation(series(short))["B04"]) == 23
+@pytest.mark.parametrize("hours", [23, 24, 25])
+def test_a_day_of_the_clock_change_has_its_own_number_of_hours(hours: int) -> None:
+    day = period("PT60M", {1: 5}, 23 * HOUR_MS, (23 + hours) * HOUR_MS)
+    assert len(read_generation(series(day))["B04"]) == hours
 
 
 def test_no_data_is_empty_and_any_other_reason_is_told() -> None:

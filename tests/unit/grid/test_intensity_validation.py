@@ -223,3 +223,28 @@ def test_an_empty_vintage_is_stale_and_not_an_error() -> None:
 
 def test_flags_that_the_feed_set_stay() -> None:
     assert validate(vintage(hours(1.0), "substitute"), NOW_MS).vintage.flags == ("substitute",)
+
+
+@pytest.mark.parametrize(
+    ("factor", "shifted"), [(0.5, True), (0.9, False), (1.2, False), (1.6, True)]
+)
+def test_a_forecast_at_another_level_than_the_day_before_is_told_and_kept(
+    factor: float, shifted: bool
+) -> None:
+    day = [200.0 + 40 * math.sin(h / 24 * 2 * math.pi) for h in range(24)]
+    past = hours(*day, first=-24, kind=PointKind.ACTUAL)
+    checked = validate(vintage([*past, *hours(*[v * factor for v in day])]), NOW_MS, horizon_ms=0)
+    assert ("level_shift" in checked.vintage.flags) is shifted
+    assert checked.quarantined == ()
+
+
+def test_quarter_and_half_hours_beside_each_other_are_no_gap() -> None:
+    half, quarter = HOUR_MS // 2, HOUR_MS // 4
+    mixed, at = [], NOW_MS - 6 * HOUR_MS
+    for length in [half] * 4 + [quarter] * 8 + [half] * 4:
+        mixed.append(IntensityPoint(at, at + length, 100.0, PointKind.ACTUAL))
+        at += length
+    checked = validate(vintage(mixed), NOW_MS, horizon_ms=0)
+    assert checked.quarantined == ()
+    assert "gaps" not in checked.vintage.flags
+    assert len(checked.vintage.points) == 16
