@@ -91,6 +91,13 @@ def overview(context: Context, principal: Principal, zone: str | None = None) ->
     )
 
 
+def job_lines(context: Context, principal: Principal, limit: int) -> list[JobLine]:
+    """The principal's jobs: those that run or wait by their start, then the latest ended."""
+    team = None if principal.sees_all_teams else principal.team
+    with reading(context.engine) as connection:
+        return [_job_line(row) for row in latest_jobs(connection, team, limit)]
+
+
 def _places(connection: Connection, now_ms: int, default_zone: str | None) -> Sequence[Place]:
     devices = [known.device for known in known_devices(connection)]
     return list(places_at(connection, devices, now_ms, default_zone).values())

@@ -47,6 +47,8 @@ class SeriesQuestion:
     #: A multiple of 15m, `day` or `month` (of CARBON_TIMEZONE); None is the whole window.
     step: str | None = None
     unit: str | None = None
+    #: Of one workload alone, `team/name`.
+    workload: str | None = None
 
 
 def parse_group_by(text: str) -> tuple[Dimension, ...]:
@@ -92,7 +94,10 @@ def _load(
 ) -> Series:
     team = None if principal.sees_all_teams else principal.team
     names = dict(workload_names(connection, team))
-    rows = _rows(connection, steps, None if team is None else list(names))
+    if asked.workload is not None:
+        names = {id_: name for id_, name in names.items() if str(name) == asked.workload}
+    is_whole = team is None and asked.workload is None
+    rows = _rows(connection, steps, None if is_whole else list(names))
     seen = sorted({row.workload_id for row in rows} & names.keys())
     made = Series(
         group_by=asked.group_by,

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from fastapi import FastAPI
 
-from carbon.web.routes import router
+from carbon.web import lead_routes, platform_routes, routes, team_routes
 
 
 def mount(app: FastAPI) -> None:
     """Adds the pages to an application whose `state.context` is, or will be, set."""
-    app.include_router(router)
+    for module in (routes, lead_routes, team_routes, platform_routes):
+        app.include_router(module.router)

@@ -13,6 +13,7 @@ from carbon.web.catalogue import say, say_code, strings_of
 from carbon.web.figures import ENERGY, rounded
 from carbon.web.pages import page
 from carbon.web.published import published
+from carbon.web.screens import navigation
 
 
 def overview_page(overview: Overview, principal: Principal) -> HTMLResponse:
@@ -26,6 +27,8 @@ def overview_page(overview: Overview, principal: Principal) -> HTMLResponse:
         "overview.html",
         overview=overview,
         principal=principal,
+        screen="overview",
+        navigation=navigation(principal),
         charts=charts,
         energy_unit=unit,
         cell=lambda kwh: rounded(kwh / size, 3),

@@ -6,6 +6,7 @@ import json
 from datetime import datetime
 from functools import cache
 from typing import Any, Final
+from urllib.parse import urlencode
 from zoneinfo import ZoneInfo
 
 from fastapi.responses import HTMLResponse
@@ -13,12 +14,15 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from carbon.bundled import bundled
+from carbon.clock import from_rfc3339, to_rfc3339
+from carbon.domain.units import kwh
 from carbon.services.scores import WorkloadScore
+from carbon.services.time_range import TimeRange
 from carbon.services.today import Figure
 from carbon.web.assets import assets
 from carbon.web.browser import PAGE_HEADERS
 from carbon.web.catalogue import say, say_code
-from carbon.web.figures import BY_NAME, digits_of, percent, rounded
+from carbon.web.figures import BY_NAME, ENERGY, digits_of, percent, rounded
 
 _MISSING: Final = "–"
 
@@ -50,6 +54,14 @@ def _environment() -> Environment:
         clock_time=clock_time,
         moment=moment,
         json_block=json_block,
+        percent=percent,
+        date_of=date_of,
+        local_time=local_time,
+        duration=duration,
+        energy_words=energy_words,
+        change_words=change_words,
+        signed_percent=signed_percent,
+        query_of=query_of,
     )
     return environment
 
@@ -100,6 +112,50 @@ def moment(ms: int, timezone: str, now_ms: int) -> str:
     zone = ZoneInfo(timezone)
     at, now = (datetime.fromtimestamp(x / 1000, zone) for x in (ms, now_ms))
     return at.strftime("%H:%M") if at.date() == now.date() else at.strftime("%a %d %b %H:%M")
+
+
+def date_of(ms: int, timezone: str) -> str:
+    return datetime.fromtimestamp(ms / 1000, ZoneInfo(timezone)).date().isoformat()
+
+
+def local_time(text: str, timezone: str) -> str:
+    """An RFC 3339 moment as people of that zone write it."""
+    at = datetime.fromtimestamp(from_rfc3339(text) / 1000, ZoneInfo(timezone))
+    return at.strftime("%Y-%m-%d %H:%M")
+
+
+def duration(seconds: float) -> str:
+    """`3 min`, `2.5 h`, `1.2 d`: the unit that leaves at least one of it."""
+    for size, unit in ((86_400, "d"), (3_600, "h"), (60, "min")):
+        if abs(seconds) >= size:
+            return f"{rounded(seconds / size, 2)}\N{NO-BREAK SPACE}{unit}"
+    return f"{rounded(seconds, 2)}\N{NO-BREAK SPACE}s"
+
+
+def energy_words(energy_mj: int) -> str:
+    return str(ENERGY.show(kwh(energy_mj)))
+
+
+def change_words(value: float, before: float) -> str:
+    """How a figure compares with the one of the time before."""
+    change = value / before - 1 if before else 0.0
+    if not before or abs(change) < 0.005:
+        return say("breakdown.same")
+    word = "breakdown.more" if change > 0 else "breakdown.less"
+    return say(word, share=f"{percent(abs(change))}\N{NO-BREAK SPACE}%")
+
+
+def signed_percent(change: float) -> str:
+    sign = "+" if change > 0 else "\N{MINUS SIGN}" if change < 0 else ""
+    return f"{sign}{percent(abs(change))}\N{NO-BREAK SPACE}%"
+
+
+def query_of(window: TimeRange) -> str:
+    """The query that asks another screen for the same time range."""
+    if window.preset:
+        return urlencode({"last": window.preset})
+    moments = {"start": window.start_ms, "end": window.end_ms - 1}
+    return urlencode({name: to_rfc3339(ms) for name, ms in moments.items()})
 
 
 def json_block(value: Any) -> Markup:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Final
-from urllib.parse import urlencode
+from typing import Annotated
 
 from fastapi import APIRouter, Query, Request, Response
 from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import JSONResponse, RedirectResponse
 
-from carbon.auth.access import ContextOf, Reader, principal_of
+from carbon.auth.access import ContextOf, Reader
 from carbon.auth.sessions import (
     SESSION_COOKIE,
     SESSION_MS,
@@ -17,31 +16,25 @@ from carbon.auth.sessions import (
     open_session,
     open_session_of_key,
 )
-from carbon.domain.tenancy import Scope
 from carbon.errors import CarbonError, Unauthorized
 from carbon.services.overview import overview
 from carbon.web.api_page import api_page
 from carbon.web.assets import asset_response
-from carbon.web.browser import PAGE_HEADERS, check_same_origin, own_path, read_form, safe_next
+from carbon.web.browser import PAGE_HEADERS, check_same_origin, read_form, safe_next
 from carbon.web.overview_page import overview_page
 from carbon.web.pages import page
 from carbon.web.published import published
+from carbon.web.screens import SEE_OTHER, error_page, show_screen
 
 router = APIRouter(include_in_schema=False)
 ZoneChosen = Annotated[str | None, Query(alias="zone", max_length=40)]
-_SEE_OTHER: Final = 303
 
 
 @router.get("/")
 def first_page(request: Request, context: ContextOf, zone: ZoneChosen = None) -> Response:
-    try:
-        principal = principal_of(request)
-        principal.require(Scope.REPORTS_READ)
-        return overview_page(overview(context, principal, zone), principal)
-    except Unauthorized as error:
-        return _to_sign_in(request, error)
-    except CarbonError as error:
-        return _error_page(error)
+    return show_screen(
+        request, lambda principal: overview_page(overview(context, principal, zone), principal)
+    )
 
 
 @router.get("/docs")
@@ -69,7 +62,7 @@ def sign_in_page(
     except Unauthorized as error:
         return page("sign_in.html", error.status, next=target, error=error, why="")
     except CarbonError as error:
-        return _error_page(error)
+        return error_page(error)
 
 
 @router.post("/sign-in")
@@ -85,7 +78,7 @@ async def sign_in(request: Request, context: ContextOf) -> Response:
     except Unauthorized as error:
         return page("sign_in.html", error.status, next=target, error=error, why="")
     except CarbonError as error:
-        return _error_page(error)
+        return error_page(error)
 
 
 @router.get("/sign-out")
@@ -100,7 +93,7 @@ def sign_out(request: Request, context: ContextOf) -> Response:
         if cookie := request.cookies.get(SESSION_COOKIE):
             close_session(context, cookie)
     except CarbonError as error:
-        return _error_page(error)
+        return error_page(error)
     response = page("sign_out.html", is_done=True)
     response.delete_cookie(SESSION_COOKIE, path="/")
     return response
@@ -112,7 +105,7 @@ def static_file(request: Request, version: str, path: str) -> Response:
 
 
 def _signed_in(request: Request, cookie: str, target: str) -> Response:
-    response = RedirectResponse(target, _SEE_OTHER, headers=PAGE_HEADERS)
+    response = RedirectResponse(target, SEE_OTHER, headers=PAGE_HEADERS)
     response.set_cookie(
         SESSION_COOKIE,
         cookie,
@@ -123,15 +116,3 @@ def _signed_in(request: Request, cookie: str, target: str) -> Response:
         secure=request.url.scheme == "https",
     )
     return response
-
-
-def _to_sign_in(request: Request, error: Unauthorized) -> Response:
-    """Back to the same view after signing in; a first visit is told nothing of an error."""
-    query = {"next": own_path(request)}
-    if error.code != "key_missing":
-        query["why"] = error.code
-    return RedirectResponse(f"/sign-in?{urlencode(query)}", _SEE_OTHER, headers=PAGE_HEADERS)
-
-
-def _error_page(error: CarbonError) -> Response:
-    return page("error.html", error.status, error=error)

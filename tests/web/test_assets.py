@@ -77,8 +77,10 @@ def said_in(text: str) -> set[str]:
 
 def test_every_word_of_the_templates_is_in_the_catalogue() -> None:
     for path in (WEB / "templates").glob("*.html"):
-        missing = said_in(path.read_text("utf-8")) - set(catalogue())
-        assert not missing, path.name
+        for key in said_in(path.read_text("utf-8")):
+            # A key that ends in a dot is filled up by the template.
+            known = [k for k in catalogue() if k == key or (key[-1] == "." and k.startswith(key))]
+            assert known, f"{path.name}: {key}"
 
 
 def test_no_text_stands_in_a_template_itself() -> None:
@@ -102,6 +104,6 @@ def test_every_code_of_the_domain_has_words(group: str, codes: list[str]) -> Non
 
 
 def test_the_strings_of_the_scripts_are_in_the_catalogue() -> None:
-    script = (WEB / "scripts" / "charts.js").read_text()
-    for key in re.findall(r"page\.strings\.([a-z]+)", script):
-        assert f"chart.{key}" in catalogue()
+    for script in (WEB / "scripts").glob("*.js"):
+        for key in re.findall(r"\bstrings\.([a-z]+)", script.read_text()):
+            assert f"chart.{key}" in catalogue(), script.name

@@ -1,8 +1,7 @@
-// The two charts. Colours come from the style sheet, so that both follow the theme.
-const css = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
-const three = new Intl.NumberFormat("en", { maximumSignificantDigits: 3 });
+// The two charts of the first page.
+import { bar, clock, css, HOUR_MS, label, line, nowLine, show, tip, tooltip, valueAxis } from "./chartkit.js";
+
 const KIND_HUES = { others: "--hue-others", idle: "--hue-idle", unattributed: "--hue-unattributed" };
-const HOUR_MS = 3_600_000;
 
 export function drawHours(box, page) {
   const { today, timezone, generated } = page.overview;
@@ -28,15 +27,6 @@ export function drawHours(box, page) {
 // The hour that is not over yet: its bar still grows.
 function currentHour(time) {
   return { silent: true, itemStyle: { color: css("--line-soft"), opacity: 0.8 }, data: [[{ xAxis: time }, { xAxis: time }]] };
-}
-
-function bar(name, data, colour, isHatched = false) {
-  const hatch = { symbol: "rect", dashArrayX: [1, 0], dashArrayY: [3, 3], rotation: -Math.PI / 4, color: css("--surface") };
-  return {
-    name, data, type: "bar", stack: "hour", barCategoryGap: "22%", animation: false,
-    emphasis: { disabled: true },
-    itemStyle: { color: colour, opacity: isHatched ? 0.75 : 1, decal: isHatched ? hatch : { symbol: "none" } },
-  };
 }
 
 function hourTip(items, page) {
@@ -89,14 +79,6 @@ function runsOfKind(points) {
   return runs;
 }
 
-function nowLine(at, name) {
-  return {
-    silent: true, symbol: "none", data: [{ xAxis: at }],
-    lineStyle: { color: css("--ink-quiet"), width: 1, type: "solid" },
-    label: { formatter: name, position: "end", color: css("--ink-quiet"), fontSize: 11 },
-  };
-}
-
 function cleanArea(window, name) {
   if (!window) return undefined;
   return {
@@ -113,60 +95,4 @@ function intensityTip(items, points, page) {
   const time = clock(page.overview.timezone);
   const kind = page.strings[point.kind] ?? point.kind;
   return tip(`${time.format(point.from)}–${time.format(point.to)}`, [[css("--curve"), `${kind}, ${point.source}`, point.g_per_kwh]], "g/kWh");
-}
-
-function clock(timeZone) {
-  return new Intl.DateTimeFormat("en-GB", { timeZone, hour: "2-digit", minute: "2-digit" });
-}
-
-const label = () => ({ color: css("--ink-quiet"), fontSize: 11 });
-const line = () => ({ lineStyle: { color: css("--line") } });
-
-function valueAxis(unit) {
-  return {
-    type: "value", name: unit, nameLocation: "end", min: 0,
-    nameTextStyle: { ...label(), align: "right", padding: [0, 4, 0, 0] }, axisLabel: label(),
-    axisLine: { show: false }, axisTick: { show: false },
-    splitLine: { lineStyle: { color: css("--line-soft") } }, splitNumber: 4,
-  };
-}
-
-function tooltip(formatter) {
-  return {
-    trigger: "axis", confine: true, formatter, backgroundColor: css("--surface"), borderColor: css("--line"),
-    padding: 8, textStyle: { color: css("--ink") }, axisPointer: { type: "line", lineStyle: { color: css("--line") } },
-  };
-}
-
-// Built as elements: names are other people's text, and inline styles are not allowed.
-function tip(head, rows, unit) {
-  const box = element("div", "tip");
-  box.append(element("span", "tip-head", head));
-  for (const [colour, name, value] of rows) {
-    const swatch = element("span", "tip-swatch");
-    if (colour) swatch.style.backgroundColor = colour;
-    box.append(swatch, element("span", "", name), element("span", "tip-value", `${three.format(value)} ${unit}`));
-  }
-  return box;
-}
-
-function element(tag, className, text = "") {
-  const made = document.createElement(tag);
-  made.className = className;
-  made.textContent = text;
-  return made;
-}
-
-const resizes = new ResizeObserver((entries) => {
-  for (const { target } of entries) echarts.getInstanceByDom(target)?.resize();
-});
-
-function show(box, option) {
-  let chart = echarts.getInstanceByDom(box);
-  if (!chart) {
-    box.querySelector(".loading")?.remove();
-    chart = echarts.init(box, null, { renderer: "svg" });
-    resizes.observe(box);
-  }
-  chart.setOption({ textStyle: { fontFamily: css("--font") }, ...option }, { notMerge: true });
 }

@@ -1,0 +1,221 @@
+"""Energy and carbon of a time range by team, workload, zone or device model, and over time."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Final
+from zoneinfo import ZoneInfo
+
+from msgspec import Struct
+from sqlalchemy import Connection
+
+from carbon.domain.embodied import EmbodiedCharge
+from carbon.domain.energy import Method
+from carbon.domain.factor_book import FactorBook
+from carbon.domain.intensity import PointKind
+from carbon.domain.principal import Principal
+from carbon.domain.sci import Charge, Score, score
+from carbon.domain.tenancy import WorkloadName
+from carbon.domain.units import MS_PER_HOUR, grams, kwh
+from carbon.services.context import Context
+from carbon.services.rollup import roll_up
+from carbon.services.sci import embodied_charges
+from carbon.services.time_range import TimeRange
+from carbon.services.today import Figure
+from carbon.storage.engine import reading
+from carbon.storage.factors import factor_book
+from carbon.storage.identities import workload_names
+from carbon.storage.ledger_rows import DeviceRef
+from carbon.storage.period_sums import PeriodSum, models_by_id, period_sums
+from carbon.storage.ratings import Rating, ratings
+
+#: Lines that the chart tells apart; the rest is one.
+MOST_DRAWN: Final = 7
+
+
+class By(StrEnum):
+    TEAM = "team"
+    WORKLOAD = "workload"
+    ZONE = "zone"
+    DEVICE = "device"
+
+
+class BreakdownLine(Struct, frozen=True):
+    """One group. `name` is empty for what no workload claims."""
+
+    name: str
+    energy_kwh: float
+    #: Of the carbon of all lines.
+    share: float
+    operational_g: float
+    embodied_g: float
+    total_g: Figure
+    #: Of the energy: backed by a sensor.
+    measured_share: float | None
+    device_hours: float
+    #: gCO2e of each step; null where the group has nothing.
+    total_g_by_step: list[float | None]
+
+
+class Breakdown(Struct, frozen=True):
+    start_ms: int
+    end_ms: int
+    timezone: str
+    by: str
+    team: str | None
+    steps_ms: list[int]
+    step_h: int
+    energy_kwh: float
+    operational_g: float
+    embodied_g: float
+    total_g: Figure
+    measured_share: float | None
+    #: Of the range of the same length before; null where that has nothing.
+    total_g_before: float | None
+    lines: list[BreakdownLine]
+    flags: list[str]
+
+
+def breakdown(
+    context: Context, principal: Principal, window: TimeRange, by: By, team: str | None = None
+) -> Breakdown:
+    """Lines by carbon, the greatest first; of the principal's own team unless it sees all."""
+    roll_up(context, end_ms=window.end_ms)
+    with reading(context.engine) as connection:
+        own = None if principal.sees_all_teams else principal.team
+        names = dict(workload_names(connection, own or team))
+        chosen = None if own is None and team is None else list(names)
+        rows = _sums(connection, window, chosen)
+        before = _sums(connection, window.before(), chosen)
+        models = models_by_id(connection)
+        ledger = _Ledger(window, names, models, ratings(connection), factor_book(connection))
+    grouped: dict[str, list[PeriodSum]] = defaultdict(list)
+    for row in rows:
+        grouped[ledger.key(row, by)].append(row)
+    whole = ledger.scored(rows)
+    steps = sorted({row.step for row in rows})
+    last = max(steps, default=-1)
+    lines = [ledger.line(name, own_rows, whole, last + 1) for name, own_rows in grouped.items()]
+    return Breakdown(
+        window.start_ms,
+        window.end_ms,
+        str(ZoneInfo(context.settings.timezone)),
+        str(by),
+        own or team,
+        [window.start_ms + n * window.step_ms for n in range(last + 1)],
+        window.step_ms // MS_PER_HOUR,
+        kwh(whole.energy_mj),
+        whole.operational_g,
+        whole.embodied_g,
+        _figure(whole),
+        _measured(rows),
+        _figure(ledger.scored(before)).value if before else None,
+        sorted(lines, key=lambda line: (-line.total_g.value, line.name)),
+        sorted({flag for row in rows for flag in ledger.ratings[row.rating].flags}),
+    )
+
+
+def _sums(
+    connection: Connection, window: TimeRange, workload_ids: Sequence[int] | None
+) -> list[PeriodSum]:
+    return period_sums(
+        connection,
+        window.start_ms,
+        window.end_ms,
+        window.step_ms,
+        window.is_daily,
+        workload_ids,
+    )
+
+
+@dataclass(frozen=True)
+class _Ledger:
+    """What turns sums into figures."""
+
+    window: TimeRange
+    names: Mapping[int, WorkloadName]
+    models: Mapping[int, tuple[str, str]]
+    ratings: Mapping[int, Rating]
+    book: FactorBook
+
+    def key(self, row: PeriodSum, by: By) -> str:
+        name = self.names.get(row.workload)
+        if by is By.ZONE:
+            return self.ratings[row.rating].zone
+        if by is By.DEVICE:
+            kind, model = self.models[row.model]
+            return model or kind
+        if name is None:
+            return ""
+        return name.team if by is By.TEAM else str(name)
+
+    def scored(self, rows: Sequence[PeriodSum]) -> Score:
+        device_hours = sum(row.covered_ms for row in rows) / MS_PER_HOUR
+        return score([self._charge(row) for row in rows], self._embodied(rows), device_hours)
+
+    def line(self, name: str, rows: Sequence[PeriodSum], whole: Score, steps: int) -> BreakdownLine:
+        own = self.scored(rows)
+        total_g, all_g = _figure(own), whole.operational_g + whole.embodied_g
+        return BreakdownLine(
+            name,
+            kwh(own.energy_mj),
+            total_g.value / all_g if all_g else 0.0,
+            own.operational_g,
+            own.embodied_g,
+            total_g,
+            _measured(rows),
+            own.covered_ms / MS_PER_HOUR,
+            self._by_step(rows, steps),
+        )
+
+    def _by_step(self, rows: Sequence[PeriodSum], steps: int) -> list[float | None]:
+        found: list[float | None] = [None] * steps
+        by_step: dict[int, list[PeriodSum]] = defaultdict(list)
+        for row in rows:
+            by_step[row.step].append(row)
+        for step, own in by_step.items():
+            embodied_ng = sum(charge.embodied_ng for charge in self._embodied(own))
+            found[step] = grams(sum(row.operational_ng for row in own) + embodied_ng)
+        return found
+
+    def _charge(self, row: PeriodSum) -> Charge:
+        rating = self.ratings[row.rating]
+        return Charge(
+            device=row.model,
+            method=Method(row.method),
+            zone=rating.zone,
+            energy_mj=row.energy_mj,
+            operational_ng=row.operational_ng,
+            covered_ms=row.covered_ms,
+            intensity_kind=PointKind(rating.kind),
+        )
+
+    def _embodied(self, rows: Sequence[PeriodSum]) -> list[EmbodiedCharge]:
+        held: dict[int, int] = defaultdict(int)
+        for row in rows:
+            held[row.model] += row.reserved_ms
+        return [
+            charge
+            for model in sorted(held)
+            for charge in embodied_charges(
+                self.book,
+                model,
+                DeviceRef("", *self.models[model]),
+                held[model],
+                self.window.start_ms,
+                self.window.end_ms,
+            )
+        ]
+
+
+def _figure(result: Score) -> Figure:
+    return Figure(result.total.value, result.total.low, result.total.high)
+
+
+def _measured(rows: Sequence[PeriodSum]) -> float | None:
+    energy_mj = sum(row.energy_mj for row in rows)
+    measured_mj = sum(row.energy_mj for row in rows if Method(row.method).is_measured)
+    return measured_mj / energy_mj if energy_mj else None

@@ -1,0 +1,65 @@
+"""Is it reading my GPU? Devices with what they draw, and the senders behind them."""
+
+from __future__ import annotations
+
+from msgspec import Struct
+
+from carbon.domain.energy import MeterKind
+from carbon.domain.principal import Principal
+from carbon.services.context import Context
+from carbon.services.live_power import SILENT_AFTER_MS, LivePower, live_power
+from carbon.storage.engine import reading
+from carbon.storage.identities import workload_names
+from carbon.storage.rollups import count_dirty
+from carbon.storage.screens import SourceLine, sources
+
+
+class Sender(Struct, frozen=True):
+    name: str
+    kind: str
+    last_seen_ms: int | None
+    #: The sender's clock less ours.
+    skew_s: float | None
+    is_silent: bool
+
+
+class FleetView(Struct, frozen=True):
+    generated_ms: int
+    timezone: str
+    power: LivePower
+    #: Of the whole deployment; empty for a single team.
+    senders: list[Sender]
+    silent_senders: int
+    #: 5-minute buckets whose roll-up is behind.
+    buckets_behind: int
+
+
+def fleet_view(context: Context, principal: Principal) -> FleetView:
+    now_ms = context.clock.now_ms()
+    team = None if principal.sees_all_teams else principal.team
+    with reading(context.engine) as connection:
+        own = (
+            None if team is None else frozenset(id_ for id_, _ in workload_names(connection, team))
+        )
+        power = live_power(connection, now_ms, own)
+        heard = [_sender(line, now_ms) for line in sources(connection)] if team is None else []
+        behind = count_dirty(connection)
+    return FleetView(
+        now_ms,
+        context.settings.timezone,
+        power,
+        heard,
+        sum(sender.is_silent for sender in heard),
+        behind,
+    )
+
+
+def _sender(line: SourceLine, now_ms: int) -> Sender:
+    seen = line.last_seen_ms
+    return Sender(
+        line.name,
+        MeterKind(line.kind).name.lower(),
+        seen,
+        None if line.skew_ms is None else line.skew_ms / 1000,
+        seen is None or seen < now_ms - SILENT_AFTER_MS,
+    )

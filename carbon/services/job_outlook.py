@@ -1,0 +1,70 @@
+"""Plan a job: the forecast up to its deadline, the window it would take, and the grams."""
+
+from __future__ import annotations
+
+from msgspec import Struct
+
+from carbon.domain.intensity import mean_g_per_kwh
+from carbon.domain.units import MS_PER_HOUR
+from carbon.errors import InvalidInput
+from carbon.planning.series import IntensitySeries
+from carbon.planning.windows import best_window
+from carbon.services.context import Context
+from carbon.services.intensity import rated_points
+from carbon.services.outlook import OutlookPoint
+
+
+class JobOutlook(Struct, frozen=True):
+    zone: str
+    now_ms: int
+    deadline_ms: int
+    timezone: str
+    length_h: float
+    power_w: float
+    points: list[OutlookPoint]
+    #: The window chosen; null where nothing known tells one hour from another.
+    start_ms: int | None
+    end_ms: int | None
+    mean_g_per_kwh: float | None
+    now_g_per_kwh: float | None
+    expected_g: float | None
+    start_now_g: float | None
+    saving_share: float | None
+
+
+def job_outlook(
+    context: Context, zone: str, length_ms: int, deadline_ms: int, power_w: float
+) -> JobOutlook:
+    """Raises InvalidInput (`deadline_too_soon`, `power_not_positive`) and NotFound
+    (`unknown_zone`)."""
+    now_ms = context.clock.now_ms()
+    if power_w <= 0:
+        raise InvalidInput("power_not_positive", "a job draws more than 0 W")
+    if length_ms <= 0 or deadline_ms < now_ms + length_ms:
+        raise InvalidInput("deadline_too_soon", "the job does not fit before its deadline")
+    points = rated_points(context, zone, now_ms, deadline_ms)
+    at_once = mean_g_per_kwh(points, now_ms, now_ms + length_ms)
+    energy_kwh = power_w * length_ms / MS_PER_HOUR / 1000
+    try:
+        series = IntensitySeries.of([p for p in points if p.kind.may_shift])
+        window = best_window(series, now_ms, deadline_ms, length_ms)
+    except InvalidInput:
+        window = None
+    expected = energy_kwh * window.mean_g_per_kwh if window else None
+    start_now = energy_kwh * at_once if at_once is not None else None
+    return JobOutlook(
+        zone,
+        now_ms,
+        deadline_ms,
+        context.settings.timezone,
+        length_ms / MS_PER_HOUR,
+        power_w,
+        [OutlookPoint(p.start_ms, p.end_ms, p.g_per_kwh, str(p.kind), p.source) for p in points],
+        window.start_ms if window else None,
+        window.end_ms if window else None,
+        window.mean_g_per_kwh if window else None,
+        at_once,
+        expected,
+        start_now,
+        1 - expected / start_now if expected is not None and start_now else None,
+    )

@@ -1,0 +1,98 @@
+"""What the one chart script draws: times on one axis, one unit on the other."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from carbon.clock import to_rfc3339
+from carbon.services.breakdown import MOST_DRAWN, Breakdown
+from carbon.services.job_outlook import JobOutlook
+from carbon.services.workload_view import WorkloadView
+from carbon.web.catalogue import say
+from carbon.web.figures import MASS
+
+
+def breakdown_chart(answer: Breakdown) -> dict[str, Any]:
+    """Stacked bars of grams: the greatest lines by name, the rest as one."""
+    tallest = max(
+        (sum(filter(None, column)) for column in zip(*_columns(answer), strict=True)), default=0.0
+    )
+    size, unit = MASS.unit_for(tallest)
+    named = [line for line in answer.lines if line.name][:MOST_DRAWN]
+    others = [line for line in answer.lines if line.name][MOST_DRAWN:]
+    nobody = [line for line in answer.lines if not line.name]
+    groups = [
+        *((line.name, str(at + 1), [line]) for at, line in enumerate(named)),
+        *([(say("share.others"), "others", others)] if others else []),
+        *([(say("breakdown.nobody"), "idle", nobody)] if nobody else []),
+    ]
+    return {
+        "id": "breakdown-chart",
+        "kind": "stack",
+        "timezone": answer.timezone,
+        "step_h": answer.step_h,
+        "unit": unit,
+        "times": [to_rfc3339(ms) for ms in answer.steps_ms],
+        "series": [
+            {"name": name, "hue": hue, "values": _summed([ln.total_g_by_step for ln in own], size)}
+            for name, hue, own in groups
+        ],
+    }
+
+
+def _columns(answer: Breakdown) -> list[list[float | None]]:
+    return [line.total_g_by_step for line in answer.lines] or [[]]
+
+
+def _summed(rows: Sequence[Sequence[float | None]], size: float) -> list[float | None]:
+    return [
+        None if all(v is None for v in column) else sum(v or 0.0 for v in column) / size
+        for column in zip(*rows, strict=True)
+    ]
+
+
+def workload_chart(answer: WorkloadView) -> dict[str, Any]:
+    """SCI per unit over time with its 95 % band; gaps stay gaps."""
+    rates = [p.high or p.sci_g_per_unit for p in answer.points if p.sci_g_per_unit is not None]
+    size, unit = MASS.unit_for(max((r for r in rates if r is not None), default=1.0))
+    return {
+        "id": "workload-chart",
+        "kind": "band",
+        "timezone": answer.timezone,
+        "step_h": 24 if answer.step != "1h" else 1,
+        "unit": f"{unit} / {answer.unit}",
+        "times": [p.start for p in answer.points],
+        "low": [_scaled(p.low, size) for p in answer.points],
+        "high": [_scaled(p.high, size) for p in answer.points],
+        "series": [
+            {
+                "name": say("workload.rate", unit=answer.unit),
+                "hue": "1",
+                "values": [_scaled(p.sci_g_per_unit, size) for p in answer.points],
+            }
+        ],
+    }
+
+
+def _scaled(value: float | None, size: float) -> float | None:
+    return None if value is None else value / size
+
+
+def plan_chart(answer: JobOutlook) -> dict[str, Any]:
+    """The hours ahead as steps, with the window that the job would take."""
+    window = None
+    if answer.start_ms is not None and answer.end_ms is not None:
+        window = [to_rfc3339(answer.start_ms), to_rfc3339(answer.end_ms)]
+    return {
+        "id": "plan-chart",
+        "kind": "steps",
+        "timezone": answer.timezone,
+        "unit": "g/kWh",
+        "now": to_rfc3339(answer.now_ms),
+        "window": window,
+        "points": [
+            [to_rfc3339(p.start_ms), to_rfc3339(p.end_ms), p.g_per_kwh, p.kind]
+            for p in answer.points
+        ],
+    }

@@ -1,0 +1,247 @@
+"""Screens of the sustainability lead: breakdown, reports, avoided carbon, data quality."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import APIRouter, Query, Request, Response
+from fastapi.concurrency import run_in_threadpool
+from fastapi.responses import RedirectResponse
+
+from carbon.auth.access import ContextOf, Reader, principal_of
+from carbon.clock import to_rfc3339
+from carbon.domain.principal import Principal
+from carbon.domain.tenancy import Scope
+from carbon.errors import CarbonError, Unauthorized
+from carbon.exports.formats import FORMS
+from carbon.services.avoided import avoided
+from carbon.services.breakdown import Breakdown, By, breakdown
+from carbon.services.context import Context
+from carbon.services.quality import quality
+from carbon.services.reports import issue_report, list_reports, read_report
+from carbon.services.workloads import list_workloads
+from carbon.web.browser import PAGE_HEADERS, check_same_origin, read_form
+from carbon.web.chart_specs import breakdown_chart
+from carbon.web.screens import (
+    SEE_OTHER,
+    error_page,
+    screen_csv,
+    screen_json,
+    screen_page,
+    show_screen,
+    to_sign_in,
+)
+from carbon.web.statement_page import statement_of
+from carbon.web.time_query import TimeQuery, Times
+from carbon.wire.reports import ReportBody
+
+router = APIRouter(include_in_schema=False)
+ByQuery = Annotated[By, Query(alias="by")]
+TeamQuery = Annotated[str | None, Query(max_length=100)]
+
+
+def _breakdown(
+    context: Context, principal: Principal, times: TimeQuery, by: By, team: str | None
+) -> Breakdown:
+    return breakdown(context, principal, times.resolve(context), by, team)
+
+
+@router.get("/breakdown")
+def breakdown_screen(
+    request: Request,
+    context: ContextOf,
+    times: Times,
+    by: ByQuery = By.WORKLOAD,
+    team: TeamQuery = None,
+) -> Response:
+    def render(principal: Principal) -> Response:
+        window = times.resolve(context)
+        answer = breakdown(context, principal, window, by, team)
+        charts = [breakdown_chart(answer)]
+        return screen_page(
+            request, principal, "breakdown", answer, charts=charts, window=window, groups=list(By)
+        )
+
+    return show_screen(request, render)
+
+
+@router.get("/web/breakdown.json")
+def breakdown_json(
+    principal: Reader,
+    context: ContextOf,
+    times: Times,
+    by: ByQuery = By.WORKLOAD,
+    team: TeamQuery = None,
+) -> Response:
+    return screen_json(_breakdown(context, principal, times, by, team))
+
+
+@router.get("/web/breakdown.csv")
+def breakdown_csv(
+    principal: Reader,
+    context: ContextOf,
+    times: Times,
+    by: ByQuery = By.WORKLOAD,
+    team: TeamQuery = None,
+) -> Response:
+    answer = _breakdown(context, principal, times, by, team)
+    head = (
+        *(answer.by, "start", "end", "energy_kwh", "operational_g", "embodied_g", "total_g"),
+        *("total_low_g", "total_high_g", "share", "measured_share", "device_hours"),
+    )
+    span = (to_rfc3339(answer.start_ms), to_rfc3339(answer.end_ms))
+    return screen_csv(
+        "breakdown",
+        head,
+        (
+            (
+                *(line.name, *span, line.energy_kwh, line.operational_g, line.embodied_g),
+                *(line.total_g.value, line.total_g.low, line.total_g.high, line.share),
+                *(line.measured_share, line.device_hours),
+            )
+            for line in answer.lines
+        ),
+    )
+
+
+@router.get("/avoided")
+def avoided_screen(request: Request, context: ContextOf, times: Times) -> Response:
+    def render(principal: Principal) -> Response:
+        window = times.resolve(context)
+        answer = avoided(context, principal, window)
+        return screen_page(request, principal, "avoided", answer, window=window)
+
+    return show_screen(request, render)
+
+
+@router.get("/web/avoided.json")
+def avoided_json(principal: Reader, context: ContextOf, times: Times) -> Response:
+    return screen_json(avoided(context, principal, times.resolve(context)))
+
+
+@router.get("/web/avoided.csv")
+def avoided_csv(principal: Reader, context: ContextOf, times: Times) -> Response:
+    answer = avoided(context, principal, times.resolve(context))
+    head = (
+        *("job", "name", "workload", "booked", "energy_kwh", "actual_g", "counterfactual_g"),
+        *("saving_g", "credited_g", "expected_saving_g", "delay_h", "flags"),
+    )
+    return screen_csv(
+        "avoided",
+        head,
+        (
+            (
+                *(j.job, j.name, j.workload, to_rfc3339(j.booked_ms), j.energy_kwh, j.actual_g),
+                *(j.counterfactual_g, j.saving_g, j.credited_g, j.expected_saving_g, j.delay_h),
+                " ".join(j.flags),
+            )
+            for j in answer.jobs
+        ),
+    )
+
+
+@router.get("/quality")
+def quality_screen(request: Request, context: ContextOf, times: Times) -> Response:
+    def render(principal: Principal) -> Response:
+        window = times.resolve(context)
+        answer = quality(context, principal, window)
+        return screen_page(request, principal, "quality", answer, window=window)
+
+    return show_screen(request, render)
+
+
+@router.get("/web/quality.json")
+def quality_json(principal: Reader, context: ContextOf, times: Times) -> Response:
+    return screen_json(quality(context, principal, times.resolve(context)))
+
+
+@router.get("/web/quality.csv")
+def quality_csv(principal: Reader, context: ContextOf, times: Times) -> Response:
+    answer = quality(context, principal, times.resolve(context))
+    return screen_csv(
+        "quality",
+        ("method", "is_measured", "energy_kwh", "share"),
+        ((part.name, part.is_measured, part.energy_kwh, part.share) for part in answer.methods),
+    )
+
+
+@router.get("/reports")
+def reports_screen(
+    request: Request, context: ContextOf, after: Annotated[str | None, Query()] = None
+) -> Response:
+    def render(principal: Principal) -> Response:
+        answer = list_reports(context, principal, 50, after)
+        workloads = [w.name for w in list_workloads(context, principal)]
+        may_issue = Scope.WORKLOADS_WRITE in principal.scopes
+        return screen_page(
+            request, principal, "reports", answer, workloads=workloads, may_issue=may_issue
+        )
+
+    return show_screen(request, render)
+
+
+@router.get("/web/reports.json")
+def reports_json(
+    principal: Reader, context: ContextOf, after: Annotated[str | None, Query()] = None
+) -> Response:
+    return screen_json(list_reports(context, principal, 50, after))
+
+
+@router.get("/web/reports.csv")
+def reports_csv(
+    principal: Reader, context: ContextOf, after: Annotated[str | None, Query()] = None
+) -> Response:
+    answer = list_reports(context, principal, 50, after)
+    return screen_csv(
+        "reports",
+        ("id", "title", "team", "issued_at", "statement_hash", "restates"),
+        (
+            (r.id, r.title, r.team, r.issued_at, r.statement_hash, r.restates)
+            for r in answer.reports
+        ),
+    )
+
+
+@router.post("/reports")
+async def issue(request: Request, context: ContextOf) -> Response:
+    """Issues a report from the form, and shows it."""
+    try:
+        check_same_origin(request)
+        principal = principal_of(request)
+        principal.require(Scope.WORKLOADS_WRITE)
+        body = _asked(context, await read_form(request))
+        report = await run_in_threadpool(issue_report, context, principal, body)
+        return RedirectResponse(f"/reports/{report.id}", SEE_OTHER, headers=PAGE_HEADERS)
+    except Unauthorized as error:
+        return to_sign_in(request, error)
+    except CarbonError as error:
+        return error_page(error)
+
+
+def _asked(context: Context, form: dict[str, str]) -> ReportBody:
+    """Days are whole civil days, the last one included."""
+    times = TimeQuery(None, form.get("start"), form.get("end"))
+    window = times.resolve(context)
+    return ReportBody(
+        start=to_rfc3339(window.start_ms),
+        end=to_rfc3339(min(window.end_ms, context.clock.now_ms())),
+        workloads=[form.get("workload", "")],
+        title=form.get("title", "")[:200],
+    )
+
+
+@router.get("/reports/{report_id}")
+def report_screen(request: Request, context: ContextOf, report_id: str) -> Response:
+    def render(principal: Principal) -> Response:
+        answer = read_report(context, principal, report_id)
+        return screen_page(
+            request,
+            principal,
+            "report",
+            answer,
+            data=f"/v1/reports/{report_id}",
+            statement=statement_of(answer),
+            formats=list(FORMS),
+        )
+
+    return show_screen(request, render)

@@ -1,0 +1,245 @@
+"""Screens of the platform engineer: fleet, feeds, scheduler, hosts, names, keys and audit."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Query, Request, Response
+from msgspec import Struct
+
+from carbon.auth.access import ContextOf, Reader, requires
+from carbon.auth.keys import list_keys
+from carbon.clock import to_rfc3339
+from carbon.domain.principal import Principal
+from carbon.domain.tenancy import Scope
+from carbon.grid.poller import FeedStatus
+from carbon.services.audit import audit_page, verify_audit
+from carbon.services.context import Context
+from carbon.services.fleet_view import fleet_view
+from carbon.services.grid_view import GridView, grid_view
+from carbon.services.hosts import list_hosts
+from carbon.services.scheduler_view import scheduler_view
+from carbon.services.workloads import list_workloads
+from carbon.web.screens import screen_csv, screen_json, screen_page, show_screen
+from carbon.wire.hosts import HostList
+from carbon.wire.reports import AuditPage, AuditProof
+from carbon.wire.workloads import WorkloadAnswer
+
+router = APIRouter(include_in_schema=False)
+
+
+@router.get("/fleet")
+def fleet_screen(request: Request, context: ContextOf) -> Response:
+    return show_screen(
+        request,
+        lambda principal: screen_page(request, principal, "fleet", fleet_view(context, principal)),
+    )
+
+
+@router.get("/web/fleet.json")
+def fleet_json(principal: Reader, context: ContextOf) -> Response:
+    return screen_json(fleet_view(context, principal))
+
+
+@router.get("/web/fleet.csv")
+def fleet_csv(principal: Reader, context: ContextOf) -> Response:
+    return screen_csv(
+        "fleet",
+        ("device", "kind", "model", "host", "power_w", "measured_w", "method", "seen"),
+        (
+            (
+                *(d.device, d.kind, d.model, d.host, d.power_w, d.measured_w, d.method),
+                to_rfc3339(d.seen_ms) if d.seen_ms else None,
+            )
+            for d in fleet_view(context, principal).power.devices
+        ),
+    )
+
+
+def _grid(request: Request, context: Context, principal: Principal) -> GridView:
+    polling = getattr(request.app.state, "polling", None)
+    statuses: list[FeedStatus] = polling.statuses() if polling else []
+    return grid_view(context, principal, statuses)
+
+
+@router.get("/feeds")
+def feeds_screen(request: Request, context: ContextOf) -> Response:
+    return show_screen(
+        request,
+        lambda principal: screen_page(
+            request, principal, "feeds", _grid(request, context, principal)
+        ),
+    )
+
+
+@router.get("/web/feeds.json")
+def feeds_json(request: Request, principal: Reader, context: ContextOf) -> Response:
+    return screen_json(_grid(request, context, principal))
+
+
+@router.get("/web/feeds.csv")
+def feeds_csv(request: Request, principal: Reader, context: ContextOf) -> Response:
+    return screen_csv(
+        "feeds",
+        ("zone", "g_per_kwh", "kind", "source", "signal", "scope", "may_shift", "flags"),
+        (
+            (
+                *(z.zone, z.g_per_kwh, z.kind, z.source, z.signal, z.scope, z.may_shift),
+                " ".join(z.flags),
+            )
+            for z in _grid(request, context, principal).zones
+        ),
+    )
+
+
+@router.get("/scheduler")
+def scheduler_screen(request: Request, context: ContextOf) -> Response:
+    return show_screen(
+        request,
+        lambda principal: screen_page(
+            request, principal, "scheduler", scheduler_view(context, principal)
+        ),
+    )
+
+
+@router.get("/web/scheduler.json")
+def scheduler_json(principal: Reader, context: ContextOf) -> Response:
+    return screen_json(scheduler_view(context, principal))
+
+
+@router.get("/web/scheduler.csv")
+def scheduler_csv(principal: Reader, context: ContextOf) -> Response:
+    return screen_csv(
+        "scheduler",
+        ("pool", "capacity", "running", "waiting"),
+        (
+            (p.name, p.capacity, p.running, p.waiting)
+            for p in scheduler_view(context, principal).pools
+        ),
+    )
+
+
+AllTeams = Annotated[Principal, Depends(requires(Scope.ALL_TEAMS))]
+
+
+@router.get("/hosts")
+def hosts_screen(request: Request, context: ContextOf) -> Response:
+    return show_screen(
+        request,
+        lambda principal: screen_page(request, principal, "hosts", HostList(list_hosts(context))),
+        Scope.ALL_TEAMS,
+    )
+
+
+@router.get("/web/hosts.json")
+def hosts_json(_principal: AllTeams, context: ContextOf) -> Response:
+    return screen_json(HostList(list_hosts(context)))
+
+
+@router.get("/web/hosts.csv")
+def hosts_csv(_principal: AllTeams, context: ContextOf) -> Response:
+    return screen_csv(
+        "hosts",
+        ("host", "site", "zone", "pue", "owner", "valid_from", "devices"),
+        (
+            (h.name, h.site, h.zone, h.pue, h.owner, h.valid_from, h.devices)
+            for h in list_hosts(context)
+        ),
+    )
+
+
+class ToBeNamed(Struct, frozen=True):
+    """Workloads that a write created and no person has named yet."""
+
+    workloads: list[WorkloadAnswer]
+    named: int
+
+
+def _to_be_named(context: Context, principal: Principal) -> ToBeNamed:
+    known = list_workloads(context, principal)
+    return ToBeNamed([w for w in known if not w.is_named], sum(w.is_named for w in known))
+
+
+@router.get("/names")
+def names_screen(request: Request, context: ContextOf) -> Response:
+    return show_screen(
+        request,
+        lambda principal: screen_page(
+            request, principal, "names", _to_be_named(context, principal)
+        ),
+    )
+
+
+@router.get("/web/names.json")
+def names_json(principal: Reader, context: ContextOf) -> Response:
+    return screen_json(_to_be_named(context, principal))
+
+
+@router.get("/web/names.csv")
+def names_csv(principal: Reader, context: ContextOf) -> Response:
+    return screen_csv(
+        "names",
+        ("workload", "created"),
+        ((w.name, w.created) for w in _to_be_named(context, principal).workloads),
+    )
+
+
+class KeyLine(Struct, frozen=True):
+    id: str
+    name: str
+    team: str
+    scopes: list[str]
+    created_ms: int
+    expires_ms: int | None
+    revoked_ms: int | None
+
+
+class KeysAndAudit(Struct, frozen=True):
+    keys: list[KeyLine]
+    audit: AuditPage
+    proof: AuditProof
+
+
+def _keys(context: Context, after: int) -> KeysAndAudit:
+    keys = [
+        KeyLine(k.id, k.name, k.team, k.scopes.split(), k.created_ms, k.expires_ms, k.revoked_ms)
+        for k in list_keys(context)
+    ]
+    return KeysAndAudit(keys, audit_page(context, after, 50), verify_audit(context))
+
+
+KeysAdmin = Annotated[Principal, Depends(requires(Scope.KEYS_ADMIN))]
+After = Annotated[int, Query(ge=0)]
+
+
+@router.get("/keys")
+def keys_screen(request: Request, context: ContextOf, after: After = 0) -> Response:
+    return show_screen(
+        request,
+        lambda principal: screen_page(
+            request,
+            principal,
+            "keys",
+            _keys(context, after),
+            timezone=context.settings.timezone,
+            now_ms=context.clock.now_ms(),
+        ),
+        Scope.KEYS_ADMIN,
+    )
+
+
+@router.get("/web/keys.json")
+def keys_json(_principal: KeysAdmin, context: ContextOf, after: After = 0) -> Response:
+    return screen_json(_keys(context, after))
+
+
+@router.get("/web/keys.csv")
+def keys_csv(_principal: KeysAdmin, context: ContextOf) -> Response:
+    return screen_csv(
+        "keys",
+        ("key", "name", "team", "scopes", "created"),
+        (
+            (k.id, k.name, k.team, " ".join(k.scopes), to_rfc3339(k.created_ms))
+            for k in _keys(context, 0).keys
+        ),
+    )

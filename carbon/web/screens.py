@@ -1,0 +1,160 @@
+"""The screens of the dashboard, and how a route shows one: a page, its JSON and its CSV."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+from urllib.parse import urlencode
+
+from fastapi import Request, Response
+from fastapi.responses import JSONResponse, RedirectResponse
+from msgspec import Struct
+
+from carbon.auth.access import principal_of
+from carbon.domain.principal import Principal
+from carbon.domain.tenancy import Scope
+from carbon.errors import CarbonError, Unauthorized
+from carbon.services.time_range import PRESETS, TimeRange
+from carbon.web.browser import PAGE_HEADERS, own_path
+from carbon.web.catalogue import say, strings_of
+from carbon.web.pages import page
+from carbon.web.published import published
+
+SEE_OTHER: Final = 303
+_NO_STORE: Final = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
+
+
+@dataclass(frozen=True, slots=True)
+class Screen:
+    """A page of the navigation; its words stand under `nav.<key>`."""
+
+    key: str
+    path: str
+    #: Who it is made for: `lead`, `team` or `platform`.
+    reader: str
+    #: Not offered to who lacks it.
+    scope: Scope = Scope.REPORTS_READ
+
+
+SCREENS: Final = (
+    Screen("overview", "/", "lead"),
+    Screen("breakdown", "/breakdown", "lead"),
+    Screen("reports", "/reports", "lead"),
+    Screen("avoided", "/avoided", "lead"),
+    Screen("quality", "/quality", "lead"),
+    Screen("workloads", "/workloads", "team"),
+    Screen("compare", "/compare", "team"),
+    Screen("plan", "/plan", "team"),
+    Screen("jobs", "/jobs", "team"),
+    Screen("fleet", "/fleet", "platform"),
+    Screen("feeds", "/feeds", "platform"),
+    Screen("scheduler", "/scheduler", "platform"),
+    Screen("hosts", "/hosts", "platform", Scope.ALL_TEAMS),
+    Screen("names", "/names", "platform"),
+    Screen("keys", "/keys", "platform", Scope.KEYS_ADMIN),
+)
+
+
+def navigation(principal: Principal) -> list[tuple[str, list[Screen]]]:
+    """The screens that a principal may open, by reader."""
+    return [
+        (reader, [s for s in SCREENS if s.reader == reader and s.scope in principal.scopes])
+        for reader in ("lead", "team", "platform")
+    ]
+
+
+def show_screen(
+    request: Request,
+    render: Callable[[Principal], Response],
+    scope: Scope = Scope.REPORTS_READ,
+) -> Response:
+    """Renders for whoever is signed in; a stranger signs in first and comes back here."""
+    try:
+        principal = principal_of(request)
+        principal.require(scope)
+        return render(principal)
+    except Unauthorized as error:
+        return to_sign_in(request, error)
+    except CarbonError as error:
+        return error_page(error)
+
+
+def screen_page(
+    request: Request,
+    principal: Principal,
+    key: str,
+    answer: Struct,
+    /,
+    *,
+    charts: Sequence[dict[str, Any]] = (),
+    data: str | None = None,
+    query: str | None = None,
+    **values: Any,
+) -> Response:
+    """The template of a screen with its answer; charts are drawn from the page's own JSON.
+
+    `data` is where the same answer is as JSON; by default `/web/<key>.json`, with a CSV beside
+    it, both asked with `query` or else with the page's own.
+    """
+    asked = request.url.query if query is None else query
+    query = f"?{asked}" if asked else ""
+    return page(
+        f"{key}.html",
+        screen=key,
+        principal=principal,
+        answer=answer,
+        navigation=navigation(principal),
+        json_url=data or f"/web/{key}.json{query}",
+        csv_url=None if data else f"/web/{key}.csv{query}",
+        page_data={"charts": list(charts), "strings": strings_of("chart")},
+        with_query=lambda **changed: with_query(request, **changed),
+        presets=list(PRESETS),
+        **values,
+    )
+
+
+def with_query(request: Request, **changed: str | None) -> str:
+    """This page's address with some of its parameters changed; None takes one out."""
+    query = {k: v for k, v in request.query_params.items() if k not in changed}
+    query |= {k: v for k, v in changed.items() if v is not None}
+    return request.url.path + (f"?{urlencode(query)}" if query else "")
+
+
+def screen_json(answer: Struct) -> Response:
+    return JSONResponse(published(answer), headers=_NO_STORE)
+
+
+def screen_csv(name: str, head: Sequence[str], rows: Iterable[Sequence[object]]) -> Response:
+    """The table of a screen; times in RFC 3339. A cell that a spreadsheet would take for a
+    formula is led by an apostrophe."""
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\r\n")
+    writer.writerow(head)
+    writer.writerows([_cell(value) for value in row] for row in rows)
+    headers = {**_NO_STORE, "Content-Disposition": f'attachment; filename="carbon-{name}.csv"'}
+    return Response(out.getvalue(), media_type="text/csv; charset=utf-8", headers=headers)
+
+
+def _cell(value: object) -> object:
+    if isinstance(value, str) and value[:1] in ("=", "+", "-", "@", "\t"):
+        return f"'{value}"
+    return "" if value is None else value
+
+
+def range_words(window: TimeRange) -> str:
+    return say(f"range.{window.preset}") if window.preset else say("range.own")
+
+
+def to_sign_in(request: Request, error: Unauthorized) -> Response:
+    """Back to the same view after signing in; a first visit is told nothing of an error."""
+    query = {"next": own_path(request)}
+    if error.code != "key_missing":
+        query["why"] = error.code
+    return RedirectResponse(f"/sign-in?{urlencode(query)}", SEE_OTHER, headers=PAGE_HEADERS)
+
+
+def error_page(error: CarbonError) -> Response:
+    return page("error.html", error.status, error=error)

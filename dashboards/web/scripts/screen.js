@@ -1,0 +1,50 @@
+// Draws the charts of a screen from the page's own data, saves them as files, keeps it fresh.
+import { drawBand, drawStack, drawSteps } from "./timecharts.js";
+import { keepFresh } from "./live.js";
+
+const DRAWN_BY = { stack: drawStack, band: drawBand, steps: drawSteps };
+
+function draw() {
+  const page = JSON.parse(document.getElementById("page-data").textContent);
+  for (const spec of page.charts) {
+    const box = document.getElementById(spec.id);
+    if (box) DRAWN_BY[spec.kind](box, spec, page.strings);
+  }
+}
+
+function save(button) {
+  const svg = document.querySelector(`#${button.dataset.of} svg`);
+  if (!svg) return;
+  const copy = svg.cloneNode(true);
+  copy.setAttribute("xmlns", "http://www.w3.org/2000/svg");
+  const text = new XMLSerializer().serializeToString(copy);
+  const blob = new Blob([text], { type: "image/svg+xml" });
+  if (button.dataset.save === "svg") return download(blob, `${button.dataset.of}.svg`);
+  const picture = new Image();
+  picture.addEventListener("load", () => {
+    const canvas = document.createElement("canvas");
+    canvas.width = 2 * svg.clientWidth;
+    canvas.height = 2 * svg.clientHeight;
+    const paper = canvas.getContext("2d");
+    paper.fillStyle = getComputedStyle(document.documentElement).getPropertyValue("--surface");
+    paper.fillRect(0, 0, canvas.width, canvas.height);
+    paper.drawImage(picture, 0, 0, canvas.width, canvas.height);
+    canvas.toBlob((png) => download(png, `${button.dataset.of}.png`), "image/png");
+  });
+  picture.src = `data:image/svg+xml;charset=utf-8,${encodeURIComponent(text)}`;
+}
+
+function download(blob, name) {
+  const link = document.createElement("a");
+  link.href = URL.createObjectURL(blob);
+  link.download = name;
+  link.click();
+  URL.revokeObjectURL(link.href);
+}
+
+draw();
+matchMedia("(prefers-color-scheme: dark)").addEventListener("change", draw);
+for (const button of document.querySelectorAll("[data-save]")) {
+  button.addEventListener("click", () => save(button));
+}
+if (document.querySelector("[data-live]")) keepFresh(draw);

@@ -1,0 +1,98 @@
+// Charts over time that any screen may have: stacked bars, a curve with its 95 % band, steps.
+import { bar, clock, css, HOUR_MS, label, line, nowLine, show, tip, tooltip, valueAxis } from "./chartkit.js";
+
+const hue = (name) => css(`--hue-${name}`);
+
+function day(timeZone) {
+  return new Intl.DateTimeFormat("en-GB", { timeZone, day: "numeric", month: "short" });
+}
+
+// An hour's label is a time of day, a longer step's the day it begins.
+function labels(spec) {
+  const format = spec.step_h < 24 ? clock(spec.timezone) : day(spec.timezone);
+  return spec.times.map((at) => format.format(new Date(at)));
+}
+
+function frame(spec, formatter) {
+  return {
+    grid: { left: 8, right: 12, top: 30, bottom: 4, containLabel: true },
+    xAxis: {
+      type: "category", data: labels(spec), axisTick: { show: false }, axisLine: line(),
+      axisLabel: { ...label(), hideOverlap: true },
+    },
+    yAxis: valueAxis(spec.unit),
+    tooltip: tooltip(formatter),
+  };
+}
+
+export function drawStack(box, spec, strings) {
+  const bars = spec.series.map((one) => bar(one.name, one.values, hue(one.hue)));
+  const told = (items) => {
+    const shown = items.filter((item) => item.value);
+    const sum = shown.reduce((total, item) => total + item.value, 0);
+    const rows = shown.reverse().map((item) => [item.color, item.seriesName, item.value]);
+    return tip(items[0]?.axisValue ?? "", [...rows, [null, strings.total, sum]], spec.unit);
+  };
+  show(box, { ...frame(spec, told), series: bars });
+}
+
+export function drawBand(box, spec) {
+  const [curve] = spec.series;
+  const width = spec.high.map((high, at) => (high === null || spec.low[at] === null ? null : high - spec.low[at]));
+  const edge = { type: "line", stack: "band", symbol: "none", silent: true, animation: false, lineStyle: { opacity: 0 } };
+  const told = (items) => {
+    const at = items[0]?.dataIndex;
+    const value = curve.values[at];
+    if (value === undefined || value === null) return "";
+    return tip(items[0].axisValue, [
+      [hue(curve.hue), curve.name, value], [null, "95 %", spec.low[at]], [null, "", spec.high[at]],
+    ].filter((row) => row[2] !== null), spec.unit);
+  };
+  show(box, {
+    ...frame(spec, told),
+    series: [
+      { ...edge, data: spec.low },
+      { ...edge, data: width, areaStyle: { color: hue(curve.hue), opacity: 0.16 } },
+      {
+        type: "line", name: curve.name, data: curve.values, symbolSize: 6, animation: false,
+        itemStyle: { color: hue(curve.hue) }, lineStyle: { color: hue(curve.hue), width: 2 },
+      },
+    ],
+  });
+}
+
+const DASHES = { actual: "solid", estimated: "solid", forecast: [6, 4], typical: [2, 3], yearly: [1, 3] };
+
+export function drawSteps(box, spec, strings) {
+  const points = spec.points.map(([from, to, value, kind]) => ({ from: Date.parse(from), to: Date.parse(to), value, kind }));
+  const window = spec.window?.map((at) => Date.parse(at));
+  const told = (items) => {
+    const at = items[0]?.axisValue;
+    const point = points.find((p) => p.from <= at && at < p.to);
+    return point ? tip(clock(spec.timezone).format(point.from), [[css("--curve"), strings[point.kind] ?? point.kind, point.value]], spec.unit) : "";
+  };
+  const last = points.at(-1)?.to;
+  show(box, {
+    grid: { left: 8, right: 12, top: 30, bottom: 4, containLabel: true },
+    xAxis: {
+      type: "value", min: points[0]?.from, max: last, interval: Math.max(1, Math.round((last - points[0]?.from) / HOUR_MS / 8)) * HOUR_MS,
+      axisLine: line(), axisTick: { show: false }, splitLine: { show: false },
+      axisLabel: { ...label(), hideOverlap: true, formatter: (ms) => (ms === last ? "" : clock(spec.timezone).format(ms)) },
+    },
+    yAxis: valueAxis(spec.unit),
+    tooltip: tooltip(told),
+    series: [
+      {
+        type: "line", symbol: "none", animation: false, data: points.flatMap((p) => [[p.from, p.value], [p.to, p.value]]),
+        lineStyle: { color: css("--curve"), width: 2, type: DASHES[points[0]?.kind] ?? "solid" },
+        areaStyle: { color: css("--curve"), opacity: 0.06 },
+        markLine: nowLine(Date.parse(spec.now), strings.now),
+        markArea: window && {
+          silent: true, itemStyle: { color: css("--clean-ground"), opacity: 0.9, borderColor: css("--clean"), borderWidth: 1 },
+          label: { color: css("--clean"), position: "top", distance: 3, fontSize: 11, formatter: strings.start },
+          data: [[{ xAxis: window[0] }, { xAxis: window[1] }]],
+        },
+      },
+    ],
+  });
+}
