@@ -1,9 +1,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import generated_day
 import pytest
+from browsing import CHROMIUM, Service, Visit, serve
 from dashboard_client import browser
 from fastapi.testclient import TestClient
 
@@ -35,3 +37,39 @@ def admin(day: Context) -> TestClient:
 @pytest.fixture
 def newcomer(first_start: Context) -> TestClient:
     return browser(first_start, generated_day.admin_key(first_start))
+
+
+@pytest.fixture(scope="session")
+def service(day: Context) -> Iterator[Service]:
+    running = serve(day)
+    yield running
+    running.stop()
+
+
+@pytest.fixture(scope="session")
+def chromium() -> Iterator[Any]:
+    sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+    with sync_api.sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def visit(chromium: Any, service: Service) -> Iterator[Any]:
+    contexts = []
+
+    def look(at: Service = service, **options: Any) -> Visit:
+        settings = {"viewport": {"width": 1360, "height": 900}, **options}
+        contexts.append(chromium.new_context(**settings))
+        seen = Visit(contexts[-1].new_page())
+        seen.watch()
+        seen.page.goto(at.address)
+        seen.page.fill("#key", generated_day.admin_key(at.context))
+        seen.page.click("button[type=submit]")
+        seen.page.wait_for_selector("#figures")
+        return seen
+
+    yield look
+    for context in contexts:
+        context.close()

@@ -5,121 +5,20 @@ Screenshots are left in `artefacts/`, to be looked at.
 
 from __future__ import annotations
 
-import shutil
-import socket
-import threading
-from collections.abc import Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import generated_day
 import pytest
-import uvicorn
-from dashboard_client import application
+from browsing import CHROMIUM, Service, Visit, serve
 from rendered import at_path
 
 from carbon.clock import FakeClock
-from carbon.services.context import Context
-
-sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-
-CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser"))), None)
-ARTEFACTS = Path(__file__).parents[2] / "artefacts"
 
 pytestmark = [
     pytest.mark.browser,
     pytest.mark.skipif(CHROMIUM is None, reason="no chromium on this machine's PATH"),
 ]
-
-
-@dataclass
-class Service:
-    """The dashboard on a loopback port, of which a test may move the clock or stop it."""
-
-    context: Context
-    address: str
-    server: uvicorn.Server
-    thread: threading.Thread
-
-    def stop(self) -> None:
-        self.server.should_exit = True
-        self.thread.join(timeout=20)
-
-
-def serve(context: Context) -> Service:
-    listener = socket.create_server(("127.0.0.1", 0))
-    server = uvicorn.Server(uvicorn.Config(application(context), log_level="error"))
-    thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
-    thread.start()
-    while not server.started:
-        thread.join(0.02)
-    return Service(context, f"http://127.0.0.1:{listener.getsockname()[1]}", server, thread)
-
-
-@pytest.fixture(scope="module")
-def service(day: Context) -> Iterator[Service]:
-    running = serve(day)
-    yield running
-    running.stop()
-
-
-@pytest.fixture(scope="module")
-def chromium() -> Iterator[Any]:
-    with sync_api.sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        yield browser
-        browser.close()
-
-
-@dataclass
-class Visit:
-    """A signed-in look at the first page, with all that went wrong on the way."""
-
-    page: Any
-    requests: list[str] = field(default_factory=list)
-    trouble: list[str] = field(default_factory=list)
-
-    def watch(self) -> None:
-        self.page.on("request", lambda request: self.requests.append(request.url))
-        self.page.on("requestfailed", lambda request: self.trouble.append(request.url))
-        self.page.on("pageerror", lambda error: self.trouble.append(str(error)))
-        self.page.on("console", self._heard)
-
-    def _heard(self, message: Any) -> None:
-        if message.type in ("error", "warning"):
-            self.trouble.append(message.text)
-
-    def charts_are_drawn(self) -> None:
-        self.page.wait_for_selector("#intensity-chart svg path", state="attached")
-
-    def comes_back_to_front(self) -> None:
-        """What a browser tells a page whose tab is chosen again: it refreshes at once."""
-        self.page.evaluate("document.dispatchEvent(new Event('visibilitychange'))")
-
-    def picture(self, name: str) -> None:
-        ARTEFACTS.mkdir(exist_ok=True)
-        self.page.screenshot(path=ARTEFACTS / f"overview-{name}.png", full_page=True)
-
-
-@pytest.fixture
-def visit(chromium: Any, service: Service) -> Iterator[Any]:
-    contexts = []
-
-    def look(at: Service = service, **options: Any) -> Visit:
-        settings = {"viewport": {"width": 1360, "height": 900}, **options}
-        contexts.append(chromium.new_context(**settings))
-        seen = Visit(contexts[-1].new_page())
-        seen.watch()
-        seen.page.goto(at.address)
-        seen.page.fill("#key", generated_day.admin_key(at.context))
-        seen.page.click("button[type=submit]")
-        seen.page.wait_for_selector("#figures")
-        return seen
-
-    yield look
-    for context in contexts:
-        context.close()
 
 
 def bars_and_lines(seen: Visit) -> tuple[int, int]:

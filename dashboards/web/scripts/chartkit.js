@@ -30,7 +30,7 @@ export const line = () => ({ lineStyle: { color: css("--line") } });
 export function valueAxis(unit) {
   return {
     type: "value", name: unit, nameLocation: "end", min: 0,
-    nameTextStyle: { ...label(), align: "right", padding: [0, 4, 0, 0] }, axisLabel: label(),
+    nameTextStyle: { ...label(), align: "left", padding: [0, 0, 0, -6] }, axisLabel: label(),
     axisLine: { show: false }, axisTick: { show: false },
     splitLine: { lineStyle: { color: css("--line-soft") } }, splitNumber: 4,
   };

@@ -31,15 +31,18 @@ function save(button) {
     paper.drawImage(picture, 0, 0, canvas.width, canvas.height);
     canvas.toBlob((png) => download(png, `${button.dataset.of}.png`), "image/png");
   });
-  picture.src = `data:image/svg+xml;charset=utf-8,${encodeURIComponent(text)}`;
+  picture.src = URL.createObjectURL(blob);
 }
 
 function download(blob, name) {
   const link = document.createElement("a");
   link.href = URL.createObjectURL(blob);
   link.download = name;
+  document.body.append(link);
   link.click();
-  URL.revokeObjectURL(link.href);
+  link.remove();
+  // Not at once: the browser still has to read it.
+  setTimeout(() => URL.revokeObjectURL(link.href), 10_000);
 }
 
 draw();
