@@ -41,7 +41,7 @@ def measure(options: Options) -> list[Figure]:
 
 def _body(seq: int, rows: int) -> bytes:
     """A batch of `rows` 10 s intervals of 100 devices, later than the batch before."""
-    start_ms = _first_ms() + seq * rows // 100 * _STEP_MS
+    start_ms = _first_ms() + seq * max(1, rows // 100) * _STEP_MS
     intervals = [
         {
             "device": f"GPU-{i % 100:08x}",
@@ -77,7 +77,8 @@ def _send(running: Service, bodies: list[bytes]) -> tuple[float, float]:
 
 
 def _single(running: Service, count: int) -> float:
-    bodies = [_body(1_000_000 + seq, 1) for seq in range(count)]
+    # 10 s apart on one device, as a small client sends them.
+    bodies = [_body(seq, 1) for seq in range(5_000, 5_000 + count)]
     with running.client() as client:
         started = time.perf_counter()
         for body in bodies:

@@ -16,22 +16,20 @@ class Frontier:
         self._end_ms: dict[int, int] = {}
 
     def advance(self, rows: Sequence[IntervalRow]) -> bool:
-        """Whether all rows begin at or after what is known of their meter, and none overlaps
-        another of equal span; then notes their ends."""
+        """Whether the rows of each meter begin at or after what is known of it and follow each
+        other, those of one span side by side; then notes their ends."""
         in_order = True
-        latest: dict[tuple[int, int], int] = {}
-        ends: dict[int, int] = {}
         known = self._end_ms
-        for end_ms, meter_id, _, span_ms, *_ in rows:
-            start_ms = end_ms - span_ms
-            before_ms = latest.get((meter_id, span_ms))
-            if before_ms is None:
-                in_order &= start_ms >= known.get(meter_id, FOR_EVER_MS)
-            elif start_ms < before_ms or before_ms < start_ms < before_ms + span_ms:
+        last: dict[int, IntervalRow] = {}
+        for row in rows:
+            before = last.get(row[1])
+            if before is None:
+                in_order &= row[0] - row[3] >= known.get(row[1], FOR_EVER_MS)
+            elif row[0] - row[3] < before[0] and (row[0] != before[0] or row[3] != before[3]):
                 in_order = False
-            latest[meter_id, span_ms] = start_ms
-            if end_ms > ends.get(meter_id, 0):
-                ends[meter_id] = end_ms
-        for meter_id, end_ms in ends.items():
-            known[meter_id] = max(end_ms, known.get(meter_id, 0))
+                if row[0] <= before[0]:
+                    continue  # what reaches furthest is what the next has to follow
+            last[row[1]] = row
+        for meter_id, row in last.items():
+            known[meter_id] = max(row[0], known.get(meter_id, 0))
         return in_order

@@ -7,7 +7,7 @@ from concurrent.futures import Future
 from dataclasses import dataclass
 from hashlib import blake2b
 
-from sqlalchemy import select, update
+from sqlalchemy import bindparam, select, update
 
 from carbon.domain.claims import SubjectKind, SubjectRef
 from carbon.domain.energy import cut
@@ -37,6 +37,19 @@ from carbon.wire.energy import (
     ReservationInfo,
 )
 
+# Built once: on the path of every small sending, building a statement costs more than running it.
+_b = energy.ingest_batch.c
+_SAME_BATCH = select(_b.body_hash, _b.intervals).where(
+    _b.source_id == bindparam("of_source"),
+    _b.boot_id == bindparam("of_boot"),
+    _b.seq == bindparam("of_seq"),
+)
+_SOURCE_SEEN = (
+    update(names.source)
+    .where(names.source.c.id == bindparam("of_source"))
+    .values(last_seen_ms=bindparam("last_seen_ms"), skew_ms=bindparam("skew_ms"))
+)
+
 
 class Ingest:
     """POST /v1/energy. Remembers, per meter, how far it was read, and what was noted already."""
@@ -60,8 +73,7 @@ class Ingest:
         sending = Sending(principal, batch, zone, self._context.clock.now_ms())
         for reservation in batch.reservations:
             sending.check(reservation)
-        for position, interval in zip(decoded.positions, decoded.items, strict=True):
-            sending.add(position, interval)
+        sending.add_all(decoded.positions, decoded.items)
         body_hash = blake2b(raw_body, digest_size=16).digest()
         write = _Write(self._context, sending, decoded, body_hash, self._frontier, self._noted)
         return self._writer.submit(write)
@@ -127,12 +139,9 @@ class _Write:
     def _seen_before(self, ids: Identities, source_id: int) -> bool:
         """The same batch key with the same body, judged alike (what was from the future may be
         accepted now): nothing needs a look. Else the rows decide."""
-        b, batch = energy.ingest_batch.c, self._sending.batch
-        known = ids.connection.execute(
-            select(b.body_hash, b.intervals).where(
-                b.source_id == source_id, b.boot_id == batch.boot_id, b.seq == batch.seq
-            )
-        ).one_or_none()
+        batch = self._sending.batch
+        key = {"of_source": source_id, "of_boot": batch.boot_id, "of_seq": batch.seq}
+        known = ids.connection.execute(_SAME_BATCH, key).one_or_none()
         return known is not None and tuple(known) == (self._body_hash, len(self._sending.accepted))
 
     def _note_batch(self, ids: Identities, source_id: int) -> None:
@@ -147,11 +156,8 @@ class _Write:
         }
         insert_new(ids.connection, energy.ingest_batch, [row])
         skew_ms = batch.sent_ms - now_ms if batch.sent_ms is not None else None
-        ids.connection.execute(
-            update(names.source)
-            .where(names.source.c.id == source_id)
-            .values(last_seen_ms=now_ms, skew_ms=skew_ms)
-        )
+        seen = {"of_source": source_id, "last_seen_ms": now_ms, "skew_ms": skew_ms}
+        ids.connection.execute(_SOURCE_SEEN, seen)
 
     def _devices(self, ids: Identities, team_id: int) -> dict[str, int]:
         """Ids of the devices of the batch that this key may write for; refuses the intervals of
@@ -251,9 +257,20 @@ class _Write:
         subjects = {who: self._seen(ids, who) for who in self._sending.whos}
         meters = {uuid: ids.meter(device_id, source_id) for uuid, device_id in devices.items()}
         pieces = _Pieces([], [], set())
+        places = {uuid: (device_id, meters[uuid]) for uuid, device_id in devices.items()}
+        keep_row, keep_owner, dirty = pieces.rows.append, pieces.owners.append, pieces.dirty
         for index, (_, sent, who, method) in enumerate(self._sending.accepted):
-            uuid = sent.device
-            pieces.add(index, sent, devices[uuid], meters[uuid], subjects[who], int(method))
+            device_id, meter_id = places[sent.device]
+            start_ms, end_ms = sent.start_ms, sent.end_ms
+            bucket_ms = start_ms - start_ms % BUCKET_MS
+            if end_ms <= bucket_ms + BUCKET_MS:  # nearly all: 10 s lie in one bucket
+                keep_row(
+                    (end_ms, meter_id, subjects[who], end_ms - start_ms, sent.energy_mj, method)
+                )
+                keep_owner(index)
+                dirty.add((bucket_ms, device_id))
+            else:
+                pieces.add_cut(index, sent, device_id, meter_id, subjects[who], method)
         return pieces
 
     def _seen(self, ids: Identities, who: Who) -> int:
@@ -312,7 +329,7 @@ class _Pieces:
     #: (start_ms, device_id) of the buckets that change.
     dirty: set[tuple[int, int]]
 
-    def add(
+    def add_cut(
         self,
         index: int,
         sent: EnergyInterval,
@@ -321,15 +338,8 @@ class _Pieces:
         subject_id: int,
         method: int,
     ) -> None:
-        start_ms, end_ms = sent.start_ms, sent.end_ms
-        bucket_ms = start_ms - start_ms % BUCKET_MS
-        if end_ms <= bucket_ms + BUCKET_MS:  # nearly all: an interval of 10 s lies in one bucket
-            row = (end_ms, meter_id, subject_id, end_ms - start_ms, sent.energy_mj, method)
-            self.rows.append(row)
-            self.owners.append(index)
-            self.dirty.add((bucket_ms, device_id))
-            return
-        for lo, hi, part_mj in cut(start_ms, end_ms, sent.energy_mj):
+        """An interval that reaches over a mark."""
+        for lo, hi, part_mj in cut(sent.start_ms, sent.end_ms, sent.energy_mj):
             self.rows.append((hi, meter_id, subject_id, hi - lo, part_mj, method))
             self.owners.append(index)
             self.dirty.add((floor_to(lo, BUCKET_MS), device_id))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import cache
 from typing import Any
 
 from sqlalchemy import Connection, Table
@@ -14,14 +15,14 @@ Row = Mapping[str, Any]
 def insert_new(connection: Connection, table: Table, rows: Sequence[Row]) -> None:
     """Inserts what is not there yet; rows whose key exists are left as they are."""
     if rows:
-        connection.execute(_insert(connection, table).on_conflict_do_nothing(), rows)
+        connection.execute(_inserting_new(connection.dialect.name, table), list(rows))
 
 
 def set_rows(connection: Connection, table: Table, rows: Sequence[Row]) -> None:
     """Inserts, or sets every other column where the primary key exists: never adds."""
     if not rows:
         return
-    statement = _insert(connection, table)
+    statement = _insert(connection.dialect.name, table)
     keys = [column.name for column in table.primary_key]
     others = {name: statement.excluded[name] for name in rows[0] if name not in keys}
     connection.execute(
@@ -31,15 +32,26 @@ def set_rows(connection: Connection, table: Table, rows: Sequence[Row]) -> None:
 
 def add_to_rows(connection: Connection, table: Table, rows: Sequence[Row], column: str) -> None:
     """Inserts, or adds the given value to one column where the primary key exists."""
-    if not rows:
-        return
-    statement = _insert(connection, table)
+    if rows:
+        connection.execute(_adding(connection.dialect.name, table, column), list(rows))
+
+
+# Statements are built once: on the path of every small sending, building one costs more than
+# running it.
+
+
+@cache
+def _inserting_new(dialect: str, table: Table) -> sqlite.Insert | postgresql.Insert:
+    return _insert(dialect, table).on_conflict_do_nothing()
+
+
+@cache
+def _adding(dialect: str, table: Table, column: str) -> sqlite.Insert | postgresql.Insert:
+    statement = _insert(dialect, table)
     keys = [key.name for key in table.primary_key]
     more = {column: table.c[column] + statement.excluded[column]}
-    connection.execute(statement.on_conflict_do_update(index_elements=keys, set_=more), list(rows))
+    return statement.on_conflict_do_update(index_elements=keys, set_=more)
 
 
-def _insert(connection: Connection, table: Table) -> sqlite.Insert | postgresql.Insert:
-    if connection.dialect.name == "sqlite":
-        return sqlite.insert(table)
-    return postgresql.insert(table)
+def _insert(dialect: str, table: Table) -> sqlite.Insert | postgresql.Insert:
+    return sqlite.insert(table) if dialect == "sqlite" else postgresql.insert(table)
