@@ -51,8 +51,11 @@ def known_zone(connection: Connection, zone: str) -> str:
     Raises NotFound(`unknown_zone`) where neither a stored vintage nor the bundled table has it.
     """
     name = normal_zone(zone)
-    if not has_zone(connection, name):
-        yearly_intensity(name)
+    try:
+        yearly_intensity(name)  # in memory, and nearly every zone has one
+    except NotFound:
+        if not has_zone(connection, name):
+            raise
     return name
 
 

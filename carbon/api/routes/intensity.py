@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Request, Response
@@ -94,7 +95,9 @@ def _window(
     return answer(IntensityAnswer(name, to_rfc3339(start_ms), to_rfc3339(end_ms), shown))
 
 
+@lru_cache(maxsize=50_000)
 def _point(point: RatedPoint) -> PointAnswer:
+    """Forecasts are asked for far more often than published: each point is written once."""
     return PointAnswer(
         to_rfc3339(point.start_ms),
         to_rfc3339(point.end_ms),
