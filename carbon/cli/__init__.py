@@ -32,6 +32,7 @@ def _register() -> None:
         doctor,
         export,
         factors,
+        hosts,
         intensity,
         jobs,
         keys,
@@ -41,11 +42,14 @@ def _register() -> None:
         simulate,
         top,
         up,
+        wait,
     )
 
     measuring = (agent, top, doctor)
     stating = (sci, report, export, factors, audit)
-    for module in (up, run, *stating, jobs, intensity, simulate, *measuring, keys, database, bench):
+    planning = (jobs, wait, intensity, simulate)
+    keeping = (hosts, keys, database, bench)
+    for module in (up, run, *stating, *planning, *measuring, *keeping):
         module.register(app)
 
 

@@ -10,6 +10,7 @@ from typing import Annotated, TypeVar
 
 import typer
 
+from carbon.cli.engine import engine_of, run_on
 from carbon.cli.output import print_json
 from carbon.errors import InvalidInput
 
@@ -29,6 +30,7 @@ def register(app: typer.Typer) -> None:
         ] = None,
         forecast: Annotated[str, typer.Option(help="perfect, own, or a column.")] = "perfect",
         lengths: Annotated[str, typer.Option(help="learned, known or predicted.")] = "learned",
+        engine: Annotated[str, typer.Option(help="local, or ray.")] = "local",
         json: Annotated[bool, typer.Option("--json", help="Print one JSON line.")] = False,
     ) -> None:
         """Replay a job history: what a policy would have saved, against the exact optimum."""
@@ -39,6 +41,7 @@ def register(app: typer.Typer) -> None:
         from carbon.planning.simulate import Policy
         from carbon.planning.simulate import simulate as replay
 
+        where = engine_of(engine)
         scale = {"s": 1.0, "h": 3600.0}.get(job_unit)
         if scale is None:
             raise InvalidInput("invalid_job_unit", "--job-unit is s or h")
@@ -48,7 +51,9 @@ def register(app: typer.Typer) -> None:
             [v * scale for v in arrival], [v * scale for v in length], cpus, short_h, long_h
         )
         seen = Forecast(forecast) if forecast in tuple(Forecast) else _column(intensity, forecast)
-        result = replay(
+        result = run_on(
+            where,
+            replay,
             history,
             _column(intensity, zone),
             _choice(Policy, policy, "--policy"),

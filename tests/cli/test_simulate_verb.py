@@ -156,3 +156,33 @@ def test_zero_intensity_is_never_green(carbon: Carbon, jobs: Path, tmp_path: Pat
     path = tmp_path / "zeros.csv"
     path.write_text("DE\n" + "0\n300\n" * 100)
     replayed(carbon, jobs, path, "--policy", "oracle").failed(2)
+
+
+def test_the_engine_changes_nothing(carbon: Carbon, jobs: Path, intensity: Path) -> None:
+    policy = ("--policy", "carbon")
+    plain = replayed(carbon, jobs, intensity, *policy).json
+    local = replayed(carbon, jobs, intensity, *policy, "--engine", "local").json
+    assert {**plain, "seconds": 0} == {**local, "seconds": 0}
+
+
+def test_an_engine_that_is_not_there_is_one_line(
+    carbon: Carbon, jobs: Path, intensity: Path
+) -> None:
+    told = replayed(carbon, jobs, intensity, "--policy", "carbon", "--engine", "spark").misused()
+    assert "local, ray" in told
+
+
+def test_ray_gives_the_same_to_the_bit(carbon: Carbon, jobs: Path, intensity: Path) -> None:
+    pytest.importorskip("ray", reason="ray is not installed: it has an environment of its own")
+    policy = ("--policy", "carbon-interruptible")
+    local = replayed(carbon, jobs, intensity, *policy).json
+    ray = replayed(carbon, jobs, intensity, *policy, "--engine", "ray").json
+    assert {**local, "seconds": 0} == {**ray, "seconds": 0}
+
+
+def test_without_ray_its_name_is_a_usage_error(
+    carbon: Carbon, jobs: Path, intensity: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("carbon.cli.engine.find_spec", lambda name: None)
+    told = replayed(carbon, jobs, intensity, "--policy", "carbon", "--engine", "ray").misused()
+    assert "pip install ray" in told

@@ -23,7 +23,7 @@ from carbon.storage.migrations import current_revision, head_revision, upgrade
 Carbon = Callable[..., Ended]
 VERBS = [
     *("up", "serve", "agent", "run", "submit", "jobs", "now", "sci", "intensity", "simulate"),
-    *("import", "key", "db"),
+    *("import", "key", "db", "wait", "host"),
 ]
 
 
@@ -63,6 +63,8 @@ NEEDS_A_SERVER = [
     ("jobs", "show", "job_1"),
     ("jobs", "cancel", "job_1"),
     ("now", "job_1"),
+    ("host", "list"),
+    ("host", "add", "gpu-1", "--zone", "DE"),
     ("submit", "--deadline", "6h", "--", "true"),
 ]
 

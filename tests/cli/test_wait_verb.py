@@ -1,0 +1,89 @@
+"""`carbon wait`: the clean window, never too late, never for what tells no hour from another."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from command_line import Ended
+from hypothesis import given
+from hypothesis import strategies as st
+
+from carbon.cli import wait as verb
+from carbon.cli.wait import cleanest
+from carbon.clock import to_rfc3339
+
+Carbon = Callable[..., Ended]
+HOUR = 3_600_000
+NOW = 1_790_000_000_000 - 1_790_000_000_000 % HOUR
+
+
+def points(values: list[float], kind: str = "forecast") -> list[dict[str, Any]]:
+    return [
+        {
+            "start": to_rfc3339(NOW + at * HOUR),
+            "end": to_rfc3339(NOW + (at + 1) * HOUR),
+            "g_per_kwh": value,
+            "kind": kind,
+        }
+        for at, value in enumerate(values)
+    ]
+
+
+def test_it_goes_when_the_cleanest_hours_begin() -> None:
+    found = cleanest(points([300, 200, 100, 120, 400, 50]), NOW, 2 * HOUR, NOW + 5 * HOUR)
+    assert (found.start_ms, found.reason) == (NOW + 2 * HOUR, "clean_window")
+    assert (found.g_per_kwh, found.now_g_per_kwh) == (110, 250)
+
+
+def test_a_yearly_figure_never_makes_it_wait() -> None:
+    found = cleanest(points([300, 100, 300], "yearly"), NOW, HOUR, NOW + 3 * HOUR)
+    assert (found.start_ms, found.reason) == (NOW, "no_forecast")
+
+
+def test_of_equals_the_earliest_is_taken() -> None:
+    found = cleanest(points([100] * 6), NOW, HOUR, NOW + 6 * HOUR)
+    assert (found.start_ms, found.reason) == (NOW, "now_is_cleanest")
+
+
+@given(st.lists(st.integers(1, 900), min_size=1, max_size=12), st.integers(1, 4), st.integers(0, 9))
+def test_it_always_ends_by_the_deadline_and_is_never_dirtier_than_at_once(
+    values: list[int], length_h: int, slack_h: int
+) -> None:
+    deadline = NOW + (length_h + slack_h) * HOUR
+    found = cleanest(points([float(v) for v in values]), NOW, length_h * HOUR, deadline)
+    assert NOW <= found.start_ms <= deadline - length_h * HOUR
+    if found.g_per_kwh is not None and found.now_g_per_kwh is not None:
+        assert found.g_per_kwh <= found.now_g_per_kwh
+
+
+def test_without_a_server_it_goes_at_once(carbon: Carbon) -> None:
+    told = carbon("wait", "--deadline", "6h", "--length", "1h", "--json").json
+    assert told["reason"] == "no_server"
+    assert told["waited_s"] < 5
+
+
+def test_it_sleeps_until_the_window_and_no_longer(
+    carbon: Carbon, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    at = [NOW]
+    monkeypatch.setattr(verb, "_now_ms", lambda: at[0])
+    monkeypatch.setattr(
+        verb.time, "sleep", lambda seconds: at.__setitem__(0, at[0] + round(seconds * 1000))
+    )
+    monkeypatch.setattr(
+        verb,
+        "_window",
+        lambda zone, length, deadline: cleanest(points([300, 300, 100]), at[0], length, deadline),
+    )
+    told = carbon("wait", "--deadline", "3h", "--length", "1h", "--json").json
+    assert (told["reason"], told["waited_s"]) == ("now_is_cleanest", 7200)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [("--deadline", "1h", "--length", "2h"), ("--deadline", "soon", "--length", "1h")],
+)
+def test_what_cannot_be_meant_is_a_usage_error(carbon: Carbon, arguments: tuple[str, ...]) -> None:
+    carbon("wait", *arguments).misused()
