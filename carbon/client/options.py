@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from functools import lru_cache
 from pathlib import Path
 
 from carbon.collect.host_agent import AgentOptions
@@ -21,7 +22,7 @@ def local_options(
     The zone may be guessed from the time zone; a cloud is not asked from inside a program
     that is not ours.
     """
-    settings = Settings()
+    settings = _settings(frozenset(os.environ.items()))
     placed = host_zone(zone or settings.zone, cloud=lambda: None)
     return AgentOptions(
         data_dir=data_dir or settings.data_dir,
@@ -32,3 +33,10 @@ def local_options(
         url=url or os.environ.get("CARBON_URL"),
         key=key or os.environ.get("CARBON_KEY"),
     )
+
+
+@lru_cache(maxsize=1)
+def _settings(environment: frozenset[tuple[str, str]]) -> Settings:
+    """Read anew only where the environment has changed: to read and check it takes 4 ms, and that
+    would be most of what entering a block costs the program."""
+    return Settings()

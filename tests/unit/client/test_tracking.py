@@ -12,10 +12,12 @@ from typing import Any
 import pytest
 
 import carbon
+from carbon.client import options
 from carbon.client.unit_counts import UnitBuffer
 from carbon.collect.agent_dir import AgentDir
 from carbon.collect.spool import BodyKind, Spool
 from carbon.collect.spool_db import SpoolDb
+from carbon.settings import Settings
 
 
 def spooled(data_dir: Path, kind: BodyKind) -> list[dict[str, Any]]:
@@ -95,6 +97,26 @@ def test_settings_that_are_wrong_do_not_stop_the_program(
     buffer = UnitBuffer()
     buffer.add("w", "token", 1)
     buffer.deliver()
+
+
+def test_the_environment_is_read_once_and_again_where_it_changed(
+    data_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read: list[Settings] = []
+
+    def counted() -> Settings:
+        read.append(Settings())
+        return read[-1]
+
+    monkeypatch.setattr(options, "Settings", counted)
+    monkeypatch.setenv("CARBON_AGENT_PERIOD_S", "7")  # no environment that was read before
+    assert [options.local_options().period_s for _ in range(50)] == [7.0] * 50
+    assert len(read) == 1
+    monkeypatch.setenv("CARBON_DATA_DIR", str(tmp_path / "other"))
+    assert options.local_options().data_dir == tmp_path / "other"
+    monkeypatch.setenv("CARBON_AGENT_PERIOD_S", "20")
+    assert options.local_options().period_s == 20.0
+    assert len(read) == 3
 
 
 def test_counts_are_gathered_before_they_are_handed_over(data_dir: Path) -> None:
