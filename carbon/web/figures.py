@@ -26,9 +26,13 @@ class Quantity:
     """A quantity's units, smallest first, each with its size in the unit of the ledger."""
 
     units: tuple[tuple[float, str], ...]
+    #: Whole things: 4 devices, not 4.00.
+    is_counted: bool = False
 
     def show(self, value: float, digits: int = _SURE) -> Shown:
         size, unit = self._unit(value, digits)
+        if self.is_counted and size == 1.0 and value == int(value):
+            return Shown(str(int(value)), unit)
         return Shown(rounded(value / size, digits), unit)
 
     def show_like(self, value: float, model: float, digits: int = _SURE) -> Shown:
@@ -55,7 +59,7 @@ MASS = Quantity(
 )
 POWER = Quantity(((1e-3, "mW"), (1.0, "W"), (1e3, "kW"), (1e6, "MW")))
 INTENSITY = Quantity(((1.0, "g/kWh"),))
-COUNT = Quantity(((1.0, ""), (1e3, "k"), (1e6, "M"), (1e9, "G")))
+COUNT = Quantity(((1.0, ""), (1e3, "k"), (1e6, "M"), (1e9, "G")), is_counted=True)
 BY_NAME = {
     "energy": ENERGY,
     "mass": MASS,

@@ -9,7 +9,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from carbon.services.today import Figure
-from carbon.web.figures import ENERGY, INTENSITY, MASS, POWER, Quantity, digits_of, percent, rounded
+from carbon.web.figures import (
+    COUNT,
+    ENERGY,
+    INTENSITY,
+    MASS,
+    POWER,
+    Quantity,
+    digits_of,
+    percent,
+    rounded,
+)
 from carbon.web.pages import bounds
 
 VALUES = st.floats(1e-9, 1e12)
@@ -86,3 +96,7 @@ def test_only_nothing_is_0_percent_and_only_all_is_100(share: float) -> None:
 
 def test_nothing_and_all_are_said_plainly() -> None:
     assert (percent(0.0), percent(1.0), percent(0.5)) == ("0", "100", "50")
+
+
+def test_whole_things_are_counted_without_decimals() -> None:
+    assert [str(COUNT.show(n)).strip() for n in (0, 4, 37, 12_345)] == ["0", "4", "37", "12.3\xa0k"]

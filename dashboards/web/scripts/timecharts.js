@@ -75,7 +75,7 @@ export function drawSteps(box, spec, strings) {
   show(box, {
     grid: { left: 8, right: 12, top: 30, bottom: 4, containLabel: true },
     xAxis: {
-      type: "value", min: points[0]?.from, max: last, interval: Math.max(1, Math.round((last - points[0]?.from) / HOUR_MS / 8)) * HOUR_MS,
+      type: "value", min: Math.floor(points[0]?.from / HOUR_MS) * HOUR_MS, max: last, interval: Math.max(1, Math.round((last - points[0]?.from) / HOUR_MS / 8)) * HOUR_MS,
       axisLine: line(), axisTick: { show: false }, splitLine: { show: false },
       axisLabel: { ...label(), hideOverlap: true, formatter: (ms) => (ms === last ? "" : clock(spec.timezone).format(ms)) },
     },
@@ -84,7 +84,7 @@ export function drawSteps(box, spec, strings) {
     series: [
       {
         type: "line", symbol: "none", animation: false, data: points.flatMap((p) => [[p.from, p.value], [p.to, p.value]]),
-        lineStyle: { color: css("--curve"), width: 2, type: DASHES[points[0]?.kind] ?? "solid" },
+        lineStyle: { color: css("--curve"), width: 2, type: DASHES[points.at(-1)?.kind] ?? "solid" },
         areaStyle: { color: css("--curve"), opacity: 0.06 },
         markLine: nowLine(Date.parse(spec.now), strings.now),
         markArea: window && {
