@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import typer
 
 from carbon.cli.up import DataDir, Db, settings_with
@@ -23,3 +25,34 @@ def upgrade(db: Db = None, data_dir: DataDir = None) -> None:
     settings = settings_with(db_url=db, data_dir=data_dir)
     to_head(create_engine(settings.database_url))
     typer.echo(f"schema is at {head_revision()}")
+
+
+@database.command()
+def check(db: Db = None, data_dir: DataDir = None) -> None:
+    """Whether a SQLite ledger is whole: its pages, its indexes, and that every reference holds."""
+    from carbon.storage import backup as copies
+
+    file = copies.sqlite_file(settings_with(db_url=db, data_dir=data_dir).database_url)
+    _tell("is whole", file, copies.check(file))
+
+
+@database.command()
+def backup(file: Path, db: Db = None, data_dir: DataDir = None) -> None:
+    """Copy a SQLite ledger to a new FILE while the server runs; the copy is checked."""
+    from carbon.storage import backup as copies
+
+    source = copies.sqlite_file(settings_with(db_url=db, data_dir=data_dir).database_url)
+    _tell("is written and whole", file, copies.copy(source, file))
+
+
+@database.command()
+def restore(file: Path, db: Db = None, data_dir: DataDir = None) -> None:
+    """Bring a backup FILE back as the ledger, where none is yet: move an old one away first."""
+    from carbon.storage import backup as copies
+
+    target = copies.sqlite_file(settings_with(db_url=db, data_dir=data_dir).database_url)
+    _tell("is restored and whole", target, copies.copy(file, target))
+
+
+def _tell(what: str, file: Path, rows: dict[str, int]) -> None:
+    typer.echo(f"{file} {what}: {sum(rows.values())} rows in {len(rows)} tables")
