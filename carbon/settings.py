@@ -22,6 +22,8 @@ class Settings(BaseSettings):
     data_dir: Path = user_data_path("carbon", appauthor=False)
     #: SQLAlchemy URL; unset means SQLite in the data folder.
     db_url: str | None = None
+    #: Folder that this service and every node of a Slurm cluster share; unset means no Slurm.
+    slurm_dir: Path | None = None
     host: str = "127.0.0.1"
     port: int = 8000
     #: Grid zone of this machine and of energy that names none, such as `DE` or `US-CAL-CISO`.

@@ -47,7 +47,7 @@ class LocalExecutor:
         folder = self._folder(attempt.attempt_id)
         if folder.claimed() is None and not self._is_coming_up(attempt.attempt_id):
             try:
-                folder.create(self._spec(attempt))
+                folder.create(spec_to_write(attempt, self._grace_s))
                 self._supervisors[attempt.attempt_id] = _supervise(folder)
             except OSError as error:
                 raise ExecutorAway("executor_away", f"cannot start a process: {error}") from error
@@ -81,23 +81,10 @@ class LocalExecutor:
 
     def logs(self, handle: Handle) -> Logs:
         folder = self._folder(handle.attempt_id)
-        return Logs(_shown(folder.log("stdout")), _shown(folder.log("stderr")))
+        return Logs(shown_log(folder.log("stdout")), shown_log(folder.log("stderr")))
 
     def _folder(self, attempt_id: str) -> AttemptFolder:
-        if not _ATTEMPT_ID.fullmatch(attempt_id):
-            raise InvalidInput("invalid_attempt", f"{attempt_id!r} is no attempt's id")
-        return AttemptFolder(self._jobs_dir / attempt_id)
-
-    def _spec(self, attempt: AttemptSpec) -> Spec:
-        return Spec(
-            attempt.attempt_id,
-            list(attempt.command),
-            attempt.cwd,
-            dict(attempt.env),
-            self._grace_s,
-            HEAD_BYTES,
-            TAIL_BYTES,
-        )
+        return attempt_folder(self._jobs_dir, attempt_id)
 
     def _is_coming_up(self, attempt_id: str) -> bool:
         supervisor = self._supervisors.get(attempt_id)
@@ -109,12 +96,31 @@ class LocalExecutor:
             del self._supervisors[name]
 
 
+def attempt_folder(jobs_dir: Path, attempt_id: str) -> AttemptFolder:
+    """Raises InvalidInput(`invalid_attempt`) for an id that could name another folder."""
+    if not _ATTEMPT_ID.fullmatch(attempt_id):
+        raise InvalidInput("invalid_attempt", f"{attempt_id!r} is no attempt's id")
+    return AttemptFolder(jobs_dir / attempt_id)
+
+
+def spec_to_write(attempt: AttemptSpec, grace_s: float) -> Spec:
+    return Spec(
+        attempt.attempt_id,
+        list(attempt.command),
+        attempt.cwd,
+        dict(attempt.env),
+        grace_s,
+        HEAD_BYTES,
+        TAIL_BYTES,
+    )
+
+
 def _supervise(folder: AttemptFolder) -> subprocess.Popen[bytes]:
     with folder.log("supervisor").open("ab") as trouble:
         return subprocess.Popen(
             [sys.executable, "-m", "carbon.executors.local_child", str(folder.path)],
             cwd="/",
-            env=_environment(),
+            env=passed_environment(),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=trouble,
@@ -122,7 +128,7 @@ def _supervise(folder: AttemptFolder) -> subprocess.Popen[bytes]:
         )
 
 
-def _environment() -> dict[str, str]:
+def passed_environment() -> dict[str, str]:
     return {
         name: value
         for name, value in os.environ.items()
@@ -152,7 +158,7 @@ def _send(pid: int, number: signal.Signals) -> None:
         os.kill(pid, number)
 
 
-def _shown(path: Path) -> str:
+def shown_log(path: Path) -> str:
     """The log's text; of a long one the beginning and the end."""
     try:
         with path.open("rb") as file:

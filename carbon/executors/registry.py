@@ -8,6 +8,7 @@ from carbon.clock import Clock
 from carbon.errors import InvalidInput
 from carbon.executors.executor import Executor
 from carbon.executors.local import LocalExecutor
+from carbon.executors.slurm import SlurmExecutor
 from carbon.settings import Settings
 
 Executors = Mapping[str, Executor]
@@ -15,7 +16,10 @@ Executors = Mapping[str, Executor]
 
 def build_executors(settings: Settings, clock: Clock) -> Executors:
     local = LocalExecutor(settings.data_dir / "jobs", clock)
-    return {local.name: local}
+    if settings.slurm_dir is None:
+        return {local.name: local}
+    slurm = SlurmExecutor(settings.slurm_dir, clock)
+    return {local.name: local, slurm.name: slurm}
 
 
 def executor_named(executors: Executors, name: str) -> Executor:

@@ -117,9 +117,13 @@ def check_window(now_ms: int, earliest_ms: int, deadline_ms: int, length_ms: int
 
 
 def _check_account(context: Context, principal: Principal, executor: str) -> None:
-    """Local jobs run as the account of this service, which is one team's alone."""
+    """Local and Slurm jobs run as the account of this service, which is one team's alone."""
     own_team = context.settings.team
-    if executor == "local" and principal.team != own_team and not principal.sees_all_teams:
+    if (
+        executor in ("local", "slurm")
+        and principal.team != own_team
+        and not principal.sees_all_teams
+    ):
         raise Forbidden(
             "executor_not_allowed",
             f"local jobs run as the account of team {own_team!r}; submit to a shared executor",

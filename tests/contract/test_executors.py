@@ -10,9 +10,12 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from slurm_house import empty_the_queue
+from slurm_house import slurm_cluster as slurm_cluster
 
 from carbon.executors.executor import AttemptSpec, Executor, Handle, Look, LookState
 from carbon.executors.local import LocalExecutor
+from carbon.executors.slurm import SlurmExecutor
 
 
 @pytest.fixture
@@ -23,11 +26,17 @@ def folder(tmp_path: Path) -> Iterator[Path]:
 
 #: Makes an executor anew over the same lasting state, as a restarted server would.
 Open = Callable[[], Executor]
+ENGINES = ["local", pytest.param("slurm", marks=[pytest.mark.slurm, pytest.mark.slow])]
 
 
-@pytest.fixture(params=["local"])
-def reopen(request: pytest.FixtureRequest, folder: Path) -> Open:
-    return {"local": lambda: LocalExecutor(folder, grace_s=0.3)}[request.param]
+@pytest.fixture(params=ENGINES)
+def reopen(request: pytest.FixtureRequest, folder: Path) -> Iterator[Open]:
+    if request.param == "local":
+        yield lambda: LocalExecutor(folder, grace_s=0.3)
+        return
+    request.getfixturevalue("slurm_cluster")
+    yield lambda: SlurmExecutor(folder, grace_s=0.3)
+    empty_the_queue()
 
 
 def shell(script: str, attempt_id: str = "job-1", **env: str) -> AttemptSpec:

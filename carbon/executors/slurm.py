@@ -1,0 +1,152 @@
+"""Jobs on a Slurm cluster, each a batch job whose script is the supervisor of `local_child`.
+
+Slurm keeps no key of ours unique, so exactly-once stands on the folder: it lies on a file system
+that this service and the nodes share, and of all batch jobs of one attempt only the one that
+takes its claim runs the command. The comment `carbon:attempt=…` finds a batch job again whose
+number never reached us.
+"""
+
+from __future__ import annotations
+
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+from typing import Final
+
+from carbon.clock import Clock, SystemClock
+from carbon.executors.attempt_folder import AttemptFolder, Claim, Result
+from carbon.executors.executor import AttemptSpec, ExecutorAway, Handle, Logs, Look, LookState
+from carbon.executors.local import (
+    GRACE_S,
+    attempt_folder,
+    passed_environment,
+    shown_log,
+    spec_to_write,
+)
+
+_COMMAND_TIMEOUT_S: Final = 20
+#: Without COMPLETING: its script has ended.
+_NOT_ENDED: Final = "PENDING,CONFIGURING,RUNNING,SUSPENDED"
+_COMMENT: Final = "carbon:attempt="
+
+
+class SlurmExecutor:
+    """Submits as this service's own account. `jobs_dir` is shared with every node."""
+
+    name = "slurm"
+    default_capacity = 1
+
+    def __init__(
+        self, jobs_dir: Path, clock: Clock | None = None, grace_s: float = GRACE_S
+    ) -> None:
+        self._jobs_dir, self._grace_s = jobs_dir, grace_s
+        self._clock = clock or SystemClock()
+
+    def start(self, attempt: AttemptSpec) -> str:
+        folder = self._folder(attempt.attempt_id)
+        queued = _queued(attempt.attempt_id)
+        if queued or folder.claimed() is not None:
+            return queued[0] if queued else _last_number(folder)
+        try:
+            folder.create(spec_to_write(attempt, self._grace_s))
+        except OSError as error:
+            raise ExecutorAway("executor_away", f"cannot write {folder.path}: {error}") from error
+        number = _submit(folder, attempt.attempt_id)
+        (folder.path / "slurm.id").write_text(number)
+        return number
+
+    def look(self, handle: Handle) -> Look:
+        folder = self._folder(handle.attempt_id)
+        if folder.result() is None:
+            # Asked before the folder is read: a job that has left the queue has written its end.
+            queued = _queued(handle.attempt_id)
+            if folder.result() is None:
+                return self._look_without_result(folder, handle, bool(queued))
+        return _ended(folder)
+
+    def cancel(self, handle: Handle) -> None:
+        folder = self._folder(handle.attempt_id)
+        if folder.claim(Claim(supervisor=None)):
+            now_ms = self._clock.now_ms()
+            folder.write_result(Result(None, now_ms, None, "cancelled before the start"))
+            for number in _queued(handle.attempt_id):
+                _slurm("scancel", number)
+        elif folder.result() is None:
+            for number in _queued(handle.attempt_id):
+                # To the supervisor alone, which grants the command its grace.
+                _slurm("scancel", "--batch", "--signal=TERM", number)
+
+    def logs(self, handle: Handle) -> Logs:
+        folder = self._folder(handle.attempt_id)
+        return Logs(shown_log(folder.log("stdout")), shown_log(folder.log("stderr")))
+
+    def _folder(self, attempt_id: str) -> AttemptFolder:
+        return attempt_folder(self._jobs_dir, attempt_id)
+
+    def _look_without_result(self, folder: AttemptFolder, handle: Handle, is_queued: bool) -> Look:
+        start = folder.started()
+        if is_queued:
+            return Look(LookState.RUNNING, start.start_ms) if start else Look(LookState.PENDING)
+        if start is not None:
+            return Look(LookState.LOST, start.start_ms, detail="gone from Slurm without a result")
+        if folder.claimed() is None and handle.external_id is None:
+            return Look(LookState.ABSENT)
+        # Taken, so that nothing of this attempt can begin after we have called it lost.
+        folder.claim(Claim(supervisor=None))
+        return Look(LookState.LOST, detail="left Slurm's queue before it began")
+
+
+def _ended(folder: AttemptFolder) -> Look:
+    result = folder.result()
+    assert result is not None
+    return Look(LookState.ENDED, result.start_ms, result.end_ms, result.exit_code, result.detail)
+
+
+def _submit(folder: AttemptFolder, attempt_id: str) -> str:
+    supervisor = [sys.executable, "-m", "carbon.executors.local_child", str(folder.path)]
+    output = _slurm(
+        "sbatch",
+        "--parsable",
+        "--no-requeue",
+        "--chdir=/",
+        f"--job-name=carbon-{attempt_id}",
+        f"--comment={_COMMENT}{attempt_id}",
+        f"--output={folder.log('supervisor')}",
+        f"--wrap=exec {shlex.join(supervisor)}",
+    )
+    return output.strip().partition(";")[0]
+
+
+def _queued(attempt_id: str) -> list[str]:
+    """Numbers of the attempt's batch jobs that have not ended."""
+    lines = _slurm("squeue", "--noheader", f"--states={_NOT_ENDED}", "--format=%i %k").splitlines()
+    pairs = (line.split(maxsplit=1) for line in lines)
+    return [pair[0] for pair in pairs if pair[1:] == [_COMMENT + attempt_id]]
+
+
+def _last_number(folder: AttemptFolder) -> str:
+    try:
+        return (folder.path / "slurm.id").read_text()
+    except FileNotFoundError:
+        return folder.path.name
+
+
+def _slurm(*command: str) -> str:
+    """Raises ExecutorAway with Slurm's own words."""
+    try:
+        done = subprocess.run(
+            command,
+            env=passed_environment(),
+            capture_output=True,
+            text=True,
+            timeout=_COMMAND_TIMEOUT_S,
+            check=False,
+        )
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise ExecutorAway("executor_away", f"{command[0]}: {error}") from error
+    # A job that ended between our asking and our cancelling is no trouble.
+    if done.returncode != 0 and command[0] != "scancel":
+        words = " ".join(done.stderr.split()) or f"exit code {done.returncode}"
+        raise ExecutorAway("executor_away", f"{command[0]}: {words}")
+    return done.stdout
