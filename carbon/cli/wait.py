@@ -37,7 +37,7 @@ def register(app: typer.Typer) -> None:
 def wait(
     deadline: Annotated[str, typer.Option(help="By when it must be done: RFC 3339, or 6h.")],
     length: Annotated[str, typer.Option(help="How long it runs, such as 1h.")],
-    zone: Annotated[str | None, typer.Option(help="By default the server's.")] = None,
+    zone: Annotated[str | None, typer.Option(help="By default this machine's.")] = None,
     json: Annotated[bool, typer.Option("--json", help="Print one JSON line.")] = False,
 ) -> None:
     """Return when the cleanest window before a deadline opens; never later than it allows."""
@@ -61,13 +61,14 @@ def wait(
 def _window(zone: str | None, length_ms: int, deadline_ms: int) -> Window:
     """The window as it is foreseen now. Without a server or a forecast: at once."""
     from carbon.client import Client
+    from carbon.grid.host_zone import host_zone
     from carbon.settings import Settings
 
     now_ms = _now_ms()
     hours = min(_LONGEST_H, max(1, -(-(deadline_ms - now_ms) // 3_600_000)))
     try:
         with Client() as client:
-            answer = client.forecast(zone or Settings().zone or "WORLD", hours=hours)
+            answer = client.forecast(zone or host_zone(Settings().zone).zone, hours=hours)
     except Retryable:
         return Window(now_ms, "no_server")
     return cleanest(answer["points"], now_ms, length_ms, deadline_ms)
