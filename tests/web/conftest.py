@@ -68,6 +68,7 @@ def visit(chromium: Any, service: Service) -> Iterator[Any]:
         seen.page.fill("#key", generated_day.admin_key(at.context))
         seen.page.click("button[type=submit]")
         seen.page.wait_for_selector("#figures")
+        seen.page.wait_for_load_state("load")  # what a next page cuts off would look like a fault
         return seen
 
     yield look
