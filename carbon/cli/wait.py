@@ -15,6 +15,8 @@ from carbon.errors import InvalidInput, Retryable
 
 #: A wait is looked at anew so often: a fresher forecast may open the window earlier.
 _LOOK_EVERY_S: Final = 300.0
+#: A server is given so long to answer, and is not asked where less is left.
+_ANSWER_MS: Final = 5_000
 #: Kinds of intensity that may shift a job.
 _SHIFTS: Final = frozenset({"actual", "estimated", "forecast", "typical"})
 _LONGEST_H: Final = 168
@@ -49,16 +51,17 @@ def wait(
     latest_ms = deadline_ms - length_ms
     if length_ms <= 0 or latest_ms < began_ms:
         raise InvalidInput("deadline_too_soon", "it does not fit before the deadline")
-    while True:
-        window = _window(zone, length_ms, deadline_ms)
-        left_s = (window.start_ms - _now_ms()) / 1000
-        if left_s <= 0:
-            break
-        time.sleep(min(left_s, _LOOK_EVERY_S))
+    window = _foreseen(zone, length_ms, deadline_ms)
+    # A window that was planned and has opened is taken: planned anew a moment late, an equally
+    # clean one ahead would look better by a hair, for ever.
+    while (left_ms := window.start_ms - _now_ms()) > 0:
+        time.sleep(min(left_ms / 1000, _LOOK_EVERY_S))
+        if window.start_ms - _now_ms() > _ANSWER_MS:
+            window = _foreseen(zone, length_ms, deadline_ms)
     _tell(window, began_ms, latest_ms, json)
 
 
-def _window(zone: str | None, length_ms: int, deadline_ms: int) -> Window:
+def _foreseen(zone: str | None, length_ms: int, deadline_ms: int) -> Window:
     """The window as it is foreseen now. Without a server or a forecast: at once."""
     from carbon.client import Client
     from carbon.grid.host_zone import host_zone
@@ -67,7 +70,7 @@ def _window(zone: str | None, length_ms: int, deadline_ms: int) -> Window:
     now_ms = _now_ms()
     hours = min(_LONGEST_H, max(1, -(-(deadline_ms - now_ms) // 3_600_000)))
     try:
-        with Client() as client:
+        with Client(timeout_s=_ANSWER_MS / 1000) as client:
             answer = client.forecast(zone or host_zone(Settings().zone).zone, hours=hours)
     except Retryable:
         return Window(now_ms, "no_server")

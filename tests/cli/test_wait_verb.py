@@ -64,21 +64,38 @@ def test_without_a_server_it_goes_at_once(carbon: Carbon) -> None:
     assert told["waited_s"] < 5
 
 
-def test_it_sleeps_until_the_window_and_no_longer(
+def waited(
+    carbon: Carbon, monkeypatch: pytest.MonkeyPatch, values: list[float], deadline_h: int
+) -> Any:
+    """With a clock that always wakes 5 ms late, as real ones do."""
+    at = [NOW]
+
+    def sleep(seconds: float) -> None:
+        at[0] += round(seconds * 1000) + 5
+
+    def foreseen(zone: str | None, length_ms: int, deadline_ms: int) -> Any:
+        return cleanest(points(values), at[0], length_ms, deadline_ms)
+
+    monkeypatch.setattr(verb, "_now_ms", lambda: at[0])
+    monkeypatch.setattr(verb.time, "sleep", sleep)
+    monkeypatch.setattr(verb, "_foreseen", foreseen)
+    return carbon("wait", "--deadline", f"{deadline_h}h", "--length", "1h", "--json").json
+
+
+def test_a_window_that_has_opened_is_taken_though_another_is_as_clean(
     carbon: Carbon, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    at = [NOW]
-    monkeypatch.setattr(verb, "_now_ms", lambda: at[0])
-    monkeypatch.setattr(
-        verb.time, "sleep", lambda seconds: at.__setitem__(0, at[0] + round(seconds * 1000))
-    )
-    monkeypatch.setattr(
-        verb,
-        "_window",
-        lambda zone, length, deadline: cleanest(points([300, 300, 100]), at[0], length, deadline),
-    )
-    told = carbon("wait", "--deadline", "3h", "--length", "1h", "--json").json
-    assert (told["reason"], told["waited_s"]) == ("now_is_cleanest", 7200)
+    told = waited(carbon, monkeypatch, [500, 100, 400, 400, 100, 400, 400, 400], 8)
+    assert told["reason"] == "clean_window"
+    assert told["waited_s"] == pytest.approx(3600, abs=0.1)
+
+
+def test_at_the_latest_start_it_knows_what_it_waited_for(
+    carbon: Carbon, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told = waited(carbon, monkeypatch, [500, 400, 100], 3)
+    assert (told["reason"], told["g_per_kwh"]) == ("clean_window", 100)
+    assert told["waited_s"] == pytest.approx(7200, abs=0.1)
 
 
 @pytest.mark.parametrize(
