@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from sqlalchemy import Connection, func, select
 
 from carbon.clock import to_rfc3339
@@ -15,6 +13,7 @@ from carbon.storage.energy import mark_dirty, rolled_buckets
 from carbon.storage.engine import reading, writing
 from carbon.storage.identities import Identities
 from carbon.storage.names import device, host, host_period
+from carbon.storage.places import last_begun
 from carbon.wire.hosts import HostAnswer, HostBody
 
 
@@ -59,24 +58,21 @@ def list_hosts(context: Context) -> list[HostAnswer]:
 
 
 def _read(connection: Connection, host_id: int, name: str, now_ms: int) -> HostAnswer:
-    """What holds now; each field by the latest row that states it."""
+    """What holds now; each field by the period that began last and states it."""
     p = host_period.c
-    query = (
-        select(host_period)
-        .where(p.host_id == host_id, p.start_ms <= now_ms, p.end_ms.is_(None) | (p.end_ms > now_ms))
-        .order_by(p.recorded_ms, p.id)
+    query = select(host_period).where(
+        p.host_id == host_id, p.start_ms <= now_ms, p.end_ms.is_(None) | (p.end_ms > now_ms)
     )
-    known: dict[str, Any] = {}
-    for row in connection.execute(query).mappings():
-        known |= {field: value for field, value in row.items() if value is not None}
+    periods = connection.execute(query).mappings().all()
+    known = {field: last_begun(periods, field) for field in ("site", "zone", "pue", "owner")}
     devices = select(func.count()).select_from(device).where(device.c.host_id == host_id)
-    start_ms = known.get("start_ms")
+    start_ms = last_begun(periods, "start_ms")
     return HostAnswer(
         name,
-        known.get("site"),
-        known.get("zone"),
-        known.get("pue"),
-        known.get("owner"),
+        known["site"],
+        known["zone"],
+        known["pue"],
+        known["owner"],
         to_rfc3339(start_ms) if isinstance(start_ms, int) else None,
         connection.scalar(devices) or 0,
     )

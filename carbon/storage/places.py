@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -67,14 +67,14 @@ def _place(
     inventory = [p for p in periods if p["correction_id"] is None]
     guess = stated["zone"] if stated and stated["is_guess"] else None
     zone = (
-        _latest(corrected, "zone")
+        _last_recorded(corrected, "zone")
         or (stated["zone"] if stated and not stated["is_guess"] else None)
-        or _latest(inventory, "zone")
+        or last_begun(inventory, "zone")
         or default_zone
         or guess
         or WORLD
     )
-    pue = _latest(corrected, "pue") or _latest(inventory, "pue")
+    pue = _last_recorded(corrected, "pue") or last_begun(inventory, "pue")
     flags = []
     if zone == WORLD:
         flags.append("zone_unknown")
@@ -85,9 +85,20 @@ def _place(
     return Place(zone, pue or 1.0, tuple(flags))
 
 
-def _latest(periods: Iterable[RowMapping], field: str) -> Any:
+def last_begun(periods: Iterable[Mapping[str, Any] | RowMapping], field: str) -> Any:
+    """Of periods in force, what the one that began last says; of equals the last recorded. A
+    move noted late, with its true date, does not undo the moves after it."""
+    return _of_last(periods, field, "start_ms", "recorded_ms", "id")
+
+
+def _last_recorded(periods: Iterable[RowMapping], field: str) -> Any:
+    """Of corrections the one that knew most."""
+    return _of_last(periods, field, "recorded_ms", "id")
+
+
+def _of_last(periods: Iterable[Mapping[str, Any] | RowMapping], field: str, *order: str) -> Any:
     known = [p for p in periods if p[field] is not None]
-    return max(known, key=lambda p: (p["recorded_ms"], p["id"]))[field] if known else None
+    return max(known, key=lambda p: tuple(p[by] for by in order))[field] if known else None
 
 
 def _host_periods(
