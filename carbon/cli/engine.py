@@ -7,6 +7,7 @@ from enum import StrEnum
 from importlib.util import find_spec
 from typing import Any, TypeVar
 
+from carbon.cli.choices import choice
 from carbon.errors import InvalidInput
 
 Answer = TypeVar("Answer")
@@ -19,10 +20,7 @@ class Engine(StrEnum):
 
 def engine_of(text: str) -> Engine:
     """Raises InvalidInput: `invalid_choice`, and `engine_missing` where Ray is not installed."""
-    try:
-        engine = Engine(text)
-    except ValueError:
-        raise InvalidInput("invalid_choice", f"--engine is one of {', '.join(Engine)}") from None
+    engine = choice(Engine, text, "--engine")
     if engine is Engine.RAY and find_spec("ray") is None:
         raise InvalidInput("engine_missing", "--engine ray needs Ray here: pip install ray")
     return engine

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from carbon.cli import intensity_outlook
+from carbon.cli.choices import choice
 from carbon.cli.output import print_json, significant
 from carbon.errors import InvalidInput
 
@@ -120,7 +121,8 @@ def import_intensity(
     from carbon.domain.intensity import EmissionScope, Signal
     from carbon.imports.intensity_csv import read_intensity_csv
 
-    table = read_intensity_csv(file, zone, scope=EmissionScope(scope))
+    told_signal = choice(Signal, signal, "--signal")
+    table = read_intensity_csv(file, zone, scope=choice(EmissionScope, scope, "--scope"))
     client = Client()
     name = into or table.zone
     accepted = quarantined = 0
@@ -129,7 +131,7 @@ def import_intensity(
         part = table.points[first : first + _POINTS_AT_ONCE]
         body: dict[str, Any] = {
             "source": source or file.stem,
-            "signal": Signal(signal),
+            "signal": told_signal,
             "scope": table.scope,
             "published_at": published_at,
             "points": [

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import csv
 from dataclasses import asdict
-from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, TypeVar
+from typing import Annotated
 
 import typer
 
+from carbon.cli.choices import choice
 from carbon.cli.engine import engine_of, run_on
 from carbon.cli.output import print_json
 from carbon.errors import InvalidInput
@@ -56,10 +56,10 @@ def register(app: typer.Typer) -> None:
             replay,
             history,
             _column(intensity, zone),
-            _choice(Policy, policy, "--policy"),
+            choice(Policy, policy, "--policy"),
             SystemClock(),
             start_hour=start_hour,
-            lengths=_choice(Lengths, lengths, "--lengths"),
+            lengths=choice(Lengths, lengths, "--lengths"),
             forecast=seen,
             capacity_cpus=capacity,
         )
@@ -68,17 +68,6 @@ def register(app: typer.Typer) -> None:
             return
         for name, value in asdict(result).items():
             typer.echo(f"{name:16} {value}")
-
-
-_E = TypeVar("_E", bound=StrEnum)
-
-
-def _choice(kind: type[_E], text: str, option: str) -> _E:
-    try:
-        return kind(text)
-    except ValueError:
-        known = ", ".join(kind)
-        raise InvalidInput("invalid_choice", f"{option} is one of {known}") from None
 
 
 def _waits(text: str) -> tuple[float, float]:

@@ -224,3 +224,13 @@ def test_a_data_folder_that_cannot_be_made_is_one_line(carbon: Carbon, tmp_path:
 def test_the_data_folder_is_the_user_s_alone(carbon: Carbon, nowhere: Path) -> None:
     carbon("key", "create", "--name", "n")
     assert nowhere.stat().st_mode & 0o077 == 0
+
+
+@pytest.mark.parametrize("option", ["--scope", "--signal"])
+def test_an_import_of_another_kind_of_intensity_is_one_line(
+    carbon: Carbon, tmp_path: Path, option: str
+) -> None:
+    file = tmp_path / "zones.csv"
+    file.write_text("time,DE\n2026-01-01T00:00:00Z,300\n2026-01-01T01:00:00Z,310\n")
+    told = carbon("import", "intensity", file, "--zone", "DE", option, "foo").misused()
+    assert option in told
