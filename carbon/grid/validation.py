@@ -14,8 +14,17 @@ from math import isfinite
 from statistics import median
 from typing import Final
 
-from carbon.domain.intensity import PLAUSIBLE_G_PER_KWH, IntensityPoint, PointKind, Vintage
+from carbon.domain.intensity import (
+    PLAUSIBLE_G_PER_KWH,
+    EmissionScope,
+    IntensityPoint,
+    PointKind,
+    Signal,
+    Vintage,
+)
 from carbon.domain.units import BUCKET_MS, MS_PER_HOUR
+from carbon.domain.yearly import yearly_intensity
+from carbon.errors import NotFound
 
 
 class Reason(StrEnum):
@@ -37,6 +46,9 @@ class Reason(StrEnum):
 #: A point this many times above or below the usual is in another unit (kg, g/MWh, a share).
 #: In a year of 66 zones the widest real ratio to the median of three days is 22.
 UNIT_JUMP_RATIO: Final = 50.0
+#: A publication whose median lies this many times off the zone's bundled year is all in another
+#: unit. No zone of a country is: Tasmania's hours lie 50 times below Australia's year at most.
+YEARLY_RATIO: Final = 100.0
 #: A reference of fewer points than this says nothing about the usual level.
 FEWEST_FOR_LEVEL: Final = 6
 #: A forecast that reaches less than this share of what its source promises is short.
@@ -74,18 +86,17 @@ def validate(
     now_ms: int,
     *,
     horizon_ms: int | None = None,
-    usual_g_per_kwh: float | None = None,
 ) -> Checked:
     """Judges a vintage as it was at `now_ms`. Every point comes out, on one side or the other.
 
     `horizon_ms` is how far ahead a live source promises to look, 0 where it promises nothing;
-    None for history, which is allowed to be old. `usual_g_per_kwh` is the zone's level as
-    known from before, against which a change of unit shows; without it the vintage's own
-    median serves.
+    None for history, which is allowed to be old. A change of unit shows against the vintage's
+    own median and against the zone's bundled year.
     """
     bad: list[Quarantined] = []
     good = _settled(_plausible(vintage.points, now_ms, bad), bad)
-    good = _in_one_unit(good, usual_g_per_kwh, bad)
+    good = _in_one_unit(good, bad)
+    good = _like_its_year(good, vintage, bad)
     earned = _flags(good, now_ms, horizon_ms) + (["quarantine"] if bad else [])
     flags = tuple(dict.fromkeys([*vintage.flags, *earned]))
     return Checked(replace(vintage, points=tuple(good), flags=flags), tuple(bad))
@@ -150,10 +161,8 @@ def _settled(points: Sequence[IntensityPoint], bad: list[Quarantined]) -> list[I
     return good
 
 
-def _in_one_unit(
-    points: Sequence[IntensityPoint], usual_g_per_kwh: float | None, bad: list[Quarantined]
-) -> list[IntensityPoint]:
-    usual = usual_g_per_kwh or _level(points)
+def _in_one_unit(points: Sequence[IntensityPoint], bad: list[Quarantined]) -> list[IntensityPoint]:
+    usual = _level(points)
     if usual is None:
         return list(points)
     good = []
@@ -163,6 +172,24 @@ def _in_one_unit(
         else:
             bad.append(Quarantined(point, Reason.UNIT_JUMP))
     return good
+
+
+def _like_its_year(
+    points: Sequence[IntensityPoint], vintage: Vintage, bad: list[Quarantined]
+) -> list[IntensityPoint]:
+    """All or nothing. Only average life-cycle points are judged: a marginal or direct figure may
+    truly be next to nothing."""
+    if (vintage.signal, vintage.scope) != (Signal.AVERAGE, EmissionScope.LIFECYCLE) or not points:
+        return list(points)
+    try:
+        year = yearly_intensity(vintage.zone).g_per_kwh
+    except NotFound:
+        return list(points)
+    level = median(point.g_per_kwh for point in points)
+    if year / YEARLY_RATIO <= level <= year * YEARLY_RATIO:
+        return list(points)
+    bad.extend(Quarantined(point, Reason.UNIT_JUMP) for point in points)
+    return []
 
 
 def _level(points: Sequence[IntensityPoint]) -> float | None:

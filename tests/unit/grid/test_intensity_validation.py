@@ -179,14 +179,6 @@ def test_a_value_in_another_unit_shows_against_its_neighbours() -> None:
     assert checked.quarantined[0].point.g_per_kwh == 0.305
 
 
-def test_a_whole_vintage_in_another_unit_shows_against_what_was_usual() -> None:
-    in_kilograms = vintage(hours(*[0.3] * 24))
-    assert validate(in_kilograms, NOW_MS).quarantined == ()
-    checked = validate(in_kilograms, NOW_MS, usual_g_per_kwh=300.0)
-    assert reasons(checked) == [Reason.UNIT_JUMP] * 24
-    assert checked.vintage.points == ()
-
-
 def test_the_swing_of_a_windy_zone_is_no_change_of_unit() -> None:
     windy = hours(*[150.0] * 8, 12.0, 505.0)
     assert validate(vintage(windy), NOW_MS).quarantined == ()
@@ -222,7 +214,7 @@ def test_an_empty_vintage_is_stale_and_not_an_error() -> None:
 
 
 def test_flags_that_the_feed_set_stay() -> None:
-    assert validate(vintage(hours(1.0), "substitute"), NOW_MS).vintage.flags == ("substitute",)
+    assert validate(vintage(hours(300.0), "substitute"), NOW_MS).vintage.flags == ("substitute",)
 
 
 @pytest.mark.parametrize(
@@ -248,3 +240,22 @@ def test_quarter_and_half_hours_beside_each_other_are_no_gap() -> None:
     assert checked.quarantined == ()
     assert "gaps" not in checked.vintage.flags
     assert len(checked.vintage.points) == 16
+
+
+def test_a_publication_all_in_another_unit_is_refused_whole() -> None:
+    """Kilograms: each hour looks like its neighbours, and all look green."""
+    grams = [400.0 + 10 * hour for hour in range(24)]
+    assert validate(vintage(hours(*grams)), NOW_MS).quarantined == ()
+    checked = validate(vintage(hours(*(g / 1000 for g in grams))), NOW_MS)
+    assert checked.vintage.points == ()
+    assert set(reasons(checked)) == {Reason.UNIT_JUMP}
+
+
+def test_a_marginal_figure_may_be_next_to_nothing() -> None:
+    marginal = replace(vintage(hours(*[0.5] * 24)), signal=Signal.MARGINAL)
+    assert validate(marginal, NOW_MS).quarantined == ()
+
+
+def test_a_zone_without_a_year_is_believed() -> None:
+    nowhere = replace(vintage(hours(*[0.5] * 24)), zone="OUR-ISLAND-PLANT")
+    assert validate(nowhere, NOW_MS).quarantined == ()
