@@ -86,8 +86,7 @@ def test_every_point_comes_out_once_unchanged(sent: Vintage) -> None:
 @given(ANY_VINTAGE)
 def test_what_has_passed_once_passes_again_whole(sent: Vintage) -> None:
     once = validate(sent, NOW_MS).vintage
-    usual = once.points[0].g_per_kwh if once.points else None
-    again = validate(once, NOW_MS, usual_g_per_kwh=usual and max(usual, 1.0))
+    again = validate(once, NOW_MS)
     assert [b.reason for b in again.quarantined if b.reason is not Reason.UNIT_JUMP] == []
 
 
