@@ -9,9 +9,8 @@ from typing import Final
 
 from carbon.services.context import Context
 from carbon.storage.engine import writing
-from carbon.storage.leases import Lease, give_up, take
+from carbon.storage.leases import SCHEDULER, Lease, give_up, take
 
-LEASE_NAME: Final = "scheduler"
 #: After a leader's death the next one leads at the latest then.
 TTL_MS: Final = 6_000
 
@@ -31,7 +30,7 @@ class Leader:
         now_ms = self._context.clock.now_ms()
         if not self._is_fresh(now_ms):
             with writing(self._context.engine) as connection:
-                self._lease = take(connection, LEASE_NAME, self._holder, now_ms, self._ttl_ms)
+                self._lease = take(connection, SCHEDULER, self._holder, now_ms, self._ttl_ms)
         return self._lease
 
     def _is_fresh(self, now_ms: int) -> bool:

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 
 from msgspec import Struct
 
-from carbon.domain.principal import Principal
 from carbon.grid.poller import FeedStatus
 from carbon.services.context import Context
 from carbon.services.intensity import rated_points
@@ -49,7 +48,7 @@ class GridView(Struct, frozen=True):
     quarantined: int
 
 
-def grid_view(context: Context, _principal: Principal, statuses: Sequence[FeedStatus]) -> GridView:
+def grid_view(context: Context, statuses: Sequence[FeedStatus]) -> GridView:
     now_ms = context.clock.now_ms()
     zones = [_zone(context, zone, now_ms) for zone in zones_in_use(context)]
     with reading(context.engine) as connection:

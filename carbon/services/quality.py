@@ -61,8 +61,8 @@ class Quality(Struct, frozen=True):
     methods: list[Part]
     prices: list[Price]
     modelled: list[Modelled]
-    #: Intervals kept aside because they contradict what was acknowledged first.
-    conflicts: int
+    #: Intervals kept aside because they contradict what was acknowledged first; null for a team.
+    conflicts: int | None
     #: Intensity points refused by validation, ever.
     quarantined: int
 
@@ -81,7 +81,9 @@ def quality(context: Context, principal: Principal, window: TimeRange) -> Qualit
             None if own is None else list(names),
         )
         priced_by = ratings(connection)
-        conflicts = count_conflicts(connection, window.start_ms, window.end_ms)
+        conflicts = None
+        if own is None:
+            conflicts = count_conflicts(connection, window.start_ms, window.end_ms)
         refused = count_quarantined(connection)
     whole = sum(row.energy_mj for row in rows)
 

@@ -11,10 +11,10 @@ from carbon.domain.units import MS_PER_DAY
 from carbon.services.context import Context
 from carbon.services.pools import list_pools
 from carbon.storage.engine import reading
-from carbon.storage.screens import executor_trouble, find_lease, jobs_by_state, late_starts
+from carbon.storage.leases import SCHEDULER, held
+from carbon.storage.screens import executor_trouble, jobs_by_state, late_starts
 from carbon.wire.jobs import PoolAnswer
 
-LEASE: Final = "scheduler"
 _GRACE_MS: Final = 15_000
 _MOST_TROUBLE: Final = 20
 
@@ -48,16 +48,18 @@ class SchedulerView(Struct, frozen=True):
     trouble: list[Trouble]
 
 
-def scheduler_view(context: Context, _principal: Principal) -> SchedulerView:
+def scheduler_view(context: Context, principal: Principal) -> SchedulerView:
+    """Leader and pools are everybody's; jobs are of the principal's own team unless it sees all."""
+    team = None if principal.sees_all_teams else principal.team
     now_ms = context.clock.now_ms()
     with reading(context.engine) as connection:
-        held = find_lease(connection, LEASE)
-        states = jobs_by_state(connection)
-        begun, late = late_starts(connection, now_ms - 7 * MS_PER_DAY, _GRACE_MS)
-        told = executor_trouble(connection, _MOST_TROUBLE)
+        lease = held(connection, SCHEDULER)
+        states = jobs_by_state(connection, team)
+        begun, late = late_starts(connection, now_ms - 7 * MS_PER_DAY, _GRACE_MS, team)
+        told = executor_trouble(connection, _MOST_TROUBLE, team)
     leader = (
-        Leadership(held.holder, held.epoch, held.expires_ms, held.expires_ms > now_ms)
-        if held
+        Leadership(lease.holder, lease.epoch, lease.expires_ms, lease.expires_ms > now_ms)
+        if lease
         else None
     )
     return SchedulerView(

@@ -7,12 +7,16 @@ within a part of the lease; two leaders at once are harmless because of the fenc
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Final
 
 from sqlalchemy import Connection, select, update
 
 from carbon.errors import CarbonError
 from carbon.storage.keys import lease
 from carbon.storage.upsert import insert_new
+
+#: Of the one process that schedules.
+SCHEDULER: Final = "scheduler"
 
 
 class LeaseLost(CarbonError):
@@ -25,6 +29,14 @@ class Lease:
     holder: str
     epoch: int
     expires_ms: int
+
+
+def held(connection: Connection, name: str) -> Lease | None:
+    """The lease as it was last taken, run out or not."""
+    c = lease.c
+    query = select(c.name, c.holder, c.epoch, c.expires_ms).where(c.name == name)
+    row = connection.execute(query).one_or_none()
+    return Lease(*tuple(row)) if row else None
 
 
 def take(connection: Connection, name: str, holder: str, now_ms: int, ttl_ms: int) -> Lease | None:

@@ -56,12 +56,6 @@ def period_sums(
     return [PeriodSum(int(row[0]), *row[1:]) for row in connection.execute(query)]
 
 
-def first_day_ms(connection: Connection) -> int | None:
-    """Start of the first civil day that has anything."""
-    first: int | None = connection.scalar(select(func.min(workload_day.c.start_ms)))
-    return first
-
-
 def models_by_id(connection: Connection) -> dict[int, tuple[str, str]]:
     """(kind, model) of every device model."""
     m = device_model.c

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from sqlalchemy import Connection, case, func, select
+from sqlalchemy import ColumnElement, Connection, case, func, select
 
 from carbon.storage.energy import interval_conflict
 from carbon.storage.intensity import intensity_quarantine
 from carbon.storage.jobs import attempt, job, placement, saving
-from carbon.storage.keys import lease
 from carbon.storage.names import run, source, team, workload
 
 
@@ -57,11 +56,9 @@ def savings_between(
         .join(team, team.c.id == j.team_id)
         .join(workload, workload.c.id == j.workload_id)
         .outerjoin(placement, p.id == j.placement_id)
-        .where(s.booked_ms >= start_ms, s.booked_ms < end_ms)
+        .where(s.booked_ms >= start_ms, s.booked_ms < end_ms, *_of_team(team_name))
         .order_by(s.booked_ms.desc(), j.id)
     )
-    if team_name is not None:
-        query = query.where(team.c.name == team_name)
     return [SavingLine(*tuple(row)) for row in connection.execute(query)]
 
 
@@ -105,27 +102,19 @@ def sources(connection: Connection) -> list[SourceLine]:
     return [SourceLine(*tuple(row)) for row in connection.execute(query)]
 
 
-@dataclass(frozen=True, slots=True)
-class LeaseLine:
-    name: str
-    holder: str
-    epoch: int
-    expires_ms: int
-
-
-def find_lease(connection: Connection, name: str) -> LeaseLine | None:
-    c = lease.c
-    query = select(c.name, c.holder, c.epoch, c.expires_ms).where(c.name == name)
-    row = connection.execute(query).one_or_none()
-    return LeaseLine(*tuple(row)) if row else None
-
-
-def jobs_by_state(connection: Connection) -> dict[str, int]:
-    query = select(job.c.state, func.count()).group_by(job.c.state)
+def jobs_by_state(connection: Connection, team_name: str | None) -> dict[str, int]:
+    query = (
+        select(job.c.state, func.count())
+        .join(team, team.c.id == job.c.team_id)
+        .where(*_of_team(team_name))
+        .group_by(job.c.state)
+    )
     return {row[0]: row[1] for row in connection.execute(query)}
 
 
-def late_starts(connection: Connection, since_ms: int, grace_ms: int) -> tuple[int, int]:
+def late_starts(
+    connection: Connection, since_ms: int, grace_ms: int, team_name: str | None
+) -> tuple[int, int]:
     """(attempts that began since, those of them later than planned by more than the grace)."""
     a, p = attempt.c, placement.c
     late = func.sum(case((a.start_ms > p.start_ms + grace_ms, 1), else_=0))
@@ -133,7 +122,8 @@ def late_starts(connection: Connection, since_ms: int, grace_ms: int) -> tuple[i
         select(func.count(), late)
         .join_from(attempt, job, job.c.id == a.job_id)
         .join(placement, p.id == job.c.placement_id)
-        .where(a.start_ms >= since_ms)
+        .join(team, team.c.id == job.c.team_id)
+        .where(a.start_ms >= since_ms, *_of_team(team_name))
     )
     row = connection.execute(query).one()
     return row[0], int(row[1] or 0)
@@ -149,13 +139,16 @@ class TroubleLine:
     detail: str
 
 
-def executor_trouble(connection: Connection, limit: int) -> list[TroubleLine]:
+def executor_trouble(
+    connection: Connection, limit: int, team_name: str | None
+) -> list[TroubleLine]:
     """The latest attempts with something to tell, the newest first."""
     a = attempt.c
     query = (
         select(a.id, job.c.name, job.c.executor, a.state, a.handed_over_ms, a.detail)
         .join_from(attempt, job, job.c.id == a.job_id)
-        .where(a.detail != "")
+        .join(team, team.c.id == job.c.team_id)
+        .where(a.detail != "", *_of_team(team_name))
         .order_by(a.handed_over_ms.desc(), a.id)
         .limit(limit)
     )
@@ -170,3 +163,8 @@ def count_conflicts(connection: Connection, start_ms: int, end_ms: int) -> int:
 
 def count_quarantined(connection: Connection) -> int:
     return connection.scalar(select(func.count()).select_from(intensity_quarantine)) or 0
+
+
+def _of_team(name: str | None) -> list[ColumnElement[bool]]:
+    """None is every team."""
+    return [] if name is None else [team.c.name == name]

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Final
 
-from fastapi import APIRouter, Query, Request, Response
+from fastapi import APIRouter, Depends, Query, Request, Response
 from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import RedirectResponse
 
@@ -14,10 +14,11 @@ from carbon.domain.principal import Principal
 from carbon.domain.tenancy import Scope
 from carbon.errors import CarbonError, Unauthorized
 from carbon.exports.formats import FORMS
-from carbon.services.avoided import avoided
+from carbon.exports.issued import Issued
+from carbon.services.avoided import Avoided, avoided
 from carbon.services.breakdown import Breakdown, By, breakdown
 from carbon.services.context import Context
-from carbon.services.quality import quality
+from carbon.services.quality import Quality, quality
 from carbon.services.reports import issue_report, list_reports, read_report
 from carbon.services.workloads import list_workloads
 from carbon.web.browser import PAGE_HEADERS, check_same_origin, read_form
@@ -31,19 +32,43 @@ from carbon.web.screens import (
     show_screen,
     to_sign_in,
 )
-from carbon.web.statement_page import statement_of
 from carbon.web.time_query import TimeQuery, Times
-from carbon.wire.reports import ReportBody
+from carbon.wire.reports import ReportBody, ReportList
 
 router = APIRouter(include_in_schema=False)
 ByQuery = Annotated[By, Query(alias="by")]
 TeamQuery = Annotated[str | None, Query(max_length=100)]
+After = Annotated[str | None, Query(max_length=100)]
+_REPORTS_AT_ONCE: Final = 50
 
 
 def _breakdown(
-    context: Context, principal: Principal, times: TimeQuery, by: By, team: str | None
+    principal: Reader,
+    context: ContextOf,
+    times: Times,
+    by: ByQuery = By.WORKLOAD,
+    team: TeamQuery = None,
 ) -> Breakdown:
     return breakdown(context, principal, times.resolve(context), by, team)
+
+
+def _avoided(principal: Reader, context: ContextOf, times: Times) -> Avoided:
+    return avoided(context, principal, times.resolve(context))
+
+
+def _quality(principal: Reader, context: ContextOf, times: Times) -> Quality:
+    return quality(context, principal, times.resolve(context))
+
+
+def _reports(principal: Reader, context: ContextOf, after: After = None) -> ReportList:
+    return list_reports(context, principal, _REPORTS_AT_ONCE, after)
+
+
+#: What JSON and CSV say alike. A page asks for itself, since it shows errors as a page.
+BreakdownOf = Annotated[Breakdown, Depends(_breakdown)]
+AvoidedOf = Annotated[Avoided, Depends(_avoided)]
+QualityOf = Annotated[Quality, Depends(_quality)]
+ReportsOf = Annotated[ReportList, Depends(_reports)]
 
 
 @router.get("/breakdown")
@@ -66,25 +91,12 @@ def breakdown_screen(
 
 
 @router.get("/web/breakdown.json")
-def breakdown_json(
-    principal: Reader,
-    context: ContextOf,
-    times: Times,
-    by: ByQuery = By.WORKLOAD,
-    team: TeamQuery = None,
-) -> Response:
-    return screen_json(_breakdown(context, principal, times, by, team))
+def breakdown_json(answer: BreakdownOf) -> Response:
+    return screen_json(answer)
 
 
 @router.get("/web/breakdown.csv")
-def breakdown_csv(
-    principal: Reader,
-    context: ContextOf,
-    times: Times,
-    by: ByQuery = By.WORKLOAD,
-    team: TeamQuery = None,
-) -> Response:
-    answer = _breakdown(context, principal, times, by, team)
+def breakdown_csv(answer: BreakdownOf) -> Response:
     head = (
         *(answer.by, "start", "end", "energy_kwh", "operational_g", "embodied_g", "total_g"),
         *("total_low_g", "total_high_g", "share", "measured_share", "device_hours"),
@@ -115,13 +127,12 @@ def avoided_screen(request: Request, context: ContextOf, times: Times) -> Respon
 
 
 @router.get("/web/avoided.json")
-def avoided_json(principal: Reader, context: ContextOf, times: Times) -> Response:
-    return screen_json(avoided(context, principal, times.resolve(context)))
+def avoided_json(answer: AvoidedOf) -> Response:
+    return screen_json(answer)
 
 
 @router.get("/web/avoided.csv")
-def avoided_csv(principal: Reader, context: ContextOf, times: Times) -> Response:
-    answer = avoided(context, principal, times.resolve(context))
+def avoided_csv(answer: AvoidedOf) -> Response:
     head = (
         *("job", "name", "workload", "booked", "energy_kwh", "actual_g", "counterfactual_g"),
         *("saving_g", "credited_g", "expected_saving_g", "delay_h", "flags"),
@@ -151,13 +162,12 @@ def quality_screen(request: Request, context: ContextOf, times: Times) -> Respon
 
 
 @router.get("/web/quality.json")
-def quality_json(principal: Reader, context: ContextOf, times: Times) -> Response:
-    return screen_json(quality(context, principal, times.resolve(context)))
+def quality_json(answer: QualityOf) -> Response:
+    return screen_json(answer)
 
 
 @router.get("/web/quality.csv")
-def quality_csv(principal: Reader, context: ContextOf, times: Times) -> Response:
-    answer = quality(context, principal, times.resolve(context))
+def quality_csv(answer: QualityOf) -> Response:
     return screen_csv(
         "quality",
         ("method", "is_measured", "energy_kwh", "share"),
@@ -166,11 +176,9 @@ def quality_csv(principal: Reader, context: ContextOf, times: Times) -> Response
 
 
 @router.get("/reports")
-def reports_screen(
-    request: Request, context: ContextOf, after: Annotated[str | None, Query()] = None
-) -> Response:
+def reports_screen(request: Request, context: ContextOf, after: After = None) -> Response:
     def render(principal: Principal) -> Response:
-        answer = list_reports(context, principal, 50, after)
+        answer = list_reports(context, principal, _REPORTS_AT_ONCE, after)
         workloads = [w.name for w in list_workloads(context, principal)]
         may_issue = Scope.WORKLOADS_WRITE in principal.scopes
         return screen_page(
@@ -181,17 +189,12 @@ def reports_screen(
 
 
 @router.get("/web/reports.json")
-def reports_json(
-    principal: Reader, context: ContextOf, after: Annotated[str | None, Query()] = None
-) -> Response:
-    return screen_json(list_reports(context, principal, 50, after))
+def reports_json(answer: ReportsOf) -> Response:
+    return screen_json(answer)
 
 
 @router.get("/web/reports.csv")
-def reports_csv(
-    principal: Reader, context: ContextOf, after: Annotated[str | None, Query()] = None
-) -> Response:
-    answer = list_reports(context, principal, 50, after)
+def reports_csv(answer: ReportsOf) -> Response:
     return screen_csv(
         "reports",
         ("id", "title", "team", "issued_at", "statement_hash", "restates"),
@@ -240,7 +243,7 @@ def report_screen(request: Request, context: ContextOf, report_id: str) -> Respo
             "report",
             answer,
             data=f"/v1/reports/{report_id}",
-            statement=statement_of(answer),
+            statement=Issued.of(answer).statement,
             formats=list(FORMS),
         )
 

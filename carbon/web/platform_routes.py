@@ -15,10 +15,10 @@ from carbon.domain.tenancy import Scope
 from carbon.grid.poller import FeedStatus
 from carbon.services.audit import audit_page, verify_audit
 from carbon.services.context import Context
-from carbon.services.fleet_view import fleet_view
+from carbon.services.fleet_view import FleetView, fleet_view
 from carbon.services.grid_view import GridView, grid_view
 from carbon.services.hosts import list_hosts
-from carbon.services.scheduler_view import scheduler_view
+from carbon.services.scheduler_view import SchedulerView, scheduler_view
 from carbon.services.workloads import list_workloads
 from carbon.web.screens import screen_csv, screen_json, screen_page, show_screen
 from carbon.wire.hosts import HostList
@@ -26,6 +26,30 @@ from carbon.wire.reports import AuditPage, AuditProof
 from carbon.wire.workloads import WorkloadAnswer
 
 router = APIRouter(include_in_schema=False)
+
+
+def _fleet(principal: Reader, context: ContextOf) -> FleetView:
+    return fleet_view(context, principal)
+
+
+def _grid(request: Request, context: ContextOf, _principal: Reader) -> GridView:
+    return _grid_of(request, context)
+
+
+def _grid_of(request: Request, context: Context) -> GridView:
+    polling = getattr(request.app.state, "polling", None)
+    statuses: list[FeedStatus] = polling.statuses() if polling else []
+    return grid_view(context, statuses)
+
+
+def _scheduler(principal: Reader, context: ContextOf) -> SchedulerView:
+    return scheduler_view(context, principal)
+
+
+#: What JSON and CSV say alike. A page asks for itself, since it shows errors as a page.
+FleetOf = Annotated[FleetView, Depends(_fleet)]
+GridOf = Annotated[GridView, Depends(_grid)]
+SchedulerOf = Annotated[SchedulerView, Depends(_scheduler)]
 
 
 @router.get("/fleet")
@@ -37,12 +61,12 @@ def fleet_screen(request: Request, context: ContextOf) -> Response:
 
 
 @router.get("/web/fleet.json")
-def fleet_json(principal: Reader, context: ContextOf) -> Response:
-    return screen_json(fleet_view(context, principal))
+def fleet_json(answer: FleetOf) -> Response:
+    return screen_json(answer)
 
 
 @router.get("/web/fleet.csv")
-def fleet_csv(principal: Reader, context: ContextOf) -> Response:
+def fleet_csv(answer: FleetOf) -> Response:
     return screen_csv(
         "fleet",
         ("device", "kind", "model", "host", "power_w", "measured_w", "method", "seen"),
@@ -51,34 +75,26 @@ def fleet_csv(principal: Reader, context: ContextOf) -> Response:
                 *(d.device, d.kind, d.model, d.host, d.power_w, d.measured_w, d.method),
                 to_rfc3339(d.seen_ms) if d.seen_ms else None,
             )
-            for d in fleet_view(context, principal).power.devices
+            for d in answer.power.devices
         ),
     )
-
-
-def _grid(request: Request, context: Context, principal: Principal) -> GridView:
-    polling = getattr(request.app.state, "polling", None)
-    statuses: list[FeedStatus] = polling.statuses() if polling else []
-    return grid_view(context, principal, statuses)
 
 
 @router.get("/feeds")
 def feeds_screen(request: Request, context: ContextOf) -> Response:
     return show_screen(
         request,
-        lambda principal: screen_page(
-            request, principal, "feeds", _grid(request, context, principal)
-        ),
+        lambda principal: screen_page(request, principal, "feeds", _grid_of(request, context)),
     )
 
 
 @router.get("/web/feeds.json")
-def feeds_json(request: Request, principal: Reader, context: ContextOf) -> Response:
-    return screen_json(_grid(request, context, principal))
+def feeds_json(answer: GridOf) -> Response:
+    return screen_json(answer)
 
 
 @router.get("/web/feeds.csv")
-def feeds_csv(request: Request, principal: Reader, context: ContextOf) -> Response:
+def feeds_csv(answer: GridOf) -> Response:
     return screen_csv(
         "feeds",
         ("zone", "g_per_kwh", "kind", "source", "signal", "scope", "may_shift", "flags"),
@@ -87,7 +103,7 @@ def feeds_csv(request: Request, principal: Reader, context: ContextOf) -> Respon
                 *(z.zone, z.g_per_kwh, z.kind, z.source, z.signal, z.scope, z.may_shift),
                 " ".join(z.flags),
             )
-            for z in _grid(request, context, principal).zones
+            for z in answer.zones
         ),
     )
 
@@ -103,19 +119,16 @@ def scheduler_screen(request: Request, context: ContextOf) -> Response:
 
 
 @router.get("/web/scheduler.json")
-def scheduler_json(principal: Reader, context: ContextOf) -> Response:
-    return screen_json(scheduler_view(context, principal))
+def scheduler_json(answer: SchedulerOf) -> Response:
+    return screen_json(answer)
 
 
 @router.get("/web/scheduler.csv")
-def scheduler_csv(principal: Reader, context: ContextOf) -> Response:
+def scheduler_csv(answer: SchedulerOf) -> Response:
     return screen_csv(
         "scheduler",
         ("pool", "capacity", "running", "waiting"),
-        (
-            (p.name, p.capacity, p.running, p.waiting)
-            for p in scheduler_view(context, principal).pools
-        ),
+        ((p.name, p.capacity, p.running, p.waiting) for p in answer.pools),
     )
 
 

@@ -17,9 +17,9 @@ from carbon.auth.access import principal_of
 from carbon.domain.principal import Principal
 from carbon.domain.tenancy import Scope
 from carbon.errors import CarbonError, Unauthorized
-from carbon.services.time_range import PRESETS, TimeRange
+from carbon.services.time_range import PRESETS
 from carbon.web.browser import PAGE_HEADERS, own_path
-from carbon.web.catalogue import say, strings_of
+from carbon.web.catalogue import strings_of
 from carbon.web.pages import page
 from carbon.web.published import published
 
@@ -142,10 +142,6 @@ def _cell(value: object) -> object:
     if isinstance(value, str) and value[:1] in ("=", "+", "-", "@", "\t"):
         return f"'{value}"
     return "" if value is None else value
-
-
-def range_words(window: TimeRange) -> str:
-    return say(f"range.{window.preset}") if window.preset else say("range.own")
 
 
 def to_sign_in(request: Request, error: Unauthorized) -> Response:

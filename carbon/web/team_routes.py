@@ -5,16 +5,17 @@ from __future__ import annotations
 from typing import Annotated, Final
 from urllib.parse import urlencode
 
-from fastapi import APIRouter, Query, Request, Response
+from fastapi import APIRouter, Depends, Query, Request, Response
 from msgspec import Struct
 
 from carbon.auth.access import ContextOf, Reader
 from carbon.clock import to_rfc3339
 from carbon.domain.principal import Principal
 from carbon.domain.units import MS_PER_HOUR
+from carbon.domain.yearly import WORLD
 from carbon.errors import InvalidInput
 from carbon.executors.registry import build_executors
-from carbon.services.breakdown import By, breakdown
+from carbon.services.breakdown import Breakdown, By, breakdown
 from carbon.services.context import Context
 from carbon.services.intensity import known_zone
 from carbon.services.job_outlook import JobOutlook, job_outlook
@@ -34,6 +35,21 @@ router = APIRouter(include_in_schema=False)
 _Text = Annotated[str | None, Query(max_length=210)]
 
 
+def _workloads(principal: Reader, context: ContextOf, times: Times) -> Breakdown:
+    return breakdown(context, principal, times.resolve(context), By.WORKLOAD)
+
+
+def _workload(
+    principal: Reader, context: ContextOf, times: Times, workload: Annotated[str, Query()]
+) -> WorkloadView:
+    return workload_view(context, principal, workload, times.resolve(context))
+
+
+#: What JSON and CSV say alike. A page asks for itself, since it shows errors as a page.
+WorkloadsOf = Annotated[Breakdown, Depends(_workloads)]
+WorkloadOf = Annotated[WorkloadView, Depends(_workload)]
+
+
 @router.get("/workloads")
 def workloads_screen(request: Request, context: ContextOf, times: Times) -> Response:
     def render(principal: Principal) -> Response:
@@ -51,13 +67,12 @@ def _silent(context: Context, principal: Principal, heard: set[str]) -> list[str
 
 
 @router.get("/web/workloads.json")
-def workloads_json(principal: Reader, context: ContextOf, times: Times) -> Response:
-    return screen_json(breakdown(context, principal, times.resolve(context), By.WORKLOAD))
+def workloads_json(answer: WorkloadsOf) -> Response:
+    return screen_json(answer)
 
 
 @router.get("/web/workloads.csv")
-def workloads_csv(principal: Reader, context: ContextOf, times: Times) -> Response:
-    answer = breakdown(context, principal, times.resolve(context), By.WORKLOAD)
+def workloads_csv(answer: WorkloadsOf) -> Response:
     return screen_csv(
         "workloads",
         ("workload", "energy_kwh", "total_g", "total_low_g", "total_high_g", "measured_share"),
@@ -92,17 +107,12 @@ def workload_screen(
 
 
 @router.get("/web/workload.json")
-def workload_json(
-    principal: Reader, context: ContextOf, times: Times, workload: Annotated[str, Query()]
-) -> Response:
-    return screen_json(workload_view(context, principal, workload, times.resolve(context)))
+def workload_json(answer: WorkloadOf) -> Response:
+    return screen_json(answer)
 
 
 @router.get("/web/workload.csv")
-def workload_csv(
-    principal: Reader, context: ContextOf, times: Times, workload: Annotated[str, Query()]
-) -> Response:
-    answer = workload_view(context, principal, workload, times.resolve(context))
+def workload_csv(answer: WorkloadOf) -> Response:
     return screen_csv(
         "workload",
         (
@@ -146,6 +156,15 @@ def _compared(
     )
 
 
+def _comparison(
+    principal: Reader, context: ContextOf, times: Times, a: _Text = None, b: _Text = None
+) -> Comparison:
+    return _compared(context, principal, times.resolve(context), a, b)
+
+
+ComparisonOf = Annotated[Comparison, Depends(_comparison)]
+
+
 @router.get("/compare")
 def compare_screen(
     request: Request, context: ContextOf, times: Times, a: _Text = None, b: _Text = None
@@ -162,18 +181,13 @@ def compare_screen(
 
 
 @router.get("/web/compare.json")
-def compare_json(
-    principal: Reader, context: ContextOf, times: Times, a: _Text = None, b: _Text = None
-) -> Response:
-    return screen_json(_compared(context, principal, times.resolve(context), a, b))
+def compare_json(answer: ComparisonOf) -> Response:
+    return screen_json(answer)
 
 
 @router.get("/web/compare.csv")
-def compare_csv(
-    principal: Reader, context: ContextOf, times: Times, a: _Text = None, b: _Text = None
-) -> Response:
-    compared = _compared(context, principal, times.resolve(context), a, b)
-    answers = [view.answers[0] for view in (compared.a, compared.b) if view]
+def compare_csv(answer: ComparisonOf) -> Response:
+    answers = [view.answers[0] for view in (answer.a, answer.b) if view]
     return screen_csv(
         "compare",
         ("workload", "unit", "count", "energy_mj", "total_g", "sci_g_per_unit", "low", "high"),
@@ -186,6 +200,7 @@ def compare_csv(
 
 _DEFAULT_LENGTH: Final = "2h"
 _DEFAULT_DEADLINE: Final = "24h"
+_DEFAULT_POWER_W: Final = 300.0
 
 
 def _planned(
@@ -203,7 +218,21 @@ def _planned(
 
 def _own_zone(context: Context) -> str:
     zones = zones_in_use(context)
-    return context.settings.zone or (zones[0] if zones else "WORLD")
+    return context.settings.zone or (zones[0] if zones else WORLD)
+
+
+def _plan(
+    _principal: Reader,
+    context: ContextOf,
+    zone: _Text = None,
+    length: str = _DEFAULT_LENGTH,
+    deadline: str = _DEFAULT_DEADLINE,
+    power_w: float = _DEFAULT_POWER_W,
+) -> JobOutlook:
+    return _planned(context, zone, length, deadline, power_w)
+
+
+PlanOf = Annotated[JobOutlook, Depends(_plan)]
 
 
 @router.get("/plan")
@@ -213,7 +242,7 @@ def plan_screen(
     zone: _Text = None,
     length: str = _DEFAULT_LENGTH,
     deadline: str = _DEFAULT_DEADLINE,
-    power_w: float = 300.0,
+    power_w: float = _DEFAULT_POWER_W,
 ) -> Response:
     def render(principal: Principal) -> Response:
         answer = _planned(context, zone, length, deadline, power_w)
@@ -232,27 +261,12 @@ def plan_screen(
 
 
 @router.get("/web/plan.json")
-def plan_json(
-    _principal: Reader,
-    context: ContextOf,
-    zone: _Text = None,
-    length: str = _DEFAULT_LENGTH,
-    deadline: str = _DEFAULT_DEADLINE,
-    power_w: float = 300.0,
-) -> Response:
-    return screen_json(_planned(context, zone, length, deadline, power_w))
+def plan_json(answer: PlanOf) -> Response:
+    return screen_json(answer)
 
 
 @router.get("/web/plan.csv")
-def plan_csv(
-    _principal: Reader,
-    context: ContextOf,
-    zone: _Text = None,
-    length: str = _DEFAULT_LENGTH,
-    deadline: str = _DEFAULT_DEADLINE,
-    power_w: float = 300.0,
-) -> Response:
-    answer = _planned(context, zone, length, deadline, power_w)
+def plan_csv(answer: PlanOf) -> Response:
     return screen_csv(
         "plan",
         ("start", "end", "g_per_kwh", "kind", "source"),
@@ -269,27 +283,30 @@ class JobList(Struct, frozen=True):
     jobs: list[JobLine]
 
 
-def _jobs(context: Context, principal: Principal) -> JobList:
+def _jobs(principal: Reader, context: ContextOf) -> JobList:
     return JobList(
         context.clock.now_ms(), context.settings.timezone, job_lines(context, principal, 200)
     )
 
 
+JobsOf = Annotated[JobList, Depends(_jobs)]
+
+
 @router.get("/jobs")
 def jobs_screen(request: Request, context: ContextOf) -> Response:
     def render(principal: Principal) -> Response:
-        return screen_page(request, principal, "jobs_list", _jobs(context, principal))
+        return screen_page(request, principal, "jobs_list", _jobs(principal, context))
 
     return show_screen(request, render)
 
 
 @router.get("/web/jobs_list.json")
-def jobs_json(principal: Reader, context: ContextOf) -> Response:
-    return screen_json(_jobs(context, principal))
+def jobs_json(answer: JobsOf) -> Response:
+    return screen_json(answer)
 
 
 @router.get("/web/jobs_list.csv")
-def jobs_csv(principal: Reader, context: ContextOf) -> Response:
+def jobs_csv(answer: JobsOf) -> Response:
     return screen_csv(
         "jobs",
         ("job", "name", "workload", "state", "reason", "deadline", "zone", "credited_g"),
@@ -298,7 +315,7 @@ def jobs_csv(principal: Reader, context: ContextOf) -> Response:
                 *(j.job, j.name, j.workload, j.state, j.reason, to_rfc3339(j.deadline_ms)),
                 *(j.zone, j.credited_g),
             )
-            for j in _jobs(context, principal).jobs
+            for j in answer.jobs
         ),
     )
 
