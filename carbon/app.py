@@ -20,6 +20,7 @@ from carbon.api.routes import (
     hosts,
     intensity,
     jobs,
+    joining,
     pools,
     reports,
     sci,
@@ -51,6 +52,7 @@ _ROUTERS = (
     jobs,
     pools,
     hosts,
+    joining,
     health,
     carbon_aware_sdk,
 )

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Final
 from weakref import WeakKeyDictionary
 
-from sqlalchemy import Engine
+from sqlalchemy import Connection, Engine
 
 from carbon.auth.key_text import KeyText
 from carbon.auth.pepper import hash_secret, write_private
@@ -41,18 +41,31 @@ def create_key(
     now_ms = context.clock.now_ms()
     if expires_ms is not None and expires_ms <= now_ms:
         raise InvalidInput("key_expired", "a key must expire in the future")
-    text = KeyText.generate()
     with writing(context.engine) as connection:
-        stored.insert_key(
-            connection,
-            id=text.key_id,
-            name=name,
-            hmac=_key_hmac(context.settings, text),
-            team_id=team_id(connection, team, now_ms),
-            scopes=" ".join(sorted(scopes)),
-            created_ms=now_ms,
-            expires_ms=expires_ms,
-        )
+        team_number = team_id(connection, team, now_ms)
+        return insert_key(context, connection, name, team_number, scopes, expires_ms)
+
+
+def insert_key(
+    context: Context,
+    connection: Connection,
+    name: str,
+    team_number: int,
+    scopes: Iterable[Scope],
+    expires_ms: int | None = None,
+) -> tuple[str, str]:
+    """As `create_key`, within the caller's transaction and for a team that is there."""
+    text = KeyText.generate()
+    stored.insert_key(
+        connection,
+        id=text.key_id,
+        name=name,
+        hmac=_key_hmac(context.settings, text),
+        team_id=team_number,
+        scopes=" ".join(sorted(scopes)),
+        created_ms=context.clock.now_ms(),
+        expires_ms=expires_ms,
+    )
     return str(text), text.key_id
 
 
@@ -97,6 +110,11 @@ def revoke_key(context: Context, key_id: str) -> None:
     with writing(context.engine) as connection:
         if not stored.revoke(connection, key_id, context.clock.now_ms()):
             raise NotFound("unknown_key", f"no key {key_id!r}; list them with: carbon key list")
+    forget_key(context, key_id)
+
+
+def forget_key(context: Context, key_id: str) -> None:
+    """This process asks the store again before it believes the key."""
     _remembered(context).pop(key_id, None)
 
 

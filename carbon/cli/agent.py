@@ -15,10 +15,17 @@ def register(app: typer.Typer) -> None:
         retry_refused: Annotated[
             bool, typer.Option(help="Send again what the server refused, and end.")
         ] = False,
+        join: Annotated[
+            str | None,
+            typer.Option(
+                metavar="TOKEN", help="Get this machine's key with a token of `carbon host token`."
+            ),
+        ] = None,
+        url: Annotated[str | None, typer.Option(help="The server to deliver to.")] = None,
         data_dir: Annotated[Path | None, typer.Option(help="Folder of spool and socket.")] = None,
     ) -> None:
-        """Measure this machine, and deliver to the server that CARBON_URL or the data folder
-        names."""
+        """Measure this machine, and deliver to the server that it joined, that CARBON_URL names, or
+        that `carbon up` left in the data folder."""
         from carbon.collect.agent import main
 
         if retry_refused:
@@ -26,8 +33,8 @@ def register(app: typer.Typer) -> None:
             typer.echo(f"{count} refused batches wait again; the agent delivers them")
             return
         arguments = ["--once"] if once else []
-        if data_dir is not None:
-            arguments.append(f"--data-dir={data_dir}")
+        given = {"join": join, "url": url, "data-dir": data_dir}
+        arguments += [f"--{name}={value}" for name, value in given.items() if value is not None]
         raise typer.Exit(main(arguments))
 
 

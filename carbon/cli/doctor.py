@@ -133,11 +133,14 @@ def _check_server(options: AgentOptions) -> Finding:
     import httpx2
 
     from carbon.collect.checkup import Finding, State
-    from carbon.collect.server_address import find_server
+    from carbon.collect.joining import agent_server
 
-    server = find_server(options.data_dir, options.url, options.key)
+    server = agent_server(options.data_dir, options.url, options.key)
     if server is None:
-        mend = "start `carbon up`, or set CARBON_URL and CARBON_KEY; until then all is spooled"
+        mend = (
+            "start `carbon up`, or `carbon agent --join TOKEN --url SERVER`; until then all is "
+            "spooled"
+        )
         return Finding("server", State.ABSENT, "no server is known", mend)
     try:
         answer = httpx2.get(f"{server.url}/healthz", timeout=_REACH_S)
@@ -148,7 +151,7 @@ def _check_server(options: AgentOptions) -> Finding:
     if not answer.is_success:
         return Finding("server", State.FAILING, f"{server.url} answers {answer.status_code}")
     if server.key is None:
-        mend = "set CARBON_KEY to a key of `carbon key create --agent`"
+        mend = "`carbon agent --join TOKEN`, with a token of `carbon host token` on the server"
         return Finding("server", State.LIMITED, f"{server.url} answers; no key is known", mend)
     return Finding("server", State.OK, f"{server.url} answers")
 

@@ -6,6 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
+from carbon.cli.join_tokens import tokens
 from carbon.cli.output import print_json
 
 host = typer.Typer(help="The inventory of hosts.", no_args_is_help=True)
@@ -20,6 +21,7 @@ From = Annotated[str | None, typer.Option(help="RFC 3339; by default for all tim
 
 
 def register(app: typer.Typer) -> None:
+    host.add_typer(tokens, name="token")
     app.add_typer(host, name="host")
 
 

@@ -130,6 +130,16 @@ class Client:
     def add_host(self, **members: object) -> Json:
         return self._object("POST", "/v1/hosts", members)
 
+    def make_join_token(self, **members: object) -> Json:
+        """`name`, `uses`, `expires_in`, `team`; the answer's `token` is told once."""
+        return self._object("POST", "/v1/hosts/tokens", members)
+
+    def join_tokens(self) -> Json:
+        return self._object("GET", "/v1/hosts/tokens")
+
+    def revoke_join_token(self, token_id: str) -> Json:
+        return self._object("DELETE", f"/v1/hosts/tokens/{token_id}")
+
     def intensity(self, zone: str, **query: object) -> Json:
         """`start`, `end`, `signal`, `scope`."""
         return self._object("GET", f"/v1/intensity/{zone}", query=query)

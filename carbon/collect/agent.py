@@ -17,6 +17,7 @@ import msgspec
 from carbon.collect.host_agent import Agent, AgentBusy, AgentOptions
 from carbon.collect.lock import Role, read_holder
 from carbon.collect.protocol import StatusRequest
+from carbon.errors import CarbonError, InvalidInput, Unavailable
 
 __all__ = ["Agent", "AgentBusy", "AgentOptions", "main", "run_agent"]
 
@@ -74,24 +75,42 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--rate-hz", type=float, default=10.0)
     parser.add_argument("--zone", default=None)
     parser.add_argument("--zone-is-guess", action="store_true")
+    parser.add_argument("--url", default=None, help="the server's address")
+    parser.add_argument("--join", default=None, help="a token, to get this machine's key with")
     parser.add_argument("--once", action="store_true", help="print one reading and end")
     given = parser.parse_args(argv)
     logging.basicConfig(
         stream=sys.stderr, level=logging.INFO, format="%(asctime)s agent %(levelname)s %(message)s"
     )
     logging.getLogger("httpx2").setLevel(logging.WARNING)
-    return run_agent(
-        AgentOptions(
-            data_dir=given.data_dir or _default_data_dir(),
-            period_s=given.period_s,
-            rate_hz=given.rate_hz,
-            zone=given.zone or os.environ.get("CARBON_ZONE"),
-            zone_is_guess=given.zone_is_guess,
-            url=os.environ.get("CARBON_URL"),
-            key=os.environ.get("CARBON_KEY"),
-            once=given.once,
-        )
+    options = AgentOptions(
+        data_dir=given.data_dir or _default_data_dir(),
+        period_s=given.period_s,
+        rate_hz=given.rate_hz,
+        zone=given.zone or os.environ.get("CARBON_ZONE"),
+        zone_is_guess=given.zone_is_guess,
+        url=given.url or os.environ.get("CARBON_URL"),
+        key=os.environ.get("CARBON_KEY"),
+        join_token=given.join or os.environ.get("CARBON_JOIN"),
+        once=given.once,
     )
+    try:
+        _join(options)
+    except CarbonError as error:
+        print(f"error: {error.detail}", file=sys.stderr)
+        return 2 if isinstance(error, InvalidInput) else 1
+    return run_agent(options)
+
+
+def _join(options: AgentOptions) -> None:
+    """A token that is no good ends the agent; a server that is away does not: measurement waits
+    for nobody, and delivery tries again. Raises CarbonError."""
+    if options.joining is None:
+        return
+    try:
+        options.joining.join()
+    except Unavailable as error:
+        log.warning("%s: joins it later and measures meanwhile", error.detail)
 
 
 def _default_data_dir() -> Path:

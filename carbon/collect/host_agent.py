@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import os
-import socket
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -17,7 +16,9 @@ from carbon.collect.agent_dir import AgentDir
 from carbon.collect.attributor import Attributor
 from carbon.collect.batches import Identity
 from carbon.collect.boot import boot_id
+from carbon.collect.joining import Joining, agent_server
 from carbon.collect.lock import Role, SamplerLock
+from carbon.collect.machine import host_name
 from carbon.collect.naming import Naming, SiteRules, read_rules
 from carbon.collect.processes import ProcessTable
 from carbon.collect.protocol import (
@@ -35,7 +36,7 @@ from carbon.collect.recorder import Recorder
 from carbon.collect.registry import RegistryServer
 from carbon.collect.sampler import Sampler
 from carbon.collect.schedule import NS_PER_S, Schedule
-from carbon.collect.server_address import ServerAddress, find_server
+from carbon.collect.server_address import ServerAddress
 from carbon.collect.source import DeviceKind, Source
 from carbon.collect.sources import machine_sources
 from carbon.collect.spool import Spool
@@ -69,8 +70,15 @@ class AgentOptions:
     zone_is_guess: bool = False
     url: str | None = None
     key: str | None = None
+    #: With which this machine gets a key of its own, once.
+    join_token: str | None = None
     #: Print one reading and end.
     once: bool = False
+
+    @property
+    def joining(self) -> Joining | None:
+        token = self.join_token
+        return Joining(self.data_dir, token, self.url) if token else None
 
 
 class Agent:
@@ -118,7 +126,7 @@ class Agent:
             clock=self.clock,
             period_ms=round(self.options.period_s * 1000),
         )
-        self.uploader = Uploader(self.spool, self.server, self.clock)
+        self.uploader = Uploader(self.spool, self._server_joined, self.clock)
         self.spool.on_append = self.uploader.wake
         self.recorder.start()
         self._registry = RegistryServer(self.dir.socket(), self.answer)
@@ -219,7 +227,7 @@ class Agent:
             return SiteRules(pseudonymise_users=True)
 
     def _identity(self) -> Identity:
-        host = socket.gethostname()
+        host = host_name()
         source = self.spool.db.meta("source")
         if source is None:
             # The suffix keeps two data folders of one host apart.
@@ -229,4 +237,11 @@ class Agent:
         return Identity(source, boot, host, self.options.zone, self.options.zone_is_guess)
 
     def server(self) -> ServerAddress | None:
-        return find_server(self.options.data_dir, self.options.url, self.options.key)
+        return agent_server(self.options.data_dir, self.options.url, self.options.key)
+
+    def _server_joined(self) -> ServerAddress | None:
+        """For delivery, which may wait: a server that was away at the start is joined later.
+        Raises CarbonError as long as the joining fails."""
+        if (joining := self.options.joining) is not None:
+            joining.join()
+        return self.server()

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import platform
+import socket
 import uuid
 from pathlib import Path
 from typing import Final
@@ -14,6 +16,12 @@ _MACHINE_ID_FILES: Final = (Path("/etc/machine-id"), Path("/var/lib/dbus/machine
 #: Ours alone, so that no other program's ids of this machine equal these (man 5 machine-id asks
 #: not to show the id itself).
 _NAMESPACE: Final = uuid.uuid5(uuid.NAMESPACE_DNS, "carbon-ledger")
+
+
+def host_name() -> str:
+    """As CARBON_HOSTNAME says it, else as the system does: a pod has a name of its own, and each
+    of its successors another."""
+    return os.environ.get("CARBON_HOSTNAME") or socket.gethostname()
 
 
 def machine_id() -> str:

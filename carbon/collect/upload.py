@@ -18,6 +18,7 @@ from carbon.collect.backoff import Backoff
 from carbon.collect.server_address import ServerAddress
 from carbon.collect.spool import Spool, SpooledBatch
 from carbon.collect.thinning import thin_spool
+from carbon.errors import CarbonError
 from carbon.wire.energy import IngestAnswer
 
 if TYPE_CHECKING:
@@ -108,7 +109,11 @@ class Uploader:
             batches = self.spool.pending(_BATCHES_AT_ONCE, self.clock.now_ms() + _AHEAD_MS)
             if not batches:
                 break
-            server = self.find_server()
+            try:
+                server = self.find_server()
+            except CarbonError as error:
+                self._failed(error.detail)
+                return False
             if server is None:
                 self.last_error = "no server is known: start one with `carbon up`"
                 return False

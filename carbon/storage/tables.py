@@ -1,6 +1,16 @@
 """Every table, for the migrations and for checks: importing this fills `metadata`."""
 
-from carbon.storage import energy, factors, intensity, jobs, keys, names, reports, rollups
+from carbon.storage import (
+    energy,
+    factors,
+    intensity,
+    jobs,
+    join_tokens,
+    keys,
+    names,
+    reports,
+    rollups,
+)
 from carbon.storage.schema import metadata
 
 __all__ = [
@@ -8,6 +18,7 @@ __all__ = [
     "factors",
     "intensity",
     "jobs",
+    "join_tokens",
     "keys",
     "metadata",
     "names",

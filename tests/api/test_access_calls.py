@@ -15,8 +15,8 @@ from carbon.auth.keys import revoke_key
 from carbon.clock import from_rfc3339
 from carbon.domain.tenancy import TEAM_SCOPES, Scope
 
-#: Key-less by contract, on loopback.
-KEYLESS = {("POST", "/v1/sci/calculate")}
+#: Key-less by contract: on loopback, and where a token takes the place of a key.
+KEYLESS = {("POST", "/v1/sci/calculate"), ("POST", "/v1/hosts/join")}
 #: Red's things, by the parameter of the path that names them.
 FOREIGN = {
     "name": "secret",
@@ -24,6 +24,7 @@ FOREIGN = {
     "zone": "DE",
     "job_id": "job_0",
     "report_id": "rep_0",
+    "token_id": "aaaaaaaaaaaa",
     "kind": "embodied",
     "subject": "gpu",
 }
@@ -124,6 +125,9 @@ SCOPES = {
     ("POST", "/v1/intensity/{zone}"): Scope.INTENSITY_WRITE,
     ("GET", "/v1/hosts"): Scope.HOSTS_WRITE,
     ("POST", "/v1/hosts"): Scope.HOSTS_WRITE,
+    ("GET", "/v1/hosts/tokens"): Scope.KEYS_ADMIN,
+    ("POST", "/v1/hosts/tokens"): Scope.KEYS_ADMIN,
+    ("DELETE", "/v1/hosts/tokens/{token_id}"): Scope.KEYS_ADMIN,
     ("POST", "/v1/jobs"): Scope.JOBS_WRITE,
     ("POST", "/v1/jobs/batch"): Scope.JOBS_WRITE,
     ("PATCH", "/v1/jobs/{job_id}"): Scope.JOBS_WRITE,

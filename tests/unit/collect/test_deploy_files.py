@@ -49,6 +49,7 @@ def test_the_daemon_set_sees_the_hosts_processes_and_its_counters() -> None:
     assert variables["CARBON_POWERCAP"] == f"{mounts['sys']}/class/powercap"
     assert set(mounts) <= {volume["name"] for volume in pod["volumes"]}
     assert "SYS_PTRACE" in agent["securityContext"]["capabilities"]["add"]
+    assert {"CARBON_URL", "CARBON_JOIN", "CARBON_HOSTNAME"} <= set(variables)
     assert variables["CARBON_RULES"] == f"{mounts['rules']}/rules.toml"
 
 
