@@ -1,0 +1,1 @@
+"""Controlled comparisons: what an optimisation did to energy, carbon and quality."""
