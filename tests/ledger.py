@@ -14,8 +14,9 @@ from carbon.domain.tenancy import ADMIN_SCOPES, TEAM_SCOPES
 from carbon.services.context import Context
 from carbon.services.ingest import Ingest
 from carbon.services.intensity import record_vintage
+from carbon.services.question import Question
 from carbon.services.rollup import roll_up
-from carbon.services.sci import Question, workload_sci
+from carbon.services.sci import workload_sci
 from carbon.services.units import UnitIngest
 from carbon.services.writer import Writer
 from carbon.storage.engine import reading

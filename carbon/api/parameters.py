@@ -13,8 +13,12 @@ from carbon.auth.access import principal_of
 from carbon.errors import InvalidInput
 
 
-def only_known_parameters(request: Request) -> None:
-    """Raises InvalidInput(`unknown_parameter`), but to a stranger only that a key is missing."""
+async def only_known_parameters(request: Request) -> None:
+    """Raises InvalidInput(`unknown_parameter`), but to a stranger only that a key is missing.
+
+    A coroutine although it waits for nothing: a plain function would cost every call of the
+    service a thread.
+    """
     route = request.scope.get("route")
     if not isinstance(route, APIRoute) or not route.path.startswith("/v1/"):
         return

@@ -90,11 +90,18 @@ def _check_embodied(name: str, stated: EmbodiedShare) -> None:
 
 
 def _check_numbers(where: str, stated: Component | EmbodiedShare | FunctionalUnit) -> None:
-    for field in fields(stated):
-        value = getattr(stated, field.name)
+    for name in _NAMES[type(stated)]:
+        value = getattr(stated, name)
         if not isinstance(value, int | float):
             continue
         if value < 0:
-            raise InvalidInput("negative_value", f"{where}: {field.name} is below 0")
+            raise InvalidInput("negative_value", f"{where}: {name} is below 0")
         if not math.isfinite(value):
-            raise InvalidInput("out_of_range", f"{where}: {field.name} is not a finite number")
+            raise InvalidInput("out_of_range", f"{where}: {name} is not a finite number")
+
+
+#: Asked of every component of every call, hence once.
+_NAMES: dict[type, tuple[str, ...]] = {
+    stated: tuple(field.name for field in fields(stated))
+    for stated in (Component, EmbodiedShare, FunctionalUnit)
+}

@@ -21,8 +21,8 @@ from carbon.domain.sci import Charge, Score, score
 from carbon.domain.tenancy import WorkloadName
 from carbon.domain.units import MS_PER_HOUR, grams, kwh
 from carbon.services.context import Context
+from carbon.services.held_devices import embodied_charges
 from carbon.services.rollup import roll_up
-from carbon.services.sci import embodied_charges
 from carbon.services.time_range import TimeRange
 from carbon.services.today import Figure
 from carbon.storage.engine import reading

@@ -9,8 +9,8 @@ from carbon.domain.principal import Principal
 from carbon.domain.units import BUCKET_MS
 from carbon.errors import CarbonError, InvalidInput
 from carbon.services.context import Context
+from carbon.services.question import known_workload
 from carbon.services.reports import own_report, statement_of
-from carbon.services.sci import known_workload
 from carbon.storage.engine import reading
 from carbon.storage.evidence import (
     BucketEvidence,

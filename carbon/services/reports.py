@@ -21,7 +21,9 @@ from carbon.domain.units import NG_PER_G
 from carbon.errors import InvalidInput, NotFound
 from carbon.services.audit import REPORT_ISSUED, report_hash, statement_hash
 from carbon.services.context import Context
-from carbon.services.sci import RUN, Account, Question, known_workload, workload_account
+from carbon.services.counting import RUN
+from carbon.services.question import Question, known_workload
+from carbon.services.sci import Account, workload_account
 from carbon.storage import reports as stored
 from carbon.storage.audit import append, entry_of
 from carbon.storage.engine import reading, writing

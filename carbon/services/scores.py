@@ -11,7 +11,9 @@ from carbon.domain.energy import Method
 from carbon.domain.principal import Principal
 from carbon.domain.units import MS_PER_DAY
 from carbon.services.context import Context
-from carbon.services.sci import RUN, Question, workload_sci
+from carbon.services.counting import RUN
+from carbon.services.question import Question
+from carbon.services.sci import workload_sci
 from carbon.storage.engine import reading
 from carbon.storage.recent import busiest_workloads
 from carbon.storage.unit_counts import units_of

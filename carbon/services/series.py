@@ -15,8 +15,8 @@ from carbon.domain.principal import Principal
 from carbon.domain.units import BUCKET_MS, MS_PER_HOUR, QUARTER_MS, ceil_to, floor_to
 from carbon.errors import InvalidInput
 from carbon.services.context import Context
+from carbon.services.counting import DEVICE_HOUR, RUN
 from carbon.services.rollup import civil_days, roll_up
-from carbon.services.sci import DEVICE_HOUR, RUN
 from carbon.services.series_points import Counts, Dimension, Series
 from carbon.storage.engine import reading
 from carbon.storage.factors import factor_book

@@ -17,7 +17,8 @@ from carbon.domain.intensity import PointKind
 from carbon.domain.sci import Charge, score
 from carbon.domain.tenancy import WorkloadName
 from carbon.domain.units import MS_PER_HOUR
-from carbon.services.sci import DEVICE_HOUR, embodied_charges
+from carbon.services.counting import DEVICE_HOUR
+from carbon.services.held_devices import embodied_charges
 from carbon.storage.ledger_rows import DeviceRef
 from carbon.storage.ratings import Rating
 from carbon.storage.series import SeriesRow

@@ -8,7 +8,9 @@ from msgspec import Struct
 
 from carbon.domain.principal import Principal
 from carbon.services.context import Context
-from carbon.services.sci import DEVICE_HOUR, RUN, Question, known_workload, workload_sci
+from carbon.services.counting import DEVICE_HOUR, RUN
+from carbon.services.question import Question, known_workload
+from carbon.services.sci import workload_sci
 from carbon.services.series import SeriesQuestion, sci_series
 from carbon.services.series_points import Dimension
 from carbon.services.time_range import TimeRange

@@ -12,7 +12,8 @@ from carbon.domain.tenancy import WorkloadName
 from carbon.errors import Conflicting, InvalidInput
 from carbon.services.boundary import boundary_of
 from carbon.services.context import Context
-from carbon.services.sci import DEVICE_HOUR, RUN, known_workload
+from carbon.services.counting import DEVICE_HOUR, RUN
+from carbon.services.question import known_workload
 from carbon.storage.engine import reading, writing
 from carbon.storage.identities import Identities, find_workload, workload_names
 from carbon.storage.names import boundary, workload

@@ -8,7 +8,8 @@ from carbon.api.bodies import answer, read_json
 from carbon.api.times import moment
 from carbon.auth.access import ContextOf, Reader, is_local, principal_of
 from carbon.domain.intensity import EmissionScope, Signal
-from carbon.services.sci import Question, workload_sci
+from carbon.services.question import Question
+from carbon.services.sci import workload_sci
 from carbon.wire.decode import decode
 from carbon.wire.sci import CalculateRequest, calculated
 

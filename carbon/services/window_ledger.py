@@ -1,0 +1,136 @@
+"""Everything that a window's score is computed from, read from the ledger."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from sqlalchemy import Connection
+
+from carbon.domain.factor_book import FactorBook
+from carbon.domain.intensity import Signal
+from carbon.domain.units import BUCKET_MS, ceil_to, floor_to
+from carbon.errors import InvalidInput
+from carbon.services.bucket_roller import BucketRoller
+from carbon.services.context import Context
+from carbon.services.coverage import coverage_of
+from carbon.services.question import Question
+from carbon.storage.energy import has_raw_between
+from carbon.storage.ledger_rows import (
+    DeviceRef,
+    LedgerRow,
+    added,
+    bucket_starts,
+    devices_by_id,
+    devices_in_bucket,
+    rows_between,
+)
+from carbon.storage.ratings import Rating, Ratings
+
+
+@dataclass(frozen=True, slots=True)
+class Ledger:
+    """Everything a window's score is computed from."""
+
+    workload_id: int
+    subject_id: int | None
+    start_ms: int
+    end_ms: int
+    rows: Sequence[LedgerRow]
+    devices: Mapping[int, DeviceRef]
+    ratings: Mapping[int, Rating]
+    factors: FactorBook
+    coverage: float | None
+    flags: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """Whose rows are read, and how they are priced."""
+
+    context: Context
+    connection: Connection
+    ratings: Ratings
+    workload_id: int
+    subject_id: int | None
+    question: Question
+
+    def rolled_rows(self, start_ms: int, end_ms: int) -> list[LedgerRow]:
+        return rows_between(self.connection, self.workload_id, start_ms, end_ms, self.subject_id)
+
+    def raw_rows(self, start_ms: int, end_ms: int) -> list[LedgerRow]:
+        """Rows of a part of one bucket, from its raw readings."""
+        bucket_ms = floor_to(start_ms, BUCKET_MS)
+        devices = devices_in_bucket(self.connection, self.workload_id, bucket_ms)
+        roller = BucketRoller.load(
+            self.context,
+            self.connection,
+            self.ratings,
+            devices,
+            start_ms,
+            end_ms,
+            self.question.signal or Signal.AVERAGE,
+            self.question.scope,
+        )
+        return [
+            row
+            for device in devices
+            for row in roller.ledger_rows(device, self.workload_id, self.subject_id)
+        ]
+
+
+def read_ledger(scope: Scope, start_ms: int, end_ms: int, book: FactorBook) -> Ledger:
+    rows, snapped = _rows(scope, start_ms, end_ms)
+    connection = scope.connection
+    return Ledger(
+        scope.workload_id,
+        scope.subject_id,
+        start_ms,
+        end_ms,
+        rows,
+        devices_by_id(connection, sorted({row.device_id for row in rows})),
+        scope.ratings.by_id,
+        book,
+        coverage_of(connection, rows, start_ms, end_ms),
+        ("window_snapped",) if snapped else (),
+    )
+
+
+def _rows(scope: Scope, start_ms: int, end_ms: int) -> tuple[list[LedgerRow], bool]:
+    """The window's rows, and whether it had to be snapped outward.
+
+    Whole buckets come from the roll-ups, unless another signal or scope was asked for; the
+    buckets at the edges from raw readings, or whole where these are no longer hot.
+    """
+    rows: list[LedgerRow] = []
+    snapped = False
+    for lo, hi, is_whole in _spans(start_ms, end_ms):
+        if is_whole and not scope.question.is_rerated:
+            rows += scope.rolled_rows(lo, hi)
+            continue
+        for at in bucket_starts(scope.connection, scope.workload_id, lo, hi):
+            if has_raw_between(scope.connection, at, at + BUCKET_MS):
+                rows += scope.raw_rows(max(at, lo), min(at + BUCKET_MS, hi))
+            elif whole := scope.rolled_rows(at, at + BUCKET_MS):
+                _check_rerating(scope.question)
+                rows += whole
+                snapped |= not is_whole
+    return added(rows), snapped
+
+
+def _check_rerating(question: Question) -> None:
+    if question.is_rerated:
+        raise InvalidInput(
+            "window_not_hot",
+            "another signal or scope can be asked for while raw readings are hot; "
+            "choose a later start",
+        )
+
+
+def _spans(start_ms: int, end_ms: int) -> list[tuple[int, int, bool]]:
+    """(start, end, is_whole): the edges inside one bucket each, and the whole buckets between."""
+    first, last = ceil_to(start_ms, BUCKET_MS), floor_to(end_ms, BUCKET_MS)
+    if first > last:
+        return [(start_ms, end_ms, False)]
+    spans = [(start_ms, first, False), (first, last, True), (last, end_ms, False)]
+    return [span for span in spans if span[0] < span[1]]
