@@ -9,8 +9,10 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 from ledger import NOON_MS
 from sqlalchemy import Engine, make_url, text
+from stores import migrate
 
 from carbon.clock import FakeClock
 from carbon.services.context import Context
@@ -19,6 +21,10 @@ from carbon.storage.engine import create_engine, memory_engine
 from carbon.storage.migrations import upgrade
 
 _numbers = itertools.count()
+
+#: A busy machine is no fault of the code: no example is timed.
+settings.register_profile("carbon", deadline=None)
+settings.load_profile("carbon")
 
 
 @pytest.fixture(scope="session")
@@ -73,15 +79,14 @@ def engine(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Engine]:
             if request.param == "memory"
             else create_engine(f"sqlite:///{tmp_path / 'carbon.db'}")
         )
-        upgrade(made)
+        migrate(made)
     yield made
     made.dispose()
 
 
 @pytest.fixture
 def memory() -> Iterator[Engine]:
-    made = memory_engine()
-    upgrade(made)
+    made = migrate(memory_engine())
     yield made
     made.dispose()
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Engine, select
+from stores import migrate
 
 from carbon.clock import FakeClock
 from carbon.domain.intensity import EmissionScope, IntensityPoint, PointKind, Signal, Vintage
@@ -23,7 +24,6 @@ from carbon.services.jobs import Jobs
 from carbon.settings import Settings
 from carbon.storage.engine import memory_engine, reading
 from carbon.storage.jobs import attempt
-from carbon.storage.migrations import upgrade
 from carbon.wire.jobs import JobBody
 
 HOUR = 3_600_000
@@ -147,26 +147,15 @@ class House:
             return {r.id: r.state for r in connection.execute(select(attempt))}
 
 
-@cache
-def _stores() -> tuple[Engine, Engine]:
-    """A migrated store to copy from, and the one that tests use."""
-    template = memory_engine()
-    upgrade(template)
-    return template, memory_engine()
+_store = cache(memory_engine)
 
 
 def fresh_engine() -> Engine:
     """A migrated, empty store in memory; it replaces the one given out before.
 
-    Copied and not migrated, and one engine for all, whose compiled statements are kept: both
-    cost many times what a test does.
+    One engine for all, whose compiled statements are kept: they cost many times what a test does.
     """
-    template, store = _stores()
-    source, target = (e.raw_connection().driver_connection for e in (template, store))
-    assert source is not None
-    assert target is not None
-    source.backup(target)
-    return store
+    return migrate(_store())
 
 
 def job(**fields: Any) -> JobBody:

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 from job_house import OWNER, job
+from stores import migrate
 
 from carbon.clock import SystemClock
 from carbon.executors.local import LocalExecutor
@@ -21,7 +22,6 @@ from carbon.services.context import Context
 from carbon.services.jobs import Jobs
 from carbon.settings import Settings
 from carbon.storage.engine import create_engine
-from carbon.storage.migrations import upgrade
 
 CAPACITY = 6
 
@@ -54,7 +54,7 @@ class Server:
 @pytest.fixture
 def server(tmp_path: Path) -> Server:
     made = Server(tmp_path)
-    upgrade(made.context.engine)
+    migrate(made.context.engine)
     return made
 
 

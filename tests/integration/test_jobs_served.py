@@ -16,6 +16,7 @@ import pytest
 import typer
 import uvicorn
 from fastapi import FastAPI
+from stores import migrate
 from typer.testing import CliRunner, Result
 
 from carbon.api.problems import handle_errors
@@ -29,7 +30,6 @@ from carbon.scheduler.scheduler import Scheduler
 from carbon.services.context import Context
 from carbon.settings import Settings
 from carbon.storage.engine import create_engine
-from carbon.storage.migrations import upgrade
 
 
 class Served:
@@ -77,7 +77,7 @@ class Served:
 def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     data_dir = tmp_path_factory.mktemp("served")
     engine = create_engine(f"sqlite:///{data_dir / 'carbon.db'}")
-    upgrade(engine)
+    migrate(engine)
     context = Context(engine, Settings(data_dir=data_dir, zone="DE", feeds=False), SystemClock())
     app = FastAPI()
     app.state.context = context

@@ -52,9 +52,14 @@ class Visit:
 
     def watch(self) -> None:
         self.page.on("request", lambda request: self.requests.append(request.url))
-        self.page.on("requestfailed", lambda request: self.trouble.append(request.url))
+        self.page.on("requestfailed", self._failed)
         self.page.on("pageerror", lambda error: self.trouble.append(str(error)))
         self.page.on("console", self._heard)
+
+    def _failed(self, request: Any) -> None:
+        # The browser itself gives up its tab's picture when a page is left at once.
+        if not (request.url.endswith("/mark.svg") and request.failure == "net::ERR_ABORTED"):
+            self.trouble.append(f"{request.url}: {request.failure}")
 
     def _heard(self, message: Any) -> None:
         if message.type in ("error", "warning"):
