@@ -3,9 +3,19 @@
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import TypeVar
+from typing import Annotated, TypeVar
 
+import typer
+
+from carbon.domain.intensity import EmissionScope, Signal
 from carbon.errors import InvalidInput
+
+#: Which of a zone's series an intensity command asks for.
+SignalOption = Annotated[str, typer.Option("--signal", help="average or marginal.")]
+ScopeOption = Annotated[
+    str | None,
+    typer.Option("--scope", help="lifecycle or direct; by default the zone's best source decides."),
+]
 
 Word = TypeVar("Word", bound=StrEnum)
 
@@ -17,3 +27,11 @@ def choice(kind: type[Word], text: str, option: str) -> Word:
     except ValueError:
         known = ", ".join(kind)
         raise InvalidInput("invalid_choice", f"{option} is one of {known}") from None
+
+
+def series_query(signal: str, scope: str | None) -> dict[str, str]:
+    """The query of a series. Raises InvalidInput(`invalid_choice`)."""
+    query = {"signal": str(choice(Signal, signal, "--signal"))}
+    if scope is not None:
+        query["scope"] = str(choice(EmissionScope, scope, "--scope"))
+    return query

@@ -8,9 +8,9 @@ from typing import Annotated, Any
 import typer
 
 from carbon.cli import intensity_outlook
-from carbon.cli.choices import choice
+from carbon.cli.choices import ScopeOption, SignalOption, choice, series_query
 from carbon.cli.output import print_json, significant
-from carbon.errors import InvalidInput
+from carbon.errors import InvalidInput, NotFound
 
 intensity = typer.Typer(help="Grid intensity.", no_args_is_help=True)
 imports = typer.Typer(help="Bring data from elsewhere.", no_args_is_help=True)
@@ -25,11 +25,15 @@ def register(app: typer.Typer) -> None:
 
 
 @intensity.command()
-def now(zone: str, json: Json = False) -> None:
+def now(
+    zone: str, signal: SignalOption = "average", scope: ScopeOption = None, json: Json = False
+) -> None:
     """The intensity that holds now, and who says so."""
     from carbon.client import Client
 
-    answer = Client().forecast(zone, hours=1)
+    answer = Client().forecast(zone, hours=1, **series_query(signal, scope))
+    if not answer["points"]:
+        raise NotFound("no_intensity", f"nothing is known of {zone} in this signal and scope")
     point = {"zone": answer["zone"], **answer["points"][0]}
     if json:
         print_json(point)
@@ -41,12 +45,14 @@ def now(zone: str, json: Json = False) -> None:
 def forecast(
     zone: str,
     hours: Annotated[int, typer.Option(min=1, max=168)] = 24,
+    signal: SignalOption = "average",
+    scope: ScopeOption = None,
     json: Json = False,
 ) -> None:
     """The next hours, one line a point."""
     from carbon.client import Client
 
-    answer = Client().forecast(zone, hours=hours)
+    answer = Client().forecast(zone, hours=hours, **series_query(signal, scope))
     if json:
         print_json(answer)
         return
@@ -54,6 +60,26 @@ def forecast(
     for point in answer["points"]:
         bar = "█" * round(40 * point["g_per_kwh"] / highest)
         typer.echo(f"{point['start']}  {point['g_per_kwh']:7.1f} g/kWh  {bar}  {point['source']}")
+
+
+@intensity.command()
+def quarantine(
+    zone: str,
+    limit: Annotated[int, typer.Option(min=1, max=1000)] = 20,
+    json: Json = False,
+) -> None:
+    """Points of a zone that were not believed, latest first, with the reason."""
+    from carbon.client import Client
+
+    answer = Client().intensity_quarantine(zone, limit=limit)
+    if json:
+        print_json(answer)
+        return
+    if not answer["points"]:
+        typer.echo(f"{answer['zone']}: nothing was refused")
+    for point in answer["points"]:
+        value = "no number" if point["g_per_kwh"] is None else f"{point['g_per_kwh']:g} g/kWh"
+        typer.echo(f"{point['start']}  {value:>16}  {point['reason']:<18} {point['source']}")
 
 
 @intensity.command()
@@ -113,20 +139,27 @@ def import_intensity(
     scope: Annotated[str, typer.Option(help="lifecycle or direct.")] = "lifecycle",
     signal: Annotated[str, typer.Option(help="average or marginal.")] = "average",
     source: Annotated[str | None, typer.Option(help="By default the file's name.")] = None,
+    unit: Annotated[str, typer.Option(help="g/kWh, kg/MWh, lb/MWh or g/MJ.")] = "g/kWh",
+    published_at: Annotated[
+        str | None,
+        typer.Option(help="When the source said so, RFC 3339: later points are its forecast."),
+    ] = None,
     json: Json = False,
 ) -> None:
     """Store a CSV's series as one publication of a source."""
     from carbon.client import Client
     from carbon.clock import SystemClock, to_rfc3339
     from carbon.domain.intensity import EmissionScope, Signal
-    from carbon.imports.intensity_csv import read_intensity_csv
+    from carbon.imports.intensity_csv import Unit, read_intensity_csv
 
     told_signal = choice(Signal, signal, "--signal")
-    table = read_intensity_csv(file, zone, scope=choice(EmissionScope, scope, "--scope"))
+    table = read_intensity_csv(
+        file, zone, scope=choice(EmissionScope, scope, "--scope"), unit=choice(Unit, unit, "--unit")
+    )
     client = Client()
     name = into or table.zone
     accepted = quarantined = 0
-    published_at = to_rfc3339(SystemClock().now_ms())
+    published_at = published_at or to_rfc3339(SystemClock().now_ms())
     for first in range(0, len(table.points), _POINTS_AT_ONCE):
         part = table.points[first : first + _POINTS_AT_ONCE]
         body: dict[str, Any] = {

@@ -11,6 +11,7 @@ from typing import Annotated, Any
 import msgspec
 import typer
 
+from carbon.cli.choices import ScopeOption, SignalOption, series_query
 from carbon.cli.output import print_json, significant
 from carbon.errors import InvalidInput, NotFound
 
@@ -31,6 +32,11 @@ def register(intensity: typer.Typer) -> None:
 def history(
     zone: str,
     hours: Annotated[int, typer.Option(min=1, max=9600, help="How far back.")] = 24,
+    signal: SignalOption = "average",
+    scope: ScopeOption = None,
+    as_of: Annotated[
+        str | None, typer.Option(help="As it was known then, RFC 3339: without later revisions.")
+    ] = None,
     json: Json = False,
 ) -> None:
     """The last hours, as a chart."""
@@ -39,7 +45,8 @@ def history(
 
     now_ms = SystemClock().now_ms()
     start = to_rfc3339(now_ms - hours * 3_600_000)
-    answer = Client().intensity(zone, start=start, end=to_rfc3339(now_ms))
+    query = series_query(signal, scope) | ({"as_of": as_of} if as_of else {})
+    answer = Client().intensity(zone, start=start, end=to_rfc3339(now_ms), **query)
     if json:
         print_json(answer)
         return
@@ -67,13 +74,15 @@ def best_window(
     zone: str,
     length: Annotated[str, typer.Option(help="Such as 2h or 90m.")] = "2h",
     within: Annotated[int, typer.Option(min=1, max=96, help="Hours to look ahead.")] = 24,
+    signal: SignalOption = "average",
+    scope: ScopeOption = None,
     json: Json = False,
 ) -> None:
     """The cleanest stretch of the hours ahead."""
     from carbon.client import Client
 
     minutes = _minutes(length)
-    points = Client().forecast(zone, hours=within)["points"]
+    points = Client().forecast(zone, hours=within, **series_query(signal, scope))["points"]
     best = cleanest(points, minutes)
     if json:
         print_json({"zone": zone, **best})

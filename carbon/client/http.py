@@ -147,6 +147,10 @@ class Client:
     def forecast(self, zone: str, **query: object) -> Json:
         return self._object("GET", f"/v1/intensity/{zone}/forecast", query=query)
 
+    def intensity_quarantine(self, zone: str, **query: object) -> Json:
+        """`limit`, `after`: points that were not believed, latest first."""
+        return self._object("GET", f"/v1/intensity/{zone}/quarantine", query=query)
+
     def post_intensity(self, zone: str, vintage: Mapping[str, object]) -> Json:
         return self._object("POST", f"/v1/intensity/{zone}", vintage)
 

@@ -13,6 +13,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from difflib import get_close_matches
+from enum import StrEnum
 from itertools import pairwise
 from pathlib import Path
 from typing import Final
@@ -20,6 +21,23 @@ from typing import Final
 from carbon.domain.intensity import EmissionScope, IntensityPoint, PointKind, is_plausible
 from carbon.errors import InvalidInput
 
+
+class Unit(StrEnum):
+    """Units in which intensity is published."""
+
+    G_PER_KWH = "g/kWh"
+    KG_PER_MWH = "kg/MWh"
+    LB_PER_MWH = "lb/MWh"
+    G_PER_MJ = "g/MJ"
+
+
+#: g/kWh of one of each. A pound is 453.59237 g exactly (NIST SP 811); 1 kWh is 3.6 MJ.
+_G_PER_KWH: Final = {
+    Unit.G_PER_KWH: 1.0,
+    Unit.KG_PER_MWH: 1.0,
+    Unit.LB_PER_MWH: 0.453_592_37,
+    Unit.G_PER_MJ: 3.6,
+}
 #: Names of columns that hold values of whatever zone the file is of.
 _VALUE_WORDS: Final = ("intensity", "moer", "g_per_kwh", "gco2", "co2eq")
 _ZONE_HEADINGS: Final = ("zone id", "zone_id", "zone_name", "zone")
@@ -62,8 +80,9 @@ def read_intensity_csv(
     *,
     scope: EmissionScope = EmissionScope.LIFECYCLE,
     kind: PointKind = PointKind.ACTUAL,
+    unit: Unit = Unit.G_PER_KWH,
 ) -> IntensityTable:
-    """Reads one series of g/kWh.
+    """Reads one series of `unit`, as g/kWh.
 
     `zone_column` names the column of values, or else the zone of a file that has but one
     such column (of `scope`, where it has one per scope). The zone is the file's own zone
@@ -79,7 +98,7 @@ def read_intensity_csv(
     """
     heading, rows = _rows(Path(path))
     columns = _columns(heading, rows, zone_column, scope)
-    values, duplicates, bad = _values(rows, columns)
+    values, duplicates, bad = _values(rows, columns, _G_PER_KWH[unit])
     starts_ms = sorted(values)
     step_ms = _step_ms(starts_ms)
     return IntensityTable(
@@ -188,7 +207,7 @@ def _zone(rows: Iterable[_Row], heading: Sequence[str], value: int, wanted: str)
 
 
 def _values(
-    rows: Iterable[_Row], columns: _Columns
+    rows: Iterable[_Row], columns: _Columns, scale: float
 ) -> tuple[dict[int, float | None], int, list[BadCell]]:
     """Value by start, ms; None where no row of that time has one."""
     values: dict[int, float | None] = {}
@@ -200,22 +219,22 @@ def _values(
             continue
         duplicates += start_ms in values
         text = row.cell(columns.value)
-        reason = _flaw(text)
+        reason = _flaw(text, scale)
         if reason:
             bad.append(BadCell(row.line, text, reason))
             values.setdefault(start_ms, None)
         else:
-            values[start_ms] = float(text)
+            values[start_ms] = float(text) * scale
     return values, duplicates, bad
 
 
-def _flaw(text: str) -> str | None:
+def _flaw(text: str, scale: float) -> str | None:
     if not text:
         return "no_value"
     number = _read_number(text)
     if number is None:
         return "not_a_number"
-    return None if is_plausible(number) else "implausible"
+    return None if is_plausible(number * scale) else "implausible"
 
 
 def _points(

@@ -131,12 +131,17 @@ def rated_points(
     signal: Signal = Signal.AVERAGE,
     scope: EmissionScope | None = None,
     to_others: bool = False,
+    as_of_ms: int | None = None,
 ) -> list[RatedPoint]:
     """As `points_of`, with the own forecast where the future has no feed's forecast.
 
     What the planner and the pages read. Never empty for the average signal. `to_others` keeps
-    to what may be passed on (`grid.licences`).
+    to what may be passed on (`grid.licences`). `as_of_ms` keeps to what had been recorded by
+    then: nothing is foretold anew.
     """
+    if as_of_ms is not None:
+        with reading(context.engine) as connection:
+            return points_of(connection, zone, start_ms, end_ms, signal, scope, as_of_ms)
     hour_ms = floor_to(context.clock.now_ms(), MS_PER_HOUR)
     passed_on = allowed_of(context.settings.redistribute) if to_others else None
     asked = (zone, signal, scope, passed_on)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from hashlib import sha256
 
 from sqlalchemy import (
@@ -178,6 +179,51 @@ def points_between(
 def has_zone(connection: Connection, zone: str) -> bool:
     query = select(intensity_vintage.c.id).where(intensity_vintage.c.zone == zone).limit(1)
     return connection.scalar(query) is not None
+
+
+def attribution(connection: Connection, zone: str, point: RatedPoint) -> str:
+    """The line that the source of a zone's point stated last; empty where it states none."""
+    v = intensity_vintage.c
+    query = (
+        select(v.licence)
+        .where(
+            v.zone == zone,
+            v.source == point.source,
+            v.signal == str(point.signal),
+            v.scope == str(point.scope),
+        )
+        .order_by(v.published_ms.desc())
+        .limit(1)
+    )
+    return connection.scalar(query) or ""
+
+
+@dataclass(frozen=True, slots=True)
+class RefusedPoint:
+    """A row of the quarantine; `g_per_kwh` is None where it was no number."""
+
+    id: int
+    source: str
+    start_ms: int
+    end_ms: int
+    g_per_kwh: float | None
+    reason: str
+    recorded_ms: int
+
+
+def refused_points(
+    connection: Connection, zone: str, below_id: int | None, limit: int
+) -> list[RefusedPoint]:
+    """What was refused of a zone, latest first, at most `limit`, of ids below `below_id`."""
+    q = intensity_quarantine.c
+    query = select(
+        q.id, q.source, q.start_ms, q.end_ms, q.g_per_kwh, q.reason, q.recorded_ms
+    ).where(q.zone == zone)
+    if below_id is not None:
+        query = query.where(q.id < below_id)
+    return [
+        RefusedPoint(*row) for row in connection.execute(query.order_by(q.id.desc()).limit(limit))
+    ]
 
 
 def quarantine(

@@ -51,8 +51,39 @@ class PointAnswer(Struct, frozen=True):
     flags: list[str]
 
 
+class SourceAnswer(Struct, frozen=True):
+    """What the owner of a source's figures asks of those who show or pass them on."""
+
+    source: str
+    #: The line to be shown beside its figures; empty where nobody stated one.
+    attribution: str
+    licence: str | None
+    url: str | None
+    may_redistribute: bool
+
+
 class IntensityAnswer(Struct, frozen=True):
     zone: str
     start: str
     end: str
     points: list[PointAnswer]
+    sources: list[SourceAnswer]
+
+
+class QuarantineRow(Struct, frozen=True):
+    """A point that was not believed: kept, shown, never used."""
+
+    zone: str
+    source: str
+    start: str
+    end: str
+    #: Null where it was no number.
+    g_per_kwh: float | None
+    reason: str
+    recorded_at: str
+
+
+class QuarantineAnswer(Struct, frozen=True):
+    zone: str
+    points: list[QuarantineRow]
+    next: str | None

@@ -9,7 +9,7 @@ from fastapi.testclient import TestClient
 from service import HOUR, NOON_MS, Service, T, refused, vintage
 from sqlalchemy import select
 
-from carbon.clock import to_rfc3339
+from carbon.clock import FakeClock, to_rfc3339
 from carbon.storage.engine import reading
 from carbon.storage.intensity import intensity_point
 
@@ -30,7 +30,7 @@ def test_a_publication_is_shown_with_source_vintage_and_flags(admin: TestClient)
     assert answer.status_code == 201
     assert answer.json() == {"zone": "DE", "accepted": 2, "quarantined": []}
     body = admin.get("/v1/intensity/DE", params=window(T, T + 2 * HOUR)).json()
-    assert list(body) == ["zone", "start", "end", "points"]
+    assert list(body) == ["zone", "start", "end", "points", "sources"]
     assert list(body["points"][0]) == POINT_KEYS
     assert body["points"][0] == {
         "start": to_rfc3339(T),
@@ -192,3 +192,47 @@ def test_a_publication_that_cannot_be_meant_is_422(
 def test_bringing_intensity_wants_its_scope(team: TestClient) -> None:
     refused(team.post("/v1/intensity/DE", json=vintage(1.0)), 403, "scope_missing")
     assert team.get("/v1/intensity/DE").status_code == 200
+
+
+def test_what_was_refused_is_listed_latest_first_and_in_pages(admin: TestClient) -> None:
+    admin.post("/v1/intensity/DE", json=vintage(0.0, 300.0, -5.0))
+    admin.post("/v1/intensity/FR", json=vintage(0.0))
+    path = "/v1/intensity/de/quarantine"
+    body = admin.get(path, params={"limit": 1}).json()
+    assert body["zone"] == "DE"
+    [latest] = body["points"]
+    assert (latest["source"], latest["g_per_kwh"], latest["reason"]) == ("meter", -5.0, "negative")
+    rest = admin.get(path, params={"after": body["next"]}).json()
+    assert [point["reason"] for point in rest["points"]] == ["zero"]
+    assert rest["next"] is None
+    refused(admin.get(path, params={"limit": 0}), 422, "invalid_parameter")
+    refused(admin.get(path, params={"after": "x"}), 422, "invalid_parameter")
+    refused(admin.get("/v1/intensity/XX-NO/quarantine"), 404, "unknown_zone")
+
+
+def test_as_of_a_moment_later_revisions_are_not_seen(service: Service, clock: FakeClock) -> None:
+    admin = service.admin
+    admin.post("/v1/intensity/DE", json=vintage(100.0))
+    before = to_rfc3339(clock.now_ms())
+    clock.advance(3600)
+    revised = {**vintage(170.0), "published_at": to_rfc3339(NOON_MS + HOUR)}
+    admin.post("/v1/intensity/DE", json=revised)
+    assert figures(admin, T, T + HOUR) == [170.0]
+    assert figures(admin, T, T + HOUR, as_of=before) == [100.0]
+    assert figures(admin, T, T + HOUR, as_of=to_rfc3339(NOON_MS + HOUR)) == [170.0]
+
+
+def test_each_source_names_its_licence_and_whether_it_may_be_passed_on(
+    admin: TestClient,
+) -> None:
+    own = {**vintage(100.0), "licence": "Our plant, meter 7"}
+    admin.post("/v1/intensity/DE", json=own)
+    rented = vintage(90.0, start_ms=T + HOUR)
+    admin.post("/v1/intensity/DE", json={**rented, "source": "electricity_maps"})
+    sources = admin.get("/v1/intensity/DE", params=window(T, T + 3 * HOUR)).json()["sources"]
+    assert [s["source"] for s in sources][:2] == ["meter", "electricity_maps"]
+    meter, maps, yearly = sources
+    assert (meter["attribution"], meter["may_redistribute"]) == ("Our plant, meter 7", True)
+    assert maps["may_redistribute"] is False
+    assert yearly["licence"] == "CC BY 4.0"
+    assert "Our World in Data" in yearly["attribution"]

@@ -226,7 +226,7 @@ def test_the_data_folder_is_the_user_s_alone(carbon: Carbon, nowhere: Path) -> N
     assert nowhere.stat().st_mode & 0o077 == 0
 
 
-@pytest.mark.parametrize("option", ["--scope", "--signal"])
+@pytest.mark.parametrize("option", ["--scope", "--signal", "--unit"])
 def test_an_import_of_another_kind_of_intensity_is_one_line(
     carbon: Carbon, tmp_path: Path, option: str
 ) -> None:

@@ -1,4 +1,4 @@
-"""GET, POST /v1/intensity/{zone} and GET …/forecast."""
+"""GET, POST /v1/intensity/{zone}, GET …/forecast and …/quarantine."""
 
 from __future__ import annotations
 
@@ -27,6 +27,7 @@ from carbon.domain.yearly import normal_zone
 from carbon.errors import InvalidInput
 from carbon.services.context import Context
 from carbon.services.intensity import known_zone, rated_points, record_vintage
+from carbon.services.intensity_provenance import quarantined_points, sources_of
 from carbon.storage.engine import reading
 from carbon.wire.decode import decode
 from carbon.wire.intensity import (
@@ -52,12 +53,16 @@ def get_intensity(
     end: str | None = None,
     signal: Signal = Signal.AVERAGE,
     scope: EmissionScope | None = None,
+    as_of: str | None = None,
 ) -> Response:
-    """Points that hold over a window; without one, over the last 24 h."""
+    """Points that hold over a window; without one, over the last 24 h.
+
+    With `as_of`, those that held by what had been recorded at that moment.
+    """
     start_ms, end_ms = moment(start, "start"), moment(end, "end")
     end_ms = context.clock.now_ms() if end_ms is None else end_ms
     start_ms = end_ms - MS_PER_DAY if start_ms is None else start_ms
-    return _window(context, zone, start_ms, end_ms, signal, scope)
+    return _window(context, zone, start_ms, end_ms, signal, scope, moment(as_of, "as_of"))
 
 
 @router.get("/{zone}/forecast")
@@ -83,6 +88,7 @@ def _window(
     end_ms: int,
     signal: Signal,
     scope: EmissionScope | None,
+    as_of_ms: int | None = None,
 ) -> Response:
     if end_ms <= start_ms:
         raise InvalidInput("end_before_start", "end must lie after start")
@@ -90,9 +96,22 @@ def _window(
         raise InvalidInput("window_too_long", "ask for 400 days at most")
     with reading(context.engine) as connection:
         name = known_zone(connection, zone)
-    points = rated_points(context, name, start_ms, end_ms, signal, scope)
+    points = rated_points(context, name, start_ms, end_ms, signal, scope, as_of_ms=as_of_ms)
     shown = [_point(point) for point in points]
-    return answer(IntensityAnswer(name, to_rfc3339(start_ms), to_rfc3339(end_ms), shown))
+    sources = sources_of(context, name, points)
+    return answer(IntensityAnswer(name, to_rfc3339(start_ms), to_rfc3339(end_ms), shown, sources))
+
+
+@router.get("/{zone}/quarantine")
+def get_quarantine(
+    context: ContextOf, _principal: Reader, zone: str, limit: int = 100, after: str | None = None
+) -> Response:
+    """Points of a zone that were not believed, latest first, each with the reason."""
+    if not 1 <= limit <= 1000:
+        raise InvalidInput("invalid_parameter", "limit lies between 1 and 1000")
+    if after is not None and not after.isdecimal():
+        raise InvalidInput("invalid_parameter", "after is the `next` of an earlier answer")
+    return answer(quarantined_points(context, zone, limit, int(after) if after else None))
 
 
 @lru_cache(maxsize=50_000)

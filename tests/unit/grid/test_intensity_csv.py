@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from carbon.clock import from_rfc3339, to_rfc3339
 from carbon.domain.intensity import EmissionScope, PointKind
 from carbon.errors import InvalidInput
-from carbon.imports.intensity_csv import BadCell, IntensityTable, read_intensity_csv
+from carbon.imports.intensity_csv import BadCell, IntensityTable, Unit, read_intensity_csv
 
 HOUR_MS = 3_600_000
 START_MS = from_rfc3339("2022-01-01T00:00:00Z")
@@ -272,3 +272,23 @@ def test_real_files(name: str, column: str, zone: str, step_ms: int, points: int
     assert (table.zone, table.step_ms) == (zone, step_ms)
     assert len(table.points) >= points
     assert all(a.end_ms <= b.start_ms for a, b in pairwise(table.points))
+
+
+@pytest.mark.parametrize(
+    ("unit", "g_per_kwh"),
+    [
+        (Unit.G_PER_KWH, 800.0),
+        (Unit.KG_PER_MWH, 800.0),
+        (Unit.LB_PER_MWH, 800 * 0.45359237),
+        (Unit.G_PER_MJ, None),  # 2 880 g/kWh: nobody burns that
+    ],
+)
+def test_a_unit_that_is_told_is_turned_into_grams_per_kwh(
+    tmp_path: Path, unit: Unit, g_per_kwh: float | None
+) -> None:
+    file = write(tmp_path, "time,DE", "2022-01-01T00:00,800", "2022-01-01T01:00,100")
+    table = read_intensity_csv(file, "DE", unit=unit)
+    if g_per_kwh is None:
+        assert [cell.reason for cell in table.bad] == ["implausible"]
+    else:
+        assert values(table)[0] == pytest.approx(g_per_kwh)
