@@ -81,7 +81,7 @@ def create_app(context: Context, background: bool = True) -> FastAPI:
     polling = Polling(context)
     workers: list[Worker] = [writer]
     if background:
-        workers += [Upkeep(context), polling, Scheduler(context)]
+        workers += [Upkeep(context, writer), polling, Scheduler(context)]
     app = FastAPI(
         title="carbon",
         version=__version__,

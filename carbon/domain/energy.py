@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from enum import IntEnum
 from itertools import groupby
 from operator import attrgetter
+from typing import Protocol, TypeVar
 
 from carbon.domain.units import BUCKET_MS, floor_to
 
@@ -156,6 +157,25 @@ def covered_ms(readings: Iterable[Reading]) -> int:
 FULL_COVER_PPM = 900_000
 
 
+class Ranked(Protocol):
+    """What the rank of a meter in a bucket depends on."""
+
+    @property
+    def meter(self) -> int: ...
+
+    @property
+    def kind(self) -> MeterKind: ...
+
+    @property
+    def covered_ms(self) -> int: ...
+
+    @property
+    def main_method(self) -> Method: ...
+
+
+View = TypeVar("View", bound=Ranked)
+
+
 @dataclass(frozen=True, slots=True)
 class MeterView:
     """One meter's settled readings of one device in one bucket."""
@@ -177,7 +197,7 @@ class MeterView:
         return min(by_method, key=lambda m: (-covered_ms(by_method[m]), m))
 
 
-def counting_meter(views: Sequence[MeterView], bucket_ms: int = BUCKET_MS) -> MeterView:
+def counting_meter(views: Sequence[View], bucket_ms: int = BUCKET_MS) -> View:
     """Which meter of a device counts in a bucket; the others stay as a cross-check.
 
     Of those covering at least 90 % of the bucket the best ranked (method of most of its time,

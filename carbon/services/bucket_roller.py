@@ -2,24 +2,51 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
+import numpy as np
 from sqlalchemy import Connection
 
-from carbon.clock import to_rfc3339
 from carbon.domain.claims import Claim, workload_of
 from carbon.domain.energy import MeterView, Reading, settle
-from carbon.domain.intensity import EmissionScope, RatedPoint, Signal, mean_g_per_kwh
+from carbon.domain.intensity import EmissionScope, Signal
 from carbon.domain.rollup import BucketRow, Rate, Reservation, roll_bucket
 from carbon.domain.units import BUCKET_MS
-from carbon.errors import InvalidInput
+from carbon.services.bucket_columns import Bucket, roll_columns
 from carbon.services.context import Context
-from carbon.services.intensity import points_of
+from carbon.services.prices import Prices
 from carbon.storage.energy import readings_between, reservations_between
+from carbon.storage.interval_columns import SUBJECT, columns_between
 from carbon.storage.ledger_rows import LedgerRow
 from carbon.storage.names import MeterRef, claims_of, meters_of
-from carbon.storage.places import Place, places_at
-from carbon.storage.ratings import Ratings, rating_of
+from carbon.storage.ratings import Ratings
+
+
+def rolled_devices(
+    context: Context,
+    connection: Connection,
+    ratings: Ratings,
+    devices: Collection[int],
+    start_ms: int,
+) -> dict[int, tuple[Rate, list[BucketRow]]]:
+    """The rows of devices over the whole bucket that begins at `start_ms`: by columns where they
+    are plain, the others by the rule itself."""
+    end_ms = start_ms + BUCKET_MS
+    meters = meters_of(connection, devices)
+    meter_ids = [ref.meter for refs in meters.values() for ref in refs]
+    columns = columns_between(connection, start_ms, end_ms, meter_ids)
+    reservations = reservations_between(connection, devices, start_ms, end_ms)
+    subjects = {r.subject for held in reservations.values() for r in held}
+    subjects.update(np.unique(columns[SUBJECT]).tolist())
+    bucket = Bucket(start_ms, meters, reservations, claims_of(connection, subjects))
+    prices = Prices.load(context, connection, ratings, devices, (start_ms, end_ms))
+    rates = {device: prices.rate(device) for device in devices}
+    rolled, others = roll_columns(bucket, columns, rates)
+    found = {device: (rates[device], rows) for device, rows in rolled.items()}
+    if others:
+        roller = BucketRoller.load(context, connection, ratings, others, start_ms, end_ms)
+        found |= {device: roller.rows(device) for device in others}
+    return found
 
 
 class BucketRoller:
@@ -27,23 +54,19 @@ class BucketRoller:
 
     def __init__(
         self,
-        ratings: Ratings,
+        prices: Prices,
         span_ms: tuple[int, int],
         meters: Mapping[int, Sequence[MeterRef]],
         readings: Mapping[int, Sequence[Reading]],
         reservations: Mapping[int, Sequence[Reservation]],
         claims: Mapping[int, Sequence[Claim]],
-        places: Mapping[int, Place],
-        points: Mapping[str, Sequence[RatedPoint]],
     ) -> None:
-        self._ratings = ratings
+        self._prices = prices
         self._start_ms, self._end_ms = span_ms
         self._meters = meters
         self._readings = readings
         self._reservations = reservations
         self._claims = claims
-        self._places = places
-        self._points = points
 
     @classmethod
     def load(
@@ -68,18 +91,14 @@ class BucketRoller:
             subjects.add(r.subject)
         reservations = reservations_between(connection, devices, start_ms, end_ms)
         subjects |= {r.subject for held in reservations.values() for r in held}
-        places = places_at(connection, devices, start_ms, context.settings.zone)
-        points = {
-            zone: points_of(connection, zone, start_ms, end_ms, signal, scope)
-            for zone in {place.zone for place in places.values()}
-        }
-        claims = claims_of(connection, subjects)
-        return cls(
-            ratings, (start_ms, end_ms), meters, readings, reservations, claims, places, points
+        prices = Prices.load(
+            context, connection, ratings, devices, (start_ms, end_ms), signal, scope
         )
+        claims = claims_of(connection, subjects)
+        return cls(prices, (start_ms, end_ms), meters, readings, reservations, claims)
 
     def rows(self, device: int) -> tuple[Rate, list[BucketRow]]:
-        rate = self._rate(self._places[device])
+        rate = self._prices.rate(device)
         views = [
             MeterView(ref.meter, ref.kind, tuple(settle(self._readings.get(ref.meter, ()))))
             for ref in self._meters.get(device, ())
@@ -108,19 +127,3 @@ class BucketRoller:
 
     def _workload_at(self, subject: int, at_ms: int) -> int:
         return workload_of(self._claims.get(subject, ()), at_ms)
-
-    def _rate(self, place: Place) -> Rate:
-        points = self._points[place.zone]
-        mean = mean_g_per_kwh(points, self._start_ms, self._end_ms)
-        if mean is None:
-            raise InvalidInput(
-                "missing_intensity",
-                f"no such intensity is stored for {place.zone} at {to_rfc3339(self._start_ms)}",
-            )
-        main = max(points, key=_overlap(self._start_ms, self._end_ms))
-        rating = self._ratings.id_of(rating_of(place.zone, main, place.flags))
-        return Rate(rating, main.vintage, mean, place.pue)
-
-
-def _overlap(start_ms: int, end_ms: int) -> Callable[[RatedPoint], int]:
-    return lambda point: min(point.end_ms, end_ms) - max(point.start_ms, start_ms)

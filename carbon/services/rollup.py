@@ -2,111 +2,158 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Callable
 from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
 
 from carbon.domain.rollup import BucketRow, Rate
-from carbon.domain.units import BUCKET_MS, MS_PER_HOUR
-from carbon.services.bucket_roller import BucketRoller
+from carbon.domain.units import MS_PER_HOUR
+from carbon.services.bucket_roller import rolled_devices
 from carbon.services.context import Context
 from carbon.storage.engine import reading, writing
-from carbon.storage.ratings import Ratings
+from carbon.storage.ratings import Ratings, is_stored
 from carbon.storage.rollups import (
     is_behind,
     oldest_dirty,
     set_buckets,
-    set_workload_period,
+    set_workload_periods,
     take_dirty_hours,
     take_marks,
     workload_day,
     workload_hour,
 )
 
-#: Devices of one bucket, and workload-hours, recomputed in one transaction: short locks.
-_DEVICES_AT_ONCE = 32
-_HOURS_AT_ONCE = 16
+#: Devices of one bucket that are read and computed together.
+_DEVICES_AT_ONCE = 2_000
 
 
-def roll_up(context: Context, end_ms: int | None = None, most: int | None = None) -> int:
+def roll_up(
+    context: Context,
+    end_ms: int | None = None,
+    most: int | None = None,
+    pause: Callable[[float], None] = lambda _took_s: None,
+) -> int:
     """Recomputes dirty buckets before `end_ms` (all by default), then the hours and days above.
 
     Answers how many buckets were recomputed, at most about `most`. Safe to run twice, to stop
     anywhere, and on several replicas at once: each transaction takes its marks with it.
+    `pause` is called between transactions with the seconds that the last one took.
     """
     with reading(context.engine) as connection:
         if not is_behind(connection):
             return 0
+    buckets, hours = Pace(), Pace()
     done = 0
     while most is None or done < most:
-        count = _roll_some(context, end_ms)
+        count = _roll_some(context, end_ms, buckets, pause)
         if not count:
             break
         done += count
-    while _roll_hours(context):
+    while _roll_hours(context, hours, pause):
         pass
     return done
 
 
-def _roll_some(context: Context, end_ms: int | None) -> int:
+class Pace:
+    """How much to write at a time, so that nobody waits long for the lock: learned on the way."""
+
+    _LOCK_S = 0.008
+    _LEAST, _MOST = 16, 512
+
+    def __init__(self) -> None:
+        self.size = 64
+
+    def took(self, count: int, seconds: float) -> None:
+        if seconds > self._LOCK_S:
+            self.size = max(self._LEAST, self.size // 2)
+        elif count == self.size and seconds < self._LOCK_S / 2:
+            self.size = min(self._MOST, 2 * self.size)
+
+
+def _roll_some(
+    context: Context, end_ms: int | None, pace: Pace, pause: Callable[[float], None]
+) -> int:
     """Computes beside the writers and locks for the SET alone: a bucket that changed meanwhile
     keeps its mark and is computed anew."""
+    began = time.perf_counter()
     with reading(context.engine) as connection:
         dirty = oldest_dirty(connection, _DEVICES_AT_ONCE, end_ms)
         if dirty is None:
             return 0
         seen = Ratings(connection, may_store=False)
-        span_ms = (dirty.start_ms, dirty.start_ms + BUCKET_MS)
-        roller = BucketRoller.load(context, connection, seen, list(dirty.marks), *span_ms)
-        rolled = {device: roller.rows(device) for device in dirty.marks}
+        rolled = rolled_devices(context, connection, seen, list(dirty.marks), dirty.start_ms)
+    rating_ids = _stored_ratings(context, seen, {rate.rating for rate, _ in rolled.values()})
+    pause(time.perf_counter() - began)
+    devices = list(dirty.marks)
+    while devices:
+        some, devices = devices[: pace.size], devices[pace.size :]
+        with writing(context.engine) as connection:
+            began = time.perf_counter()
+            taken = take_marks(connection, dirty.start_ms, {d: dirty.marks[d] for d in some})
+            rows: list[tuple[object, ...]] = []
+            for device in taken:
+                rate, parts = rolled[device]
+                rating_id = rating_ids[rate.rating]
+                rows += [
+                    _stored_row(dirty.start_ms, device, part, rate, rating_id) for part in parts
+                ]
+            set_buckets(connection, dirty.start_ms, taken, rows, context.clock.now_ms())
+        took_s = time.perf_counter() - began
+        pace.took(len(some), took_s)
+        pause(took_s)
+    return len(dirty.marks)
+
+
+def _stored_ratings(context: Context, seen: Ratings, used: set[int]) -> dict[int, int]:
+    """The ids of ratings in the store, where new ones were numbered for the moment."""
+    if all(map(is_stored, used)):
+        return {used_id: used_id for used_id in used}
     with writing(context.engine) as connection:
         stored = Ratings(connection, may_store=True)
-        taken = take_marks(connection, dirty)
-        rows = []
-        for device in taken:
-            rate, parts = rolled[device]
-            rating_id = stored.id_of(seen.by_id[rate.rating])
-            rows += [_stored_row(dirty.start_ms, device, part, rate, rating_id) for part in parts]
-        set_buckets(connection, dirty.start_ms, taken, rows, context.clock.now_ms())
-    return len(dirty.marks)
+        return {used_id: stored.id_of(seen.by_id[used_id]) for used_id in used}
 
 
 def _stored_row(
     start_ms: int, device: int, row: BucketRow, rate: Rate, rating_id: int
-) -> dict[str, object]:
-    """A row of the table `bucket`."""
-    return {
-        "start_ms": start_ms,
-        "device_id": device,
-        "subject_id": row.subject,
-        "workload_id": row.workload,
-        "method": int(row.method),
-        "energy_mj": row.energy_mj,
-        "operational_ng": row.operational_ng,
-        "covered_ms": row.covered_ms,
-        "reserved_ms": row.reserved_ms,
-        "meter_id": row.meter,
-        "rating_id": rating_id,
-        "vintage_id": rate.vintage,
-        "g_per_kwh": rate.g_per_kwh,
-        "pue": rate.pue,
-    }
+) -> tuple[object, ...]:
+    """A row of the table `bucket`, its columns in order."""
+    return (
+        start_ms,
+        device,
+        row.subject,
+        row.workload,
+        int(row.method),
+        row.energy_mj,
+        row.operational_ng,
+        row.covered_ms,
+        row.reserved_ms,
+        row.meter,
+        rating_id,
+        rate.vintage,
+        rate.g_per_kwh,
+        rate.pue,
+    )
 
 
-def _roll_hours(context: Context) -> bool:
+def _roll_hours(context: Context, pace: Pace, pause: Callable[[float], None]) -> bool:
     now_ms = context.clock.now_ms()
     timezone = ZoneInfo(context.settings.timezone)
     with writing(context.engine) as connection:
-        hours = take_dirty_hours(connection, _HOURS_AT_ONCE)
-        days = set()
-        for start_ms, workload_id in hours:
+        began = time.perf_counter()
+        hours = take_dirty_hours(connection, pace.size)
+        days: dict[tuple[int, int], set[int]] = {}
+        for start_ms, workloads in hours.items():
             end_ms = start_ms + MS_PER_HOUR
-            set_workload_period(connection, workload_hour, workload_id, start_ms, end_ms, now_ms)
-            days |= {(day, workload_id) for day in civil_days(start_ms, end_ms, timezone)}
-        for (day_start_ms, day_end_ms), workload_id in sorted(days):
-            set_workload_period(
-                connection, workload_day, workload_id, day_start_ms, day_end_ms, now_ms
-            )
-        return bool(hours)
+            set_workload_periods(connection, workload_hour, workloads, start_ms, end_ms, now_ms)
+            for day in civil_days(start_ms, end_ms, timezone):
+                days.setdefault(day, set()).update(workloads)
+        for (start_ms, end_ms), of_day in sorted(days.items()):
+            set_workload_periods(connection, workload_day, sorted(of_day), start_ms, end_ms, now_ms)
+    took_s = time.perf_counter() - began
+    pace.took(sum(map(len, hours.values())), took_s)
+    pause(took_s)
+    return bool(hours)
 
 
 def civil_days(start_ms: int, end_ms: int, timezone: ZoneInfo) -> list[tuple[int, int]]:

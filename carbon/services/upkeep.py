@@ -8,6 +8,7 @@ import threading
 from carbon.domain.units import MS_PER_DAY, floor_to
 from carbon.services.context import Context
 from carbon.services.rollup import roll_up
+from carbon.services.writer import Writer
 from carbon.storage.engine import writing
 from carbon.storage.partitions import make_days
 
@@ -16,6 +17,10 @@ log = logging.getLogger("carbon.upkeep")
 _ROLL_EVERY_S = 2.0
 _BUCKETS_AT_ONCE = 2_000
 _DAYS_AHEAD = 3
+#: While batches arrive the roll-up rests so many times as long as it worked: whoever sends waits
+#: for an answer, a roll-up only falls behind and catches up.
+_REST = 4.0
+_LONGEST_REST_S = 1.0
 
 
 def prepare_days(context: Context) -> None:
@@ -30,8 +35,9 @@ def prepare_days(context: Context) -> None:
 class Upkeep:
     """A thread that recomputes what is dirty. Never ends by an error: it logs and goes on."""
 
-    def __init__(self, context: Context) -> None:
+    def __init__(self, context: Context, writer: Writer) -> None:
         self._context = context
+        self._writer = writer
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="upkeep", daemon=True)
 
@@ -50,6 +56,10 @@ class Upkeep:
                 if today != made_day:
                     prepare_days(self._context)
                     made_day = today
-                roll_up(self._context, most=_BUCKETS_AT_ONCE)
+                roll_up(self._context, most=_BUCKETS_AT_ONCE, pause=self._rest)
             except Exception as error:
                 log.warning("roll-up postponed: %s", error)
+
+    def _rest(self, worked_s: float) -> None:
+        if self._writer.was_busy():
+            self._stop.wait(min(_REST * worked_s, _LONGEST_REST_S))

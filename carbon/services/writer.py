@@ -42,6 +42,7 @@ class Writer:
         self._clock: Clock = context.clock
         self._ids: IdCache = {}
         self._orders: queue.Queue[_Order | None] = queue.Queue(_QUEUE_SIZE)
+        self._wrote = False
         self._thread = threading.Thread(target=self._run, name="writer", daemon=True)
 
     def start(self) -> None:
@@ -69,6 +70,11 @@ class Writer:
     def depth(self) -> int:
         return self._orders.qsize()
 
+    def was_busy(self) -> bool:
+        """Whether anything was written since last asked, or waits."""
+        busy, self._wrote = self._wrote or self.depth > 0, False
+        return busy
+
     def _run(self) -> None:
         while (order := self._orders.get()) is not None:
             group = [order]
@@ -90,6 +96,7 @@ class Writer:
         return False
 
     def _write(self, group: list[_Order]) -> None:
+        self._wrote = True
         try:
             answers = self._commit(group)
         except BaseException as error:

@@ -1,43 +1,91 @@
-"""The two bulk writers of raw intervals: each inserts rows that are new and counts them.
+"""Bulk inserts by the driver itself: no ORM, and on SQLite no statement for each row.
 
-No ORM and no per-row statement: SQLite takes executemany on the driver's own cursor,
-PostgreSQL a COPY into a stage (direct COPY cannot skip duplicates and is refused under
-row-level security) and one INSERT … ON CONFLICT.
+SQLite takes many rows in one INSERT (twice as fast as executemany, and the interpreter is free
+for others meanwhile). PostgreSQL takes a COPY; into a stage where rows may exist, since a direct
+COPY cannot skip them and is refused under row-level security.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from functools import cache
+from itertools import chain
+from typing import Any
 
-from sqlalchemy import Connection
+from sqlalchemy import Connection, Table
 from sqlalchemy.exc import IntegrityError
 
+from carbon.storage.engine import is_sqlite
+from carbon.storage.interval_columns import COLUMNS, END, Ints, binary_copy, columns_of
 from carbon.storage.partitions import day_of_end, make_days
 
 #: (end_ms, meter_id, subject_id, span_ms, energy_mj, method)
 IntervalRow = tuple[int, int, int, int, int, int]
 
-_COLUMNS = "end_ms, meter_id, subject_id, span_ms, energy_mj, method"
+_COLUMNS = ", ".join(COLUMNS)
+#: Values of one statement; SQLite takes 32 766.
+_MOST_VALUES = 6_000
 
 
 def insert_intervals(connection: Connection, rows: Sequence[IntervalRow]) -> int:
     """Inserts the rows whose key is new; answers how many were."""
-    if not rows:
+    return insert_columns(connection, columns_of(rows))
+
+
+def insert_columns(connection: Connection, columns: Ints) -> int:
+    """As `insert_intervals`, of columns (`storage.interval_columns`)."""
+    if not columns.size:
         return 0
-    if connection.dialect.name == "sqlite":
-        return _sqlite(connection, rows)
-    return _postgresql(connection, rows)
+    if is_sqlite(connection):
+        flat = columns.T.ravel().tolist()
+        return _sqlite(connection, "OR IGNORE", "energy_interval", _COLUMNS, len(COLUMNS), flat)
+    return _postgresql(connection, columns)
 
 
-def _sqlite(connection: Connection, rows: Sequence[IntervalRow]) -> int:
-    cursor = connection.exec_driver_sql(
-        f"INSERT OR IGNORE INTO energy_interval ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?)",
-        list(rows),
-    )
-    return cursor.rowcount
+def insert_rows(connection: Connection, table: Table, rows: Sequence[tuple[Any, ...]]) -> None:
+    """Inserts rows, each with all columns in order; their keys must be new."""
+    if not rows:
+        return
+    names = ", ".join(column.name for column in table.columns)
+    if is_sqlite(connection):
+        flat = list(chain.from_iterable(rows))
+        _sqlite(connection, "", table.name, names, len(table.columns), flat)
+        return
+    driver = connection.connection.driver_connection
+    assert driver is not None
+    with driver.cursor() as cursor, cursor.copy(f"COPY {table.name} ({names}) FROM STDIN") as copy:
+        for row in rows:
+            copy.write_row(row)
 
 
-def _postgresql(connection: Connection, rows: Sequence[IntervalRow]) -> int:
+def _sqlite(
+    connection: Connection, mode: str, table: str, names: str, width: int, flat: list[Any]
+) -> int:
+    at, inserted = 0, 0
+    for count in _parts(len(flat) // width, _MOST_VALUES // width):
+        statement = _inserting(mode, table, names, width, count)
+        values = tuple(flat[at : at + count * width])
+        inserted += connection.exec_driver_sql(statement, values).rowcount
+        at += count * width
+    return inserted
+
+
+def _parts(count: int, most: int) -> Iterator[int]:
+    """`count` in parts of at most `most`, the rest in powers of two: few different statements,
+    which the driver keeps prepared."""
+    while count:
+        part = most if count >= most else 1 << (count.bit_length() - 1)
+        yield part
+        count -= part
+
+
+@cache
+def _inserting(mode: str, table: str, names: str, width: int, count: int) -> str:
+    row = f"({', '.join('?' * width)})"
+    return f"INSERT {mode} INTO {table} ({names}) VALUES {', '.join([row] * count)}"
+
+
+def _postgresql(connection: Connection, columns: Ints) -> int:
     connection.exec_driver_sql(
         "CREATE TEMP TABLE IF NOT EXISTS energy_stage (end_ms bigint, meter_id int, "
         "subject_id int, span_ms int, energy_mj bigint, method smallint) ON COMMIT DELETE ROWS"
@@ -45,9 +93,9 @@ def _postgresql(connection: Connection, rows: Sequence[IntervalRow]) -> int:
     connection.exec_driver_sql("DELETE FROM energy_stage")
     driver = connection.connection.driver_connection
     assert driver is not None
-    with driver.cursor() as cursor, cursor.copy(f"COPY energy_stage ({_COLUMNS}) FROM STDIN") as c:
-        for row in rows:
-            c.write_row(row)
+    into = f"COPY energy_stage ({_COLUMNS}) FROM STDIN (FORMAT BINARY)"
+    with driver.cursor() as cursor, cursor.copy(into) as copy:
+        copy.write(binary_copy(columns))
     insert = (
         f"INSERT INTO energy_interval ({_COLUMNS}) SELECT {_COLUMNS} FROM energy_stage "
         "ON CONFLICT DO NOTHING"
@@ -58,5 +106,5 @@ def _postgresql(connection: Connection, rows: Sequence[IntervalRow]) -> int:
     except IntegrityError as error:
         if "no partition" not in str(error.orig):
             raise
-    make_days(connection, {day_of_end(row[0]) for row in rows})
+    make_days(connection, {day_of_end(end_ms) for end_ms in set(columns[END].tolist())})
     return connection.exec_driver_sql(insert).rowcount

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from bisect import bisect_left, bisect_right, insort
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
@@ -24,7 +25,7 @@ from carbon.domain.units import BUCKET_MS, ceil_to, floor_to
 from carbon.storage.bulk import IntervalRow, insert_intervals
 from carbon.storage.names import meter
 from carbon.storage.schema import Amount, Code, Id, Ms, metadata
-from carbon.storage.upsert import add_to_rows
+from carbon.storage.upsert import set_rows
 
 #: Immutable. The key leads with the end, so that a bucket and a day lie together; the start is
 #: stored as the span, which keeps a row at 27 bytes on SQLite. On PostgreSQL one partition a
@@ -72,8 +73,8 @@ ingest_batch = Table(
     sqlite_with_rowid=False,
 )
 
-#: Buckets whose roll-up is behind. Marked in the transaction that changed their rows; the count
-#: of marks tells a roll-up whether its bucket changed while it computed.
+#: Buckets whose roll-up is behind. Marked in the transaction that changed their rows, with a
+#: number of its own: it tells a roll-up whether its bucket changed while it computed.
 dirty_bucket = Table(
     "dirty_bucket",
     metadata,
@@ -236,11 +237,12 @@ def keep_conflicts(
 
 def mark_dirty(connection: Connection, buckets: Iterable[tuple[int, int]]) -> None:
     """Marks (start_ms, device_id) buckets as behind their rows."""
+    mark = secrets.randbits(31)
     rows = [
-        {"start_ms": start_ms, "device_id": device_id, "marks": 1}
+        {"start_ms": start_ms, "device_id": device_id, "marks": mark}
         for start_ms, device_id in sorted(buckets)
     ]
-    add_to_rows(connection, dirty_bucket, rows, "marks")
+    set_rows(connection, dirty_bucket, rows)
 
 
 def readings_between(

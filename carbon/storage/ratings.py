@@ -66,6 +66,10 @@ class Ratings:
         return int(self._connection.execute(select(rating.c.id).where(matches)).scalar_one())
 
 
+def is_stored(rating_id: int) -> bool:
+    return rating_id > 0
+
+
 def ratings(connection: Connection) -> dict[int, Rating]:
     """All ratings; a few hundred rows at most."""
     return {

@@ -20,20 +20,9 @@ def insert_new(connection: Connection, table: Table, rows: Sequence[Row]) -> Non
 
 def set_rows(connection: Connection, table: Table, rows: Sequence[Row]) -> None:
     """Inserts, or sets every other column where the primary key exists: never adds."""
-    if not rows:
-        return
-    statement = _insert(connection.dialect.name, table)
-    keys = [column.name for column in table.primary_key]
-    others = {name: statement.excluded[name] for name in rows[0] if name not in keys}
-    connection.execute(
-        statement.on_conflict_do_update(index_elements=keys, set_=others), list(rows)
-    )
-
-
-def add_to_rows(connection: Connection, table: Table, rows: Sequence[Row], column: str) -> None:
-    """Inserts, or adds the given value to one column where the primary key exists."""
     if rows:
-        connection.execute(_adding(connection.dialect.name, table, column), list(rows))
+        statement = _setting(connection.dialect.name, table, tuple(rows[0]))
+        connection.execute(statement, list(rows))
 
 
 # Statements are built once: on the path of every small sending, building one costs more than
@@ -46,11 +35,13 @@ def _inserting_new(dialect: str, table: Table) -> sqlite.Insert | postgresql.Ins
 
 
 @cache
-def _adding(dialect: str, table: Table, column: str) -> sqlite.Insert | postgresql.Insert:
+def _setting(
+    dialect: str, table: Table, names: tuple[str, ...]
+) -> sqlite.Insert | postgresql.Insert:
     statement = _insert(dialect, table)
     keys = [key.name for key in table.primary_key]
-    more = {column: table.c[column] + statement.excluded[column]}
-    return statement.on_conflict_do_update(index_elements=keys, set_=more)
+    others = {name: statement.excluded[name] for name in names if name not in keys}
+    return statement.on_conflict_do_update(index_elements=keys, set_=others)
 
 
 def _insert(dialect: str, table: Table) -> sqlite.Insert | postgresql.Insert:

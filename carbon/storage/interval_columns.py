@@ -1,0 +1,76 @@
+"""Raw intervals as columns, where many are read or written at once: an object for each row would
+cost more than all else that is done with it."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from itertools import chain
+from typing import TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+from sqlalchemy import Connection
+
+from carbon.storage.engine import is_sqlite
+
+Ints: TypeAlias = NDArray[np.int64]
+
+#: The columns of `energy_interval`, and of every array here.
+COLUMNS = ("end_ms", "meter_id", "subject_id", "span_ms", "energy_mj", "method")
+END, METER, SUBJECT, SPAN, ENERGY, METHOD = range(len(COLUMNS))
+
+#: More meters than these are not named in a statement: the whole time is read.
+_MOST_NAMED = 500
+
+
+def columns_between(
+    connection: Connection, start_ms: int, end_ms: int, meters: Collection[int]
+) -> Ints:
+    """(6, n) of the rows that end in (start, end], of these meters at least."""
+    where = f"end_ms > {int(start_ms)} AND end_ms <= {int(end_ms)}"
+    if len(meters) <= _MOST_NAMED:
+        where += f" AND meter_id IN ({','.join(map(str, map(int, meters))) or 'NULL'})"
+    query = f"SELECT {', '.join(COLUMNS)} FROM energy_interval WHERE {where}"
+    if is_sqlite(connection):
+        rows = connection.connection.cursor().execute(query)
+        flat = np.fromiter(chain.from_iterable(rows), dtype=np.int64)
+        return flat.reshape(-1, len(COLUMNS)).T
+    return _copied_out(connection, query)
+
+
+#: A row of PostgreSQL's binary COPY: the number of fields, then each one's length and value.
+_BINARY_ROW = np.dtype(
+    [
+        ("fields", ">i2"),
+        *(
+            field
+            for name, kind in zip(COLUMNS, (">i8", ">i4", ">i4", ">i4", ">i8", ">i2"), strict=True)
+            for field in ((f"{name}_length", ">i4"), (name, kind))
+        ),
+    ]
+)
+_BINARY_HEAD = b"PGCOPY\n\xff\r\n\0" + bytes(8)
+_BINARY_END = b"\xff\xff"
+
+
+def _copied_out(connection: Connection, query: str) -> Ints:
+    driver = connection.connection.driver_connection
+    assert driver is not None
+    with driver.cursor() as cursor, cursor.copy(f"COPY ({query}) TO STDOUT (FORMAT BINARY)") as out:
+        raw = b"".join(out)
+    rows = np.frombuffer(raw[len(_BINARY_HEAD) : -len(_BINARY_END)], dtype=_BINARY_ROW)
+    return np.stack([rows[name].astype(np.int64) for name in COLUMNS])
+
+
+def binary_copy(columns: Ints) -> bytes:
+    """What PostgreSQL's `COPY … FROM STDIN (FORMAT BINARY)` takes, as one buffer."""
+    rows = np.empty(columns.shape[1], dtype=_BINARY_ROW)
+    rows["fields"] = len(COLUMNS)
+    for name, column in zip(COLUMNS, columns, strict=True):
+        rows[f"{name}_length"] = _BINARY_ROW[name].itemsize
+        rows[name] = column
+    return _BINARY_HEAD + rows.tobytes() + _BINARY_END
+
+
+def columns_of(rows: Sequence[tuple[int, ...]]) -> Ints:
+    return np.array(rows, dtype=np.int64).reshape(-1, len(COLUMNS)).T
