@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
-from dataclasses import dataclass
 from pathlib import Path
+
+from msgspec import Struct
 
 #: The kernel takes 107 bytes of path for a socket.
 _LONGEST_SOCKET_PATH = 100
 
 
-@dataclass(frozen=True, slots=True)
-class AgentDir:
+class AgentDir(Struct, frozen=True):
     data_dir: Path
 
     @property
@@ -44,6 +43,8 @@ class AgentDir:
         path = self.folder / "agent.sock"
         if len(os.fsencode(path)) <= _LONGEST_SOCKET_PATH:
             return path
+        import hashlib  # late, as below: most folders have a path short enough
+
         digest = hashlib.sha256(os.fsencode(self.folder.absolute())).hexdigest()[:16]
         return _runtime_dir() / f"{digest}.sock"
 
@@ -59,6 +60,6 @@ def _runtime_dir() -> Path:
 
 
 def _own_temporary_dir() -> Path:
-    import tempfile  # late: most folders have a path short enough
+    import tempfile
 
     return Path(tempfile.gettempdir()) / f"carbon-{os.getuid()}"

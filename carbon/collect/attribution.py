@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from carbon.collect.processes import NOTHING_USED, Usage
 from carbon.collect.source import Device, DeviceKind, ProcessUse
@@ -13,8 +14,7 @@ from carbon.domain.attribution import split
 Shares = dict[Subject, int]
 
 
-@dataclass(frozen=True, slots=True)
-class Scene:
+class Scene(Struct, frozen=True):
     """Everything that is known of who was at work during the step."""
 
     span_ns: int

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+
+from msgspec import Struct, field
 
 from carbon.collect.attribution import Scene, Shares, attribute
 from carbon.collect.idle_power import IdlePower, modelled_idle_mw
@@ -19,8 +20,7 @@ from carbon.domain.units import watts
 _TELLING_NS = 500_000_000
 
 
-@dataclass(frozen=True, slots=True)
-class Power:
+class Power(Struct, frozen=True):
     """Mean power over the last step."""
 
     method: Method
@@ -30,8 +30,7 @@ class Power:
     workloads: Mapping[str, str]
 
 
-@dataclass(slots=True)
-class Attributor:
+class Attributor(Struct):
     sampler: Sampler
     table: ProcessTable
     subjects: SubjectBook = field(default_factory=SubjectBook)

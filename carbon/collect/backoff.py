@@ -4,11 +4,11 @@ come back in step."""
 from __future__ import annotations
 
 import random
-from dataclasses import dataclass, field
+
+from msgspec import Struct, field
 
 
-@dataclass(slots=True)
-class Backoff:
+class Backoff(Struct):
     first_s: float = 1.0
     longest_s: float = 60.0
     _random: random.Random = field(default_factory=random.Random)

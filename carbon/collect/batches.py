@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from carbon.collect.source import Device
 from carbon.wire.energy import DeviceInfo, EnergyBatch, EnergyInterval, ReservationInfo
@@ -12,8 +13,7 @@ from carbon.wire.energy import DeviceInfo, EnergyBatch, EnergyInterval, Reservat
 INTERVALS_PER_BATCH = 5_000
 
 
-@dataclass(frozen=True, slots=True)
-class Identity:
+class Identity(Struct, frozen=True):
     """Who sends: the same over restarts of the agent, so that its meters stay the same."""
 
     source: str

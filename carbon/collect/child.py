@@ -11,8 +11,6 @@ import threading
 import time
 from pathlib import Path
 
-import psutil
-
 from carbon.collect.agent_dir import AgentDir
 from carbon.collect.backoff import Backoff
 from carbon.collect.lock import Role, read_holder
@@ -128,6 +126,8 @@ class AgentChild:
 
 def is_agent(pid: int) -> bool:
     """Whether a live process with this pid is an agent of ours: pids are used again."""
+    import psutil  # late: the server's start need not wait for it
+
     try:
         return "carbon.collect.agent" in psutil.Process(pid).cmdline()
     except (psutil.Error, ValueError):

@@ -11,14 +11,13 @@ import json
 import os
 import sys
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
 import msgspec
-import psutil
+from msgspec import Struct
 
-from carbon.collect.machine import CPUINFO, cpu_cores, cpu_name, socket_ids
+from carbon.collect.machine import CPUINFO, cpu_cores, cpu_name, memory_bytes, socket_ids
 
 #: Where CodeCarbon cannot be asked. 4 W a thread is what it takes for a CPU that it does not
 #: know; 3 W for each 8 GB of memory is the rule of its versions before 3.
@@ -40,8 +39,7 @@ class CpuFigures(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     is_generic: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Machine:
+class Machine(Struct, frozen=True):
     """What the figures depend on."""
 
     cpu: str
@@ -53,10 +51,9 @@ class Machine:
 
     @classmethod
     def here(cls, cpuinfo: Path = CPUINFO) -> Machine:
-        threads = psutil.cpu_count() or 1
-        memory_bytes = psutil.virtual_memory().total
+        threads = os.cpu_count() or 1
         sockets = tuple(socket_ids(cpuinfo))
-        return cls(cpu_name(cpuinfo), sockets, threads, memory_bytes, cpu_cores())
+        return cls(cpu_name(cpuinfo), sockets, threads, memory_bytes(), cpu_cores(cpuinfo))
 
     @property
     def memory_gb(self) -> int:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import StrEnum
+
+from msgspec import Struct
 
 
 class FaultKind(StrEnum):
@@ -16,8 +17,7 @@ class FaultKind(StrEnum):
     METERS_DISAGREE = "meters_disagree"  #: counter and integrated power, over a minute
 
 
-@dataclass(frozen=True, slots=True)
-class Fault:
+class Fault(Struct, frozen=True):
     """One finding; what was done about it is in `detail`, one line for people."""
 
     kind: FaultKind

@@ -6,10 +6,10 @@ import logging
 import os
 import threading
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import msgspec
+from msgspec import Struct
 
 from carbon.clock import Clock, SystemClock
 from carbon.collect.agent_dir import AgentDir
@@ -21,6 +21,7 @@ from carbon.collect.lock import Role, SamplerLock
 from carbon.collect.machine import host_name
 from carbon.collect.naming import Naming, SiteRules, read_rules
 from carbon.collect.processes import ProcessTable
+from carbon.collect.procfs import process_reader
 from carbon.collect.protocol import (
     Accepted,
     Failure,
@@ -31,7 +32,6 @@ from carbon.collect.protocol import (
     RunStart,
     Units,
 )
-from carbon.collect.psutil_processes import process_reader
 from carbon.collect.recorder import Recorder
 from carbon.collect.registry import RegistryServer
 from carbon.collect.sampler import Sampler
@@ -60,8 +60,7 @@ class AgentBusy(Exception):
     """Another process samples this host; its pid is in the message."""
 
 
-@dataclass(frozen=True, slots=True)
-class AgentOptions:
+class AgentOptions(Struct, frozen=True):
     data_dir: Path
     period_s: float = 10.0
     rate_hz: float = 10.0

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections import deque
-from dataclasses import dataclass, field
 from typing import Final
+
+from msgspec import Struct, field
 
 from carbon.collect.modelled import IDLE_ONE_IN
 from carbon.collect.source import Device
@@ -13,8 +14,7 @@ HOUR_MS: Final = 3_600_000
 REMEMBERED_HOURS: Final = 24
 
 
-@dataclass(frozen=True, slots=True, order=True)
-class _Quietest:
+class _Quietest(Struct, frozen=True, order=True):
     utilisation: float
     power_mw: float
     hour: int
@@ -25,8 +25,7 @@ def modelled_idle_mw(device: Device) -> float:
     return (device.power_limit_mw or 0) / IDLE_ONE_IN
 
 
-@dataclass(slots=True)
-class IdlePower:
+class IdlePower(Struct):
     """One for each device.
 
     The idle power is taken from the second with the least load; the load it still had is

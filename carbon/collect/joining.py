@@ -3,15 +3,13 @@ it is given in the agent's folder, readable by this user alone."""
 
 from __future__ import annotations
 
-import hashlib
 import logging
 import os
-import secrets
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import msgspec
+from msgspec import Struct
 
 from carbon.collect.agent_dir import AgentDir
 from carbon.collect.machine import host_name
@@ -61,8 +59,7 @@ def read_joined(data_dir: Path) -> Joined | None:
         return None
 
 
-@dataclass(slots=True)
-class Joining:
+class Joining(Struct):
     """One token's joining, to be tried until it is done."""
 
     data_dir: Path
@@ -134,15 +131,17 @@ def _joined_file(data_dir: Path) -> Path:
 
 
 def _fingerprint(token: str) -> str:
+    import hashlib  # late: most agents join once
+
     return hashlib.sha256(token.encode()).hexdigest()
 
 
 def _attempt(path: Path) -> str:
     """The same until a joining succeeds: its answer may get lost on the way."""
     try:
-        return path.read_text() or secrets.token_hex(16)
+        return path.read_text() or os.urandom(16).hex()
     except OSError:
-        fresh = secrets.token_hex(16)
+        fresh = os.urandom(16).hex()
         _write(path, fresh.encode())
         return fresh
 

@@ -7,8 +7,10 @@ giving a field costs accuracy and not energy.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
 from typing import Final
+
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from carbon.collect.faults import Fault, FaultKind
 from carbon.collect.source import Device, Sample
@@ -29,8 +31,7 @@ CHECK_NS: Final = 60 * NS_PER_S
 CHECK_STEP_NS: Final = NS_PER_S // 4
 
 
-@dataclass(frozen=True, slots=True)
-class Step:
+class Step(Struct, frozen=True):
     """Energy over [start, end). Negative where it settles what power had stood in for."""
 
     start_ns: int
@@ -39,8 +40,7 @@ class Step:
     method: Method
 
 
-@dataclass(slots=True)
-class _Epoch:
+class _Epoch(Struct):
     """A run of counter readings that may be subtracted from one another."""
 
     at_ns: int
@@ -57,8 +57,7 @@ class _Epoch:
         self.at_ns, self.counter_mj, self.stood_in_mj = at_ns, counter_mj, 0
 
 
-@dataclass(slots=True)
-class _CrossCheck:
+class _CrossCheck(Struct):
     """Counter against integrated power over the same steps."""
 
     span_ns: int = 0
@@ -79,8 +78,7 @@ class _CrossCheck:
         return f"over a minute the counter rose by {counted} mJ and power came to {drawn} mJ"
 
 
-@dataclass(slots=True)
-class Ladder:
+class Ladder(Struct):
     """Feeds on looks in order of time; one for each device."""
 
     device: Device

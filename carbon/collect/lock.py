@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import fcntl
 import os
-from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
+
+from msgspec import Struct
 
 
 class Role(StrEnum):
@@ -14,8 +15,7 @@ class Role(StrEnum):
     EMBEDDED = "embedded"  #: inside somebody's `carbon run` or program, gone when that ends
 
 
-@dataclass(frozen=True, slots=True)
-class Holder:
+class Holder(Struct, frozen=True):
     """Who samples, as the pid file says it."""
 
     pid: int

@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import os
-import platform
 import socket
 import uuid
 from pathlib import Path
 from typing import Final
-
-import psutil
 
 CPUINFO: Final = Path("/proc/cpuinfo")
 _MACHINE_ID_FILES: Final = (Path("/etc/machine-id"), Path("/var/lib/dbus/machine-id"))
@@ -32,7 +29,7 @@ def machine_id() -> str:
                 return found
         except OSError:
             continue
-    return platform.node()
+    return socket.gethostname()
 
 
 def part_uuid(machine: str, part: str) -> str:
@@ -52,7 +49,11 @@ def cpu_name(cpuinfo: Path = CPUINFO) -> str:
     except OSError:
         lines = []
     names = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
-    return next(names, "") or platform.processor() or "unknown CPU"
+    if found := next(names, ""):
+        return found
+    import platform  # late: the kernel tells most machines' model
+
+    return platform.processor() or "unknown CPU"
 
 
 def socket_ids(cpuinfo: Path = CPUINFO) -> list[int]:
@@ -65,9 +66,27 @@ def socket_ids(cpuinfo: Path = CPUINFO) -> list[int]:
     return sorted(int(number) for number in told) or [0]
 
 
-def cpu_cores() -> int:
+def cpu_cores(cpuinfo: Path = CPUINFO) -> int:
     """Physical cores of the whole machine; 0 where the system does not say."""
+    try:
+        blocks = cpuinfo.read_text().split("\n\n")
+    except OSError:
+        blocks = []
+    told = {_lines_of(block, ("physical id", "core id")) for block in blocks}
+    if found := len(told - {()}):
+        return found
+    import psutil  # late: it takes longer to load than the first look
+
     return psutil.cpu_count(logical=False) or 0
+
+
+def _lines_of(block: str, names: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(line for line in block.splitlines() if line.startswith(names))
+
+
+def memory_bytes() -> int:
+    """Of the whole machine."""
+    return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
 
 
 def cpu_text(name: str, cores: int, sockets: int) -> str:

@@ -11,14 +11,10 @@ the mean of the power is the power at the mean load.
 
 from __future__ import annotations
 
-import subprocess
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
-
-import psutil
+from typing import TYPE_CHECKING, Final
 
 from carbon.clock import Clock, SystemClock
 from carbon.collect.cpu_model import (
@@ -29,28 +25,16 @@ from carbon.collect.cpu_model import (
     child_environment,
     parse_answer,
 )
+from carbon.collect.cpu_times import CpuTimes, read_cpu_times
 from carbon.collect.machine import cpu_text, dram_text, machine_id, part_uuid
 from carbon.collect.source import Device, DeviceKind, ProcessUse, Sample
+
+if TYPE_CHECKING:
+    import subprocess
 
 IDLE_ONE_IN: Final = 10
 #: After this long the child is ended and the fallback constants are taken.
 ASK_TIMEOUT_NS: Final = 30_000_000_000
-
-
-@dataclass(frozen=True, slots=True)
-class CpuTimes:
-    """Seconds of all CPUs together since boot."""
-
-    busy_s: float
-    total_s: float
-
-
-def read_cpu_times() -> CpuTimes:
-    """Waiting for I/O counts as idle; guests' time is in user time already."""
-    times = psutil.cpu_times()
-    guests_s = getattr(times, "guest", 0.0) + getattr(times, "guest_nice", 0.0)
-    total_s = sum(times) - guests_s
-    return CpuTimes(total_s - times.idle - getattr(times, "iowait", 0.0), total_s)
 
 
 class Load:
@@ -95,6 +79,8 @@ class _Asking:
         return parse_answer(printed) if self._child.returncode == 0 else None
 
     def wait(self, timeout_s: float) -> None:
+        import subprocess
+
         if self._child is not None:
             with suppress(subprocess.TimeoutExpired):
                 self._child.wait(timeout_s)
@@ -106,6 +92,8 @@ class _Asking:
 
 
 def _spawn(command: Sequence[str]) -> subprocess.Popen[bytes] | None:
+    import subprocess  # late: only a machine's first start asks
+
     try:
         return subprocess.Popen(
             command,

@@ -24,15 +24,13 @@ What a site states stands in `rules.toml`, in the agent's folder or where CARBON
 
 from __future__ import annotations
 
-import hashlib
-import hmac
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
 import msgspec
+from msgspec import Struct, field
 
 from carbon.collect.pods import PodFile, PodMeta
 from carbon.collect.processes import Process
@@ -84,8 +82,7 @@ def read_rules(path: Path) -> SiteRules:
     return rules
 
 
-@dataclass(slots=True)
-class Naming:
+class Naming(Struct):
     """The rules of an agent that sees the whole host."""
 
     site: SiteRules = field(default_factory=SiteRules)
@@ -114,6 +111,9 @@ class Naming:
         """The user's name, or what stands for it: who holds the secret can tell it again."""
         if not self.site.pseudonymise_users or not user:
             return user
+        import hashlib  # late: most sites do not hide their users
+        import hmac
+
         return "p-" + hmac.new(self.secret, user.encode(), hashlib.sha256).hexdigest()[:12]
 
     def _stated(self, process: Process) -> Subject | None:

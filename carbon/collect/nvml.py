@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, Final
+
+from msgspec import Struct
 
 from carbon.clock import Clock, SystemClock
 from carbon.collect import nvml_processes
@@ -38,8 +39,7 @@ STAMP_AGE_NS: Final = range(2_000_000, 1_000_000_000)
 ACTIVITY_WINDOW_US: Final = 1_500_000
 
 
-@dataclass(frozen=True, slots=True)
-class _Gpu:
+class _Gpu(Struct, frozen=True):
     """A GPU with the ways of reading it that answered when it was last probed."""
 
     handle: Any

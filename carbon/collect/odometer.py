@@ -9,8 +9,10 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
 from typing import Final
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from carbon.collect.faults import Fault
 from carbon.collect.ladder import GAP_NS, NS_PER_S, Ladder, Step
@@ -21,8 +23,7 @@ from carbon.domain.energy import Method, energy_until
 RELEVANT_ONE_IN: Final = 100
 
 
-@dataclass(frozen=True, slots=True)
-class Closed:
+class Closed(Struct, frozen=True):
     """Energy of one device over [start, end), monotonic ns."""
 
     energy_mj: int

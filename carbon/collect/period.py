@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+
+from msgspec import Struct, field
 
 from carbon.collect.subjects import IDLE, Subject
 from carbon.domain.energy import Method
 from carbon.wire.energy import EnergyInterval
 
 
-@dataclass(slots=True)
-class _Segment:
+class _Segment(Struct):
     """A stretch without a hole, known by one method."""
 
     device: str
@@ -38,8 +38,7 @@ class _Segment:
         ]
 
 
-@dataclass(slots=True)
-class Period:
+class Period(Struct):
     _segments: list[_Segment] = field(default_factory=list)
     _open: dict[str, _Segment] = field(default_factory=dict)
     #: Energy of steps shorter than a millisecond; it goes with the device's next step.

@@ -5,7 +5,8 @@ from __future__ import annotations
 import logging
 import sqlite3
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from carbon.collect.batches import Identity, batches
 from carbon.collect.journal import Journal, JournalFile
@@ -17,8 +18,7 @@ from carbon.wire.energy import DeviceInfo, EnergyInterval, ReservationInfo
 log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True, slots=True)
-class PeriodFile:
+class PeriodFile(Struct, frozen=True):
     identity: Identity
     spool: Spool
     runs: Runs

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Final
+
+from msgspec import Struct
 
 #: `/slurm/uid_1000/job_42/step_0` (cgroup v1), `…/slurmstepd.scope/job_42/step_0` (v2).
 _SLURM: Final = re.compile(r"slurm[^:]*?/job_(\d+)(?:/|$)")
@@ -16,8 +17,7 @@ _POD: Final = re.compile(
 _UNIT: Final = re.compile(r"([^/]+\.service)(?=/|$)")
 
 
-@dataclass(frozen=True, slots=True)
-class Place:
+class Place(Struct, frozen=True):
     slurm_job: str | None = None
     #: The job's name as its submitter gave it; empty where we may not read it.
     slurm_name: str = ""

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass, field
 from pathlib import Path
 
 import msgspec
+from msgspec import Struct, field
 
 log = logging.getLogger(__name__)
 
@@ -26,8 +26,7 @@ class _PodList(msgspec.Struct, frozen=True):
     items: list[_Pod]
 
 
-@dataclass(slots=True)
-class PodFile:
+class PodFile(Struct):
     """A PodList as the kubelet's /pods and `kubectl get pods -o json` print it."""
 
     path: Path

@@ -6,15 +6,16 @@ stays in the machine's total and so becomes `unattributed`).
 
 from __future__ import annotations
 
+import pwd
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
 from typing import Protocol
+
+from msgspec import Struct, field
 
 from carbon.collect.place import NOWHERE, Place
 
 
-@dataclass(slots=True)
-class Process:
+class Process(Struct):
     """One process as last seen. CPU times in seconds since its start."""
 
     pid: int
@@ -31,8 +32,15 @@ class Process:
     place: Place = NOWHERE
 
 
-@dataclass(frozen=True, slots=True)
-class MachineTotals:
+def user_name(uid: int) -> str:
+    """The number where this machine has no name for it, as in a container."""
+    try:
+        return pwd.getpwuid(uid).pw_name
+    except KeyError:
+        return str(uid)
+
+
+class MachineTotals(Struct, frozen=True):
     #: CPU time of all cores that was not idle, since boot.
     busy_s: float
     memory_bytes: int
@@ -52,8 +60,7 @@ class ProcessReader(Protocol):
     def totals(self) -> MachineTotals: ...
 
 
-@dataclass(frozen=True, slots=True)
-class Usage:
+class Usage(Struct, frozen=True):
     """What happened between two looks."""
 
     #: Those that run, and those that ended in between: their time still needs a name.

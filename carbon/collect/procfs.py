@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import os
-import pwd
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
 
+from msgspec import Struct, field
+
+from carbon.collect.cpu_times import read_cpu_times
+from carbon.collect.machine import memory_bytes
 from carbon.collect.place import SLURM_VARIABLES, Place, place_of
-from carbon.collect.processes import MachineTotals, Process
+from carbon.collect.processes import MachineTotals, Process, ProcessReader, user_name
 
 #: The parent of all kernel threads.
 _KTHREADD = 2
@@ -20,8 +22,7 @@ _LOOKS_UNTIL_SETTLED = 3
 _NAMED = frozenset(n.encode() for n in ("CARBON_RUN", "CARBON_WORKLOAD", *SLURM_VARIABLES))
 
 
-@dataclass(slots=True)
-class _Known:
+class _Known(Struct):
     """What is kept of a process between looks."""
 
     started: float
@@ -35,8 +36,7 @@ class _Known:
     process: Process | None = None
 
 
-@dataclass(slots=True)
-class ProcfsReader:
+class ProcfsReader(Struct):
     root: Path = Path("/proc")
     #: Some rule asks for command lines.
     reads_commands: bool = False
@@ -58,12 +58,8 @@ class ProcfsReader:
         return self._read(pid)
 
     def totals(self) -> MachineTotals:
-        user, nice, system, _idle, _iowait, irq, softirq = (
-            int(ticks) for ticks in _read(f"{self.root}/stat").split(maxsplit=8)[1:8]
-        )
-        busy_s = (user + nice + system + irq + softirq) * self._tick_s
-        memory_bytes = os.sysconf("SC_PHYS_PAGES") * self._page_bytes
-        return MachineTotals(busy_s, memory_bytes, os.cpu_count() or 1)
+        busy_s = read_cpu_times(self.root / "stat").busy_s
+        return MachineTotals(busy_s, memory_bytes(), os.cpu_count() or 1)
 
     def _read(self, pid: int) -> Process | None:
         folder = f"{self.root}/{pid}"
@@ -97,7 +93,7 @@ class ProcfsReader:
     def _remember(self, pid: int, folder: str, name: bytes, started: float) -> _Known:
         known = self._known.get(pid)
         if known is None or known.started != started:
-            known = _Known(started, name, _user_name(folder), *self._told(folder))
+            known = _Known(started, name, user_name(os.stat(folder).st_uid), *self._told(folder))
             self._known[pid] = known
         elif known.looks < _LOOKS_UNTIL_SETTLED or known.name != name:
             known.name = name
@@ -121,14 +117,6 @@ def _read(path: str) -> bytes:
         return os.read(fd, 1 << 16)
     finally:
         os.close(fd)
-
-
-def _user_name(folder: str) -> str:
-    uid = os.stat(folder).st_uid
-    try:
-        return pwd.getpwuid(uid).pw_name
-    except KeyError:
-        return str(uid)
 
 
 def _text(path: str) -> str:
@@ -159,3 +147,12 @@ def _variables(folder: str) -> dict[str, str]:
         for name, _, value in variables
         if name in _NAMED
     }
+
+
+def process_reader(reads_commands: bool = False) -> ProcessReader:
+    """The quickest reader of this machine."""
+    if Path("/proc/self/stat").exists():
+        return ProcfsReader(reads_commands=reads_commands)
+    from carbon.collect.psutil_processes import PsutilReader  # late: it loads psutil
+
+    return PsutilReader()

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from pathlib import Path
 
 import psutil
 
-from carbon.collect.processes import MachineTotals, Process, ProcessReader
-from carbon.collect.procfs import ProcfsReader
+from carbon.collect.cpu_times import read_cpu_times
+from carbon.collect.machine import memory_bytes
+from carbon.collect.processes import MachineTotals, Process
 
 _NAMED = ("CARBON_RUN", "CARBON_WORKLOAD")
 
@@ -29,12 +29,7 @@ class PsutilReader:
             return None
 
     def totals(self) -> MachineTotals:
-        times = psutil.cpu_times()
-        return MachineTotals(
-            busy_s=times.user + times.system + getattr(times, "nice", 0.0),
-            memory_bytes=psutil.virtual_memory().total,
-            cores=os.cpu_count() or 1,
-        )
+        return MachineTotals(read_cpu_times().busy_s, memory_bytes(), os.cpu_count() or 1)
 
 
 def _read(process: psutil.Process) -> Process:
@@ -58,12 +53,3 @@ def _carbon_variables(process: psutil.Process) -> dict[str, str]:
     except (psutil.Error, OSError):
         return {}
     return {name: environment[name] for name in _NAMED if name in environment}
-
-
-def process_reader(reads_commands: bool = False) -> ProcessReader:
-    """The quickest reader of this machine."""
-    return (
-        ProcfsReader(reads_commands=reads_commands)
-        if Path("/proc/self/stat").exists()
-        else PsutilReader()
-    )

@@ -5,11 +5,10 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-import psutil
+from msgspec import Struct
 
 from carbon.clock import Clock, SystemClock
 from carbon.collect.machine import (
@@ -19,6 +18,7 @@ from carbon.collect.machine import (
     cpu_text,
     dram_text,
     machine_id,
+    memory_bytes,
     part_uuid,
     socket_ids,
 )
@@ -37,8 +37,7 @@ MEND: Final = (
 )
 
 
-@dataclass(slots=True)
-class _Zone:
+class _Zone(Struct):
     """One counter and how far it has come, in µJ over all its wraps."""
 
     folder: Path
@@ -76,8 +75,8 @@ class RaplSource:
         self._clock = clock or SystemClock()
         root = root or powercap_dir()
         sockets = len(socket_ids(cpuinfo))
-        self._cpu_text = cpu_text(cpu_name(cpuinfo), cpu_cores(), sockets)
-        self._dram_text = dram_text(psutil.virtual_memory().total, sockets)
+        self._cpu_text = cpu_text(cpu_name(cpuinfo), cpu_cores(cpuinfo), sockets)
+        self._dram_text = dram_text(memory_bytes(), sockets)
         self._machine = machine or machine_id()
         self._zones = _without_mirrors(list(self._find(root)))
         if not self._zones:

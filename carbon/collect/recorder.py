@@ -9,7 +9,6 @@ from __future__ import annotations
 import logging
 import threading
 from collections import Counter
-from dataclasses import dataclass, field
 
 from carbon.clock import Clock
 from carbon.collect.attributor import Attributor
@@ -41,37 +40,33 @@ REFRESH_NS = 30 * NS_PER_S
 UNSAVED_INTERVALS = 100_000
 
 
-@dataclass(slots=True)
 class Recorder:
-    identity: Identity
-    sampler: Sampler
-    attributor: Attributor
-    spool: Spool
-    clock: Clock
-    period_ms: int = 10_000
-    suspends: SuspendWatch = field(default_factory=SuspendWatch)
-    runs: Runs = field(init=False)
-    _file: PeriodFile = field(init=False)
-    _line: WallLine = field(init=False)
-    _period: Period = field(default_factory=Period)
-    #: Where each device's last interval ended.
-    _end_ms: dict[str, int] = field(default_factory=dict)
-    #: What each device drew since this agent started, and had drawn when each run started.
-    _drawn_mj: Counter[str] = field(default_factory=Counter)
-    _drawn_before_mj: dict[str, Counter[str]] = field(default_factory=dict)
-    _unsaved: list[EnergyInterval] = field(default_factory=list)
-    _reservations: list[ReservationInfo] = field(default_factory=list)
-    _ticked_ms: int = 0
-    _tick_at_ns: int = 0
-    _period_end_ns: int = 0
-    _refresh_at_ns: int = 0
-    _lock: threading.RLock = field(default_factory=threading.RLock)
-
-    def __post_init__(self) -> None:
-        self.runs = Runs(self.spool.db)
-        journal = JournalFile(self.spool.db)
-        self._file = PeriodFile(self.identity, self.spool, self.runs, journal)
-        self._line = WallLine(self.clock)
+    def __init__(
+        self,
+        identity: Identity,
+        sampler: Sampler,
+        attributor: Attributor,
+        spool: Spool,
+        clock: Clock,
+        period_ms: int = 10_000,
+        suspends: SuspendWatch | None = None,
+    ) -> None:
+        self.identity, self.sampler, self.attributor = identity, sampler, attributor
+        self.spool, self.clock, self.period_ms = spool, clock, period_ms
+        self.suspends = suspends or SuspendWatch()
+        self.runs = Runs(spool.db)
+        self._file = PeriodFile(identity, spool, self.runs, JournalFile(spool.db))
+        self._line = WallLine(clock)
+        self._period = Period()
+        #: Where each device's last interval ended.
+        self._end_ms: dict[str, int] = {}
+        #: What each device drew since this agent started, and had drawn when each run started.
+        self._drawn_mj: Counter[str] = Counter()
+        self._drawn_before_mj: dict[str, Counter[str]] = {}
+        self._unsaved: list[EnergyInterval] = []
+        self._reservations: list[ReservationInfo] = []
+        self._ticked_ms = self._tick_at_ns = self._period_end_ns = self._refresh_at_ns = 0
+        self._lock = threading.RLock()
 
     def start(self) -> None:
         """Spools what an agent before us left open, bridges the gap since, opens a period."""

@@ -6,8 +6,9 @@ Kept on disk, so that a run goes on across a restart of the agent.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from typing import cast
+
+from msgspec import Struct
 
 from carbon.collect.spool_db import SpoolDb
 from carbon.collect.subjects import Subject
@@ -15,8 +16,7 @@ from carbon.domain.units import BUCKET_MS
 from carbon.wire.energy import EnergyInterval
 
 
-@dataclass(frozen=True, slots=True)
-class Run:
+class Run(Struct, frozen=True):
     run: str
     workload: str | None
     #: The process that runs it, or waits for it; 0 where none was named.

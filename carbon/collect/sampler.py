@@ -5,8 +5,9 @@ from __future__ import annotations
 import logging
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import TypeVar
+
+from msgspec import Struct, field
 
 from carbon.collect.faults import Fault
 from carbon.collect.odometer import Closed, Odometer
@@ -19,14 +20,12 @@ T = TypeVar("T")
 _FAULTS_KEPT = 50
 
 
-@dataclass(slots=True)
-class _Metered:
+class _Metered(Struct):
     source: Source
     odometer: Odometer
 
 
-@dataclass(slots=True)
-class Sampler:
+class Sampler(Struct):
     """Sources in order of trust: each kind of device is read by the first that has it."""
 
     sources: Sequence[Source]

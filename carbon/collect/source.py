@@ -8,9 +8,10 @@ knows how to turn looks into energy.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import Protocol
+
+from msgspec import Struct
 
 
 class DeviceKind(StrEnum):
@@ -20,8 +21,7 @@ class DeviceKind(StrEnum):
     MODULE = "module"  #: CPU and GPU behind one sensor (Grace-Hopper); never added to its parts
 
 
-@dataclass(frozen=True, slots=True)
-class Device:
+class Device(Struct, frozen=True):
     """Something that draws power, as this machine knows it."""
 
     #: NVML's UUID for a GPU, else made of the machine's id: stable over reboots.
@@ -32,8 +32,7 @@ class Device:
     power_limit_mw: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Sample:
+class Sample(Struct, frozen=True):
     """One look at one device. Fields that could not be read are None, never 0."""
 
     device: str
@@ -49,8 +48,7 @@ class Sample:
     power_is_modelled: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class ProcessUse:
+class ProcessUse(Struct, frozen=True):
     """One process on one device over the last second or so."""
 
     pid: int

@@ -5,11 +5,11 @@ from __future__ import annotations
 import logging
 import sqlite3
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final, cast
 
 import msgspec
+from msgspec import Struct
 
 from carbon.collect.spool_db import SpoolDb
 from carbon.wire.energy import EnergyBatch, UnitBatch
@@ -29,8 +29,7 @@ class BodyKind(StrEnum):
         return f"/v1/{self}"
 
 
-@dataclass(frozen=True, slots=True)
-class SpooledBatch:
+class SpooledBatch(Struct, frozen=True):
     seq: int
     kind: BodyKind
     body: bytes

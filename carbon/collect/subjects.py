@@ -6,15 +6,15 @@ and the user is in `collect.naming`.
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
 from functools import cache
 from typing import NamedTuple
 
-import psutil
+from msgspec import Struct, field
 
-from carbon.collect.processes import Process
+from carbon.collect.processes import Process, user_name
 from carbon.domain.tenancy import parse_workload
 from carbon.errors import InvalidInput
 
@@ -72,7 +72,7 @@ def user_rule(process: Process) -> Subject | None:
 
 @cache
 def _trusted_users() -> frozenset[str]:
-    return frozenset({"root", psutil.Process().username()})
+    return frozenset({"root", user_name(os.getuid())})
 
 
 def stated_workload(process: Process) -> str | None:
@@ -102,8 +102,7 @@ AGENT_RULES: Sequence[Rule] = (run_rule, workload_rule, user_rule)
 EMBEDDED_RULES: Sequence[Rule] = (run_rule, named_workload_rule)
 
 
-@dataclass(slots=True)
-class SubjectBook:
+class SubjectBook(Struct):
     """Names the subject of each process of one look at the process table."""
 
     rules: Sequence[Rule] = AGENT_RULES

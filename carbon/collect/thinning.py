@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from itertools import groupby, pairwise
 from typing import Final, cast
 
 import msgspec
+from msgspec import Struct
 
 from carbon.collect.spool import BodyKind, Spool
 from carbon.domain.units import floor_to
@@ -101,8 +101,7 @@ def _span_of(interval: EnergyInterval) -> Span:
     return interval.start_ms, interval.end_ms, interval.method
 
 
-@dataclass(slots=True)
-class _Segment:
+class _Segment(Struct):
     """What all subjects drew over one span. They stay on one span together: of two that differ
     the ledger would count the shorter alone."""
 

@@ -7,11 +7,11 @@ import logging
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from enum import Enum
 from typing import TYPE_CHECKING
 
 import msgspec
+from msgspec import Struct, field
 
 from carbon.clock import Clock
 from carbon.collect.backoff import Backoff
@@ -43,8 +43,7 @@ class _Outcome(Enum):
     LATER = "later"
 
 
-@dataclass(slots=True)
-class Uploader:
+class Uploader(Struct):
     spool: Spool
     find_server: Callable[[], ServerAddress | None]
     clock: Clock

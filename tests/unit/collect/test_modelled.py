@@ -20,8 +20,9 @@ from carbon.collect.cpu_model import (
     child_environment,
     parse_answer,
 )
+from carbon.collect.cpu_times import CpuTimes, read_cpu_times
 from carbon.collect.machine import part_uuid
-from carbon.collect.modelled import CpuTimes, Load, ModelledSource, cpu_power_mw, read_cpu_times
+from carbon.collect.modelled import Load, ModelledSource, cpu_power_mw
 from carbon.collect.odometer import Odometer
 from carbon.collect.source import DeviceKind
 from carbon.domain.energy import Method

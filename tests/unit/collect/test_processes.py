@@ -14,8 +14,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from carbon.collect.processes import Process, ProcessTable
-from carbon.collect.procfs import ProcfsReader
-from carbon.collect.psutil_processes import PsutilReader, process_reader
+from carbon.collect.procfs import ProcfsReader, process_reader
+from carbon.collect.psutil_processes import PsutilReader
 
 
 def test_the_first_look_blames_nobody_for_the_past() -> None:
