@@ -6,10 +6,10 @@ import os
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
-from platformdirs import user_data_path
 from pydantic import SecretStr, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from carbon.data_dir import default_data_dir
 from carbon.errors import CarbonError
 
 LOOPBACK_HOSTS = frozenset({"127.0.0.1", "::1", "localhost"})
@@ -19,7 +19,7 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix="CARBON_", frozen=True, extra="ignore")
 
     #: Database file, keys, agent spool, job logs.
-    data_dir: Path = user_data_path("carbon", appauthor=False)
+    data_dir: Path = default_data_dir()
     #: SQLAlchemy URL; unset means SQLite in the data folder.
     db_url: str | None = None
     #: Folder that this service and every node of a Slurm cluster share; unset means no Slurm.

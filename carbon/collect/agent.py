@@ -16,7 +16,7 @@ import msgspec
 
 from carbon.collect.host_agent import Agent, AgentBusy, AgentOptions
 from carbon.collect.lock import Role, read_holder
-from carbon.collect.protocol import StatusRequest
+from carbon.data_dir import data_dir
 from carbon.errors import CarbonError, InvalidInput, Unavailable
 
 __all__ = ["Agent", "AgentBusy", "AgentOptions", "main", "run_agent"]
@@ -43,6 +43,8 @@ def run_agent(options: AgentOptions) -> int:
     gc.freeze()
     if options.once:
         agent.wait_for_reading(_ONE_READING_S)
+        from carbon.collect.protocol import StatusRequest
+
         print(msgspec.json.encode(agent.answer(StatusRequest())).decode())
     else:
         stopping.wait()
@@ -71,8 +73,8 @@ def _started(agent: Agent, stopping: threading.Event) -> bool:
 def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="carbon agent", description=__doc__)
     parser.add_argument("--data-dir", type=Path, default=None)
-    parser.add_argument("--period-s", type=float, default=10.0)
-    parser.add_argument("--rate-hz", type=float, default=10.0)
+    parser.add_argument("--period-s", type=float, default=_stated("PERIOD_S"))
+    parser.add_argument("--rate-hz", type=float, default=_stated("RATE_HZ"))
     parser.add_argument("--zone", default=None)
     parser.add_argument("--zone-is-guess", action="store_true")
     parser.add_argument("--url", default=None, help="the server's address")
@@ -84,7 +86,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     logging.getLogger("httpx2").setLevel(logging.WARNING)
     options = AgentOptions(
-        data_dir=given.data_dir or _default_data_dir(),
+        data_dir=given.data_dir or data_dir(),
         period_s=given.period_s,
         rate_hz=given.rate_hz,
         zone=given.zone or os.environ.get("CARBON_ZONE"),
@@ -102,6 +104,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     return run_agent(options)
 
 
+def _stated(name: str) -> str:
+    """As the environment says it; argparse reads and refuses it like an argument."""
+    return os.environ.get(f"CARBON_AGENT_{name}", "10")
+
+
 def _join(options: AgentOptions) -> None:
     """A token that is no good ends the agent; a server that is away does not: measurement waits
     for nobody, and delivery tries again. Raises CarbonError."""
@@ -111,12 +118,6 @@ def _join(options: AgentOptions) -> None:
         options.joining.join()
     except Unavailable as error:
         log.warning("%s: joins it later and measures meanwhile", error.detail)
-
-
-def _default_data_dir() -> Path:
-    from carbon.settings import Settings
-
-    return Settings().data_dir
 
 
 if __name__ == "__main__":

@@ -7,45 +7,22 @@ import os
 import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import msgspec
 from msgspec import Struct
 
 from carbon.clock import Clock, SystemClock
 from carbon.collect.agent_dir import AgentDir
-from carbon.collect.attributor import Attributor
-from carbon.collect.batches import Identity
-from carbon.collect.boot import boot_id
-from carbon.collect.joining import Joining, agent_server
 from carbon.collect.lock import Role, SamplerLock
-from carbon.collect.machine import host_name
-from carbon.collect.naming import Naming, SiteRules, read_rules
-from carbon.collect.processes import ProcessTable
-from carbon.collect.procfs import process_reader
-from carbon.collect.protocol import (
-    Accepted,
-    Failure,
-    Flush,
-    Flushed,
-    Request,
-    RunEnd,
-    RunStart,
-    Units,
-)
-from carbon.collect.recorder import Recorder
-from carbon.collect.registry import RegistryServer
 from carbon.collect.sampler import Sampler
 from carbon.collect.schedule import NS_PER_S, Schedule
-from carbon.collect.server_address import ServerAddress
 from carbon.collect.source import DeviceKind, Source
 from carbon.collect.sources import machine_sources
-from carbon.collect.spool import Spool
-from carbon.collect.spool_db import SpoolDb
-from carbon.collect.status import status_of
-from carbon.collect.subjects import EMBEDDED_RULES, SubjectBook
-from carbon.collect.upload import Uploader
-from carbon.errors import InvalidInput
-from carbon.wire.energy import UnitBatch
+
+if TYPE_CHECKING:
+    from carbon.collect.joining import Joining
+    from carbon.collect.protocol import Request
+    from carbon.collect.server_address import ServerAddress
 
 log = logging.getLogger(__name__)
 
@@ -76,8 +53,11 @@ class AgentOptions(Struct, frozen=True):
 
     @property
     def joining(self) -> Joining | None:
-        token = self.join_token
-        return Joining(self.data_dir, token, self.url) if token else None
+        if not self.join_token:
+            return None
+        from carbon.collect.joining import Joining
+
+        return Joining(self.data_dir, self.join_token, self.url)
 
 
 class Agent:
@@ -99,7 +79,8 @@ class Agent:
         self._threads: list[threading.Thread] = []
 
     def start(self) -> None:
-        """Raises AgentBusy where another process holds the lock. Returns after the first look."""
+        """Raises AgentBusy where another process holds the lock. What is drawn from its first look
+        on is counted, and that comes before all else is loaded."""
         self.dir.create()
         self._lock = SamplerLock(self.dir.folder)
         if not self._lock.acquire(self.role, self.dir.socket()):
@@ -112,23 +93,18 @@ class Agent:
             raise
 
     def _start_locked(self) -> None:
-        self.spool = Spool(SpoolDb(self.dir.spool))
         sources = self._given_sources
         if sources is None:
             sources = machine_sources(self.dir.folder, self.options.rate_hz)
         self.sampler = Sampler(list(sources))
-        self.recorder = Recorder(
-            identity=self._identity(),
-            sampler=self.sampler,
-            attributor=self._attributor(),
-            spool=self.spool,
-            clock=self.clock,
-            period_ms=round(self.options.period_s * 1000),
-        )
-        self.uploader = Uploader(self.spool, self._server_joined, self.clock)
-        self.spool.on_append = self.uploader.wake
+        self.sampler.refresh()
+        self.sampler.look()
+        from carbon.collect.assembly import assemble  # late, as `start` says
+
+        parts = assemble(self)
+        self.spool, self.recorder, self.uploader = parts.spool, parts.recorder, parts.uploader
+        self._registry = parts.registry
         self.recorder.start()
-        self._registry = RegistryServer(self.dir.socket(), self.answer)
         self._registry.start()
         self._begin(self._sample, "carbon-sampler")
         self._begin(self.uploader.run, "carbon-upload")
@@ -166,22 +142,23 @@ class Agent:
         while not is_so() and self.clock.monotonic_ns() < until_ns:
             self._stopping.wait(_POLL_S)
 
-    def answer(self, request: Request) -> msgspec.Struct:
+    def answer(self, request: Request) -> Struct:
         """One request of the socket, or of the program we are embedded in."""
-        if isinstance(request, RunStart):
-            return self.recorder.start_run(
-                request.run, request.workload, request.pid, request.reserve
-            )
-        if isinstance(request, RunEnd):
-            ended = self.recorder.end_run(request.run)
-            return ended or Failure("unknown_run", f"no run {request.run} is registered")
-        if isinstance(request, Units):
-            if request.units:
-                self.spool.append_units(UnitBatch(request.units))
-            return Accepted(len(request.units))
-        if isinstance(request, Flush):
-            return Flushed(self.uploader.flush(min(60.0, request.timeout_s)))
-        return status_of(self)
+        from carbon.collect.answers import answer_of
+
+        return answer_of(self, request)
+
+    def server(self) -> ServerAddress | None:
+        from carbon.collect.joining import agent_server
+
+        return agent_server(self.options.data_dir, self.options.url, self.options.key)
+
+    def server_joined(self) -> ServerAddress | None:
+        """For delivery, which may wait: a server that was away at the start is joined later.
+        Raises CarbonError as long as the joining fails."""
+        if (joining := self.options.joining) is not None:
+            joining.join()
+        return self.server()
 
     def _sample(self) -> None:
         recorder = self.recorder
@@ -201,46 +178,3 @@ class Agent:
         thread = threading.Thread(target=body, name=name, daemon=True)
         self._threads.append(thread)
         thread.start()
-
-    def _attributor(self) -> Attributor:
-        if self.role is Role.EMBEDDED:
-            book = SubjectBook(EMBEDDED_RULES)
-            return Attributor(self.sampler, ProcessTable(process_reader()), book)
-        naming = self._naming()
-        table = ProcessTable(process_reader(naming.reads_commands))
-        return Attributor(self.sampler, table, SubjectBook(naming.rules, naming.has_changed))
-
-    def _naming(self) -> Naming:
-        secret = self.spool.db.meta("pseudonyms")
-        if secret is None:
-            secret = os.urandom(32).hex()
-            self.spool.db.set_meta("pseudonyms", secret)
-        return Naming(self._site_rules(), bytes.fromhex(secret))
-
-    def _site_rules(self) -> SiteRules:
-        """A file with an error in it costs names, and neither energy nor anybody's privacy."""
-        try:
-            return read_rules(self.dir.rules)
-        except InvalidInput as error:
-            log.error("the rules are left out and users hidden: %s", error.detail)
-            return SiteRules(pseudonymise_users=True)
-
-    def _identity(self) -> Identity:
-        host = host_name()
-        source = self.spool.db.meta("source")
-        if source is None:
-            # The suffix keeps two data folders of one host apart.
-            source = f"agent-{host}-{os.urandom(3).hex()}"
-            self.spool.db.set_meta("source", source)
-        boot = boot_id(self.dir.folder)
-        return Identity(source, boot, host, self.options.zone, self.options.zone_is_guess)
-
-    def server(self) -> ServerAddress | None:
-        return agent_server(self.options.data_dir, self.options.url, self.options.key)
-
-    def _server_joined(self) -> ServerAddress | None:
-        """For delivery, which may wait: a server that was away at the start is joined later.
-        Raises CarbonError as long as the joining fails."""
-        if (joining := self.options.joining) is not None:
-            joining.join()
-        return self.server()

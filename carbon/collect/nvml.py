@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ctypes
+import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
@@ -13,6 +15,7 @@ from carbon.collect.nvml_calls import Field, FieldBuffer, ProcessCalls
 from carbon.collect.source import Device, DeviceKind, ProcessUse, Sample
 from carbon.errors import Unavailable
 
+DRIVER: Final = "libnvidia-ml.so.1"
 #: NVML_FI_DEV_TOTAL_ENERGY_CONSUMPTION in mJ, NVML_FI_DEV_POWER_INSTANT and _AVERAGE in mW.
 ENERGY: Final = Field(83, 0)
 INSTANT: Final = Field(186, 0)
@@ -62,7 +65,9 @@ class NvmlSource:
     name = "nvml"
 
     def __init__(self, clock: Clock | None = None) -> None:
-        # Imported late: most machines that import the client have no GPU.
+        if not _has_driver():
+            raise _absent()
+        # Imported late: it takes long, and most machines that import the client have no GPU.
         import pynvml
 
         self._nvml: Any = pynvml
@@ -99,8 +104,7 @@ class NvmlSource:
             self._nvml.nvmlInit()
         except self._nvml.NVMLError as error:
             if error.value == self._nvml.NVML_ERROR_LIBRARY_NOT_FOUND:
-                detail = "no NVIDIA driver library (libnvidia-ml.so.1): no GPU is measured"
-                raise Unavailable("nvml_absent", detail) from error
+                raise _absent() from error
             raise _failed(error) from error
 
     def _known(self) -> dict[str, _Gpu]:
@@ -229,6 +233,21 @@ class NvmlSource:
         now_ns = self._clock.monotonic_ns()
         age_ns = 0 if not stamp_us else self._clock.now_ms() * 1_000_000 - stamp_us * 1000
         return now_ns - age_ns if age_ns in STAMP_AGE_NS else now_ns
+
+
+def _has_driver() -> bool:
+    """False only where the system's loader knows no such library."""
+    if sys.platform != "linux" or "pynvml" in sys.modules:
+        return True
+    try:
+        ctypes.CDLL(DRIVER)
+    except OSError:
+        return False
+    return True
+
+
+def _absent() -> Unavailable:
+    return Unavailable("nvml_absent", f"no NVIDIA driver library ({DRIVER}): no GPU is measured")
 
 
 def _failed(error: Exception) -> Unavailable:

@@ -76,8 +76,11 @@ class Recorder:
                 # The line goes on where the journal ended: nothing new may lie before it.
                 self._line = WallLine(self.clock, not_before_ms=left.at_ms)
             now_ns = self.clock.monotonic_ns()
-            self._refresh(now_ns)
-            self.sampler.look()
+            # Where the meters were looked at before all else, energy is known from then on.
+            if not self.sampler.seen_ns:
+                self.sampler.refresh()
+                self.sampler.look()
+            self._refresh_at_ns = now_ns + REFRESH_NS
             self._look_at_processes()
             if left is not None:
                 self._bridge(left)

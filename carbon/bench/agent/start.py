@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 import tempfile
+import time
 from pathlib import Path
 from statistics import median
 
@@ -18,18 +19,14 @@ started = time.perf_counter()
 import carbon
 print((time.perf_counter() - started) * 1000)
 """
-#: From the start of the process, interpreter and imports included, to the first look.
+#: From exec on, interpreter and imports included, to the look that energy is counted from.
 _FIRST_SAMPLE = """
-import sys, time
+import sys
 from pathlib import Path
 from carbon.collect.host_agent import Agent, AgentOptions
 agent = Agent(AgentOptions(Path(sys.argv[1])))
 agent.start()
-now = time.time()
-ticks = int(open("/proc/self/stat").read().rpartition(")")[2].split()[19])
-booted = time.time() - float(open("/proc/uptime").read().split()[0])
-import os
-print((now - booted - ticks / os.sysconf("SC_CLK_TCK")) * 1000)
+print(min(agent.sampler.seen_ns.values()))
 agent.stop(last_delivery_s=0)
 """
 #: Where an agent runs and no server does.
@@ -58,20 +55,32 @@ def start(options: Options) -> list[Figure]:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         FigureCache(folder / "agent").put(Machine.here(), CpuFigures(60_000, 10_000, "bench"))
-        imports = [float(_told(_IMPORT)) for _ in range(rounds)]
-        firsts = [float(_told(_FIRST_SAMPLE, name)) for _ in range(rounds)]
-        call_ms, stop_ms, first_ms = _track(folder, 4 * rounds)
+        compiled = _compiled(folder)
+        # The first of each writes what the others find: an installation comes compiled.
+        imports = [float(_told(_IMPORT, **compiled)) for _ in range(rounds + 1)][1:]
+        firsts = [_first_sample_ms(name, compiled) for _ in range(rounds + 1)][1:]
+        call_ms, stop_ms, first_ms = _track(folder, 4 * rounds, compiled)
     first_call = f"median; the first call of a program {first_ms:.0f} ms, imports included"
     return [
-        at_most("first sample after start", median(firsts), "ms", 150.0, "from exec on"),
+        at_most("first sample after start", median(firsts), "ms", 150.0, "from exec on, median"),
         at_most("import carbon", median(imports), "ms", 100.0),
         at_most("carbon.track beside an agent", call_ms, "ms", 1.0, first_call),
         at_most("its end with the server down", stop_ms, "ms", 50.0, "median"),
     ]
 
 
-def _track(folder: Path, rounds: int) -> tuple[float, float, float]:
-    nowhere = {"CARBON_DATA_DIR": str(folder), "CARBON_URL": "http://127.0.0.1:9"}
+def _compiled(folder: Path) -> dict[str, str]:
+    """Python writes bytecode, and beside no source of a checkout."""
+    return {"PYTHONDONTWRITEBYTECODE": "", "PYTHONPYCACHEPREFIX": str(folder / "bytecode")}
+
+
+def _first_sample_ms(folder: str, compiled: dict[str, str]) -> float:
+    started_ns = time.monotonic_ns()
+    return (int(_told(_FIRST_SAMPLE, folder, **compiled)) - started_ns) / 1e6
+
+
+def _track(folder: Path, rounds: int, compiled: dict[str, str]) -> tuple[float, float, float]:
+    nowhere = {"CARBON_DATA_DIR": str(folder), "CARBON_URL": "http://127.0.0.1:9", **compiled}
     command = [sys.executable, "-m", "carbon.collect.agent", f"--data-dir={folder}"]
     agent = subprocess.Popen(command, env={**os.environ, **nowhere}, stderr=subprocess.PIPE)
     assert agent.stderr is not None
