@@ -11,9 +11,13 @@ import os
 import threading
 from contextlib import suppress
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from carbon.collect.host_agent import Agent, AgentOptions
 from carbon.collect.lock import Role
+
+if TYPE_CHECKING:
+    from carbon.collect.host_agent import Agent, AgentOptions
+
 
 _agents: dict[Path, Agent] = {}
 _lock = threading.Lock()
@@ -24,10 +28,16 @@ def start_embedded(options: AgentOptions) -> Agent:
     with _lock:
         agent = _agents.get(options.data_dir)
         if agent is None:
+            from carbon.collect.host_agent import Agent  # late: one runs beside most programs
+
             agent = Agent(options, Role.EMBEDDED)
             agent.start()
             _agents[options.data_dir] = agent
         return agent
+
+
+def embedded_agent(data_dir: Path) -> Agent | None:
+    return _agents.get(data_dir)
 
 
 def stop_embedded(data_dir: Path, last_delivery_s: float) -> None:

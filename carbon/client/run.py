@@ -73,7 +73,7 @@ def run_command(
     where no terminal has sent it to the child already, are passed on. Everything is spooled
     before this returns, whether or not a server can be reached.
     """
-    session = RunSession(options, workload, reserve, wait_cpu_s=FIGURES_S)
+    session = RunSession(options.data_dir, lambda: options, workload, reserve, wait_cpu_s=FIGURES_S)
     session.start()
     environment = {**os.environ, "CARBON_RUN": session.run, "CARBON_WORKLOAD": workload}
     try:

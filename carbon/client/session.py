@@ -12,16 +12,19 @@ import os
 import secrets
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Protocol, TypeVar
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
 
 import msgspec
 
-from carbon.client.agent_link import AgentGone, AgentLink, AgentRefused
-from carbon.client.embedded import start_embedded
-from carbon.collect.host_agent import Agent, AgentBusy, AgentOptions
+from carbon.client.agent_link import CALL_TIMEOUT_S, AgentGone, AgentLink, shared_link
+from carbon.client.embedded import embedded_agent, start_embedded
+from carbon.client.measurer import Embedded, Linked, Measurer
+from carbon.collect.lock import AgentBusy
 from carbon.collect.protocol import (
     Accepted,
     Flush,
@@ -36,6 +39,9 @@ from carbon.collect.protocol import (
 )
 from carbon.wire.energy import EnergyInterval, UnitCount
 
+if TYPE_CHECKING:
+    from carbon.collect.host_agent import AgentOptions
+
 log = logging.getLogger(__name__)
 
 A = TypeVar("A", bound=msgspec.Struct)
@@ -44,6 +50,9 @@ A = TypeVar("A", bound=msgspec.Struct)
 UNITS_SOURCE = "carbon-client"
 #: An agent holds the lock for some ms before its socket answers.
 _OPEN_TRIES, _OPEN_PAUSE_S = 40, 0.05
+#: What a program that is measured in passing waits at most: for an agent's answer, and once in its
+#: life for the meters, where it has to look at them by itself.
+_PASSING_CALL_S, _PASSING_START_S = 0.5, 1.0
 
 
 class MeasuredBy(StrEnum):
@@ -63,51 +72,42 @@ class Measured:
     by: MeasuredBy
 
 
-class _Measurer(Protocol):
-    def call(self, request: Request, answer: type[A], wait_s: float = 0.0) -> A: ...
-
-    def close(self) -> None: ...
-
-
-@dataclass(frozen=True, slots=True)
-class _Embedded:
-    agent: Agent
-
-    def call(self, request: Request, answer: type[A], wait_s: float = 0.0) -> A:
-        given = self.agent.answer(request)
-        if isinstance(given, answer):
-            return given
-        raise AgentRefused(str(given))
-
-    def close(self) -> None:
-        """Stays for the next run of this process."""
-
-
 @dataclass(slots=True)
 class RunSession:
-    options: AgentOptions
+    data_dir: Path
+    #: Looked up only where we must measure ourselves: that takes longer than to ask an agent.
+    options: Callable[[], AgentOptions]
     workload: str | None
     reserve: bool = False
+    #: Of a program that does something else: nothing waits for longer than it would notice.
+    in_passing: bool = False
     run: str = field(default_factory=lambda: f"r-{secrets.token_hex(8)}")
     #: Where we measure ourselves: wait up to this long for the CPU's figures before the start.
     wait_cpu_s: float = 0.0
     start_ms: int = 0
-    _measurer: _Measurer | None = None
+    _measurer: Measurer | None = None
     #: Its owner ended it; its end was registered, too.
     _is_over: bool = False
     _has_ended: bool = False
     _lock: threading.RLock = field(default_factory=threading.RLock)
+    _was_tried: threading.Event = field(default_factory=threading.Event)
 
     def start(self) -> None:
         """Never raises: a run that nobody can measure runs all the same."""
-        with self._lock:
-            self._open()
-            self.start_ms = self.start_ms or _now_ms()
+        self.start_ms = _now_ms()
+        if not self.in_passing:
+            with self._lock:
+                self._open()
+        elif not self._open_link():
+            threading.Thread(target=self._open_late, name="carbon-open", daemon=True).start()
+            self._was_tried.wait(_PASSING_START_S)
 
     def end(self, units: Mapping[str, int] | None = None) -> Measured:
         """Never raises. The counts are of the run's whole time."""
-        with self._lock:
-            self._is_over = True
+        self._is_over = True
+        with self._locked() as is_ours:
+            if not is_ours:
+                return self._measured(None)
             ended = self._ask(RunEnd(self.run), RunEnded)
             self._has_ended = True
             measured = self._measured(ended)
@@ -123,61 +123,110 @@ class RunSession:
 
     def close(self) -> None:
         """After the end, and after `flush` where that is wanted."""
-        with self._lock:
-            self._is_over = self._has_ended = True
-            self._leave()
+        self._is_over = self._has_ended = True
+        with self._locked() as is_ours:
+            if is_ours:
+                self._leave()
 
     @property
     def by(self) -> MeasuredBy:
         if self._measurer is None:
             return MeasuredBy.NOBODY
-        embedded = isinstance(self._measurer, _Embedded)
-        return MeasuredBy.IN_PROCESS if embedded else MeasuredBy.AGENT
+        is_agent = isinstance(self._measurer, Linked)
+        return MeasuredBy.AGENT if is_agent else MeasuredBy.IN_PROCESS
+
+    def _open_link(self) -> bool:
+        """Whether an agent measures from here on; asks nothing twice and waits for nobody."""
+        try:
+            with self._lock:
+                self._measurer = self._link()
+                if self._measurer is not None:
+                    self._register(self._measurer)
+        except AgentGone:
+            self._leave()
+        except Exception as error:
+            self._nobody(error)
+            return True
+        return self._measurer is not None
+
+    def _open_late(self) -> None:
+        """While the program goes on, which waits for the first try at most."""
+        for _ in range(_OPEN_TRIES):
+            with self._lock:
+                is_settled = self._is_over or self._try_to_open()
+            self._was_tried.set()
+            if is_settled:
+                return
+            time.sleep(_OPEN_PAUSE_S)
 
     def _open(self) -> None:
         for _ in range(_OPEN_TRIES):
-            self._leave()
-            try:
-                self._measurer = self._link() or self._embed()
-                if not self._has_ended:
-                    self._register(self._measurer)
+            if self._try_to_open():
                 return
-            except (AgentBusy, AgentGone):
-                time.sleep(_OPEN_PAUSE_S)
-            except Exception as error:
-                self._leave()
-                log.warning("nobody measures run %s: %s", self.run, error)
-                return
+            time.sleep(_OPEN_PAUSE_S)
+        self._nobody("the sampler of this host does not answer")
+
+    def _try_to_open(self) -> bool:
+        """False where another try may do better."""
         self._leave()
-        log.warning("nobody measures run %s: the sampler of this host does not answer", self.run)
+        try:
+            self._measurer = self._link() or self._embed()
+            if not self._has_ended:
+                self._register(self._measurer)
+        except (AgentBusy, AgentGone):
+            self._leave()
+            return False
+        except Exception as error:
+            self._nobody(error)
+        return True
+
+    @contextmanager
+    def _locked(self) -> Iterator[bool]:
+        """Whether it could be had in time: meters that are being opened may hang."""
+        is_ours = self._lock.acquire(timeout=_PASSING_CALL_S if self.in_passing else -1)
+        try:
+            yield is_ours
+        finally:
+            if is_ours:
+                self._lock.release()
+
+    def _nobody(self, why: object) -> None:
+        self._leave()
+        log.warning("nobody measures run %s: %s", self.run, why)
 
     def _leave(self) -> None:
         left, self._measurer = self._measurer, None
         if left is not None:
-            left.close()
+            left.leave()
 
-    def _link(self) -> AgentLink | None:
+    def _link(self) -> Measurer | None:
+        if (agent := embedded_agent(self.data_dir)) is not None:
+            return Embedded(agent)
+        timeout_s = _PASSING_CALL_S if self.in_passing else CALL_TIMEOUT_S
         try:
-            link = AgentLink(self.options.data_dir)
+            link = shared_link(self.data_dir, timeout_s)
+            return Linked(link, lambda: self._find_next(link))
         except AgentGone:
             return None
-        link.watch(lambda: self._find_next(link))
-        return link
 
-    def _embed(self) -> _Embedded:
-        agent = start_embedded(self.options)
+    def _embed(self) -> Embedded:
+        agent = start_embedded(self.options())
         if self.wait_cpu_s:
             agent.wait_for_cpu(self.wait_cpu_s)
-        return _Embedded(agent)
+        return Embedded(agent)
 
-    def _register(self, measurer: _Measurer) -> None:
+    def _register(self, measurer: Measurer) -> None:
         request = RunStart(self.run, self.workload, os.getpid(), self.reserve)
-        self.start_ms = measurer.call(request, RunStarted).at_ms
+        if self.in_passing:
+            measurer.post(request)
+        else:
+            self.start_ms = measurer.call(request, RunStarted).at_ms
 
     def _find_next(self, gone: AgentLink) -> None:
         """The agent ended: another one, or we ourselves, go on for it."""
         with self._lock:
-            if not self._is_over and self._measurer is gone:
+            is_ours = isinstance(self._measurer, Linked) and self._measurer.link is gone
+            if is_ours and not self._is_over:
                 log.warning("the agent ended during run %s", self.run)
                 self._open()
 
@@ -199,7 +248,10 @@ class RunSession:
         return self._measurer.call(request, answer, wait_s)
 
     def _call_next(self, request: Request, answer: type[A], wait_s: float) -> A:
-        self._open()
+        if not self.in_passing:
+            self._open()
+        else:
+            self._measurer = self._link()
         return self._call(request, answer, wait_s)
 
     def _measured(self, ended: RunEnded | None) -> Measured:
@@ -215,7 +267,10 @@ class RunSession:
             UnitCount(self.workload, unit, UNITS_SOURCE, measured.start_ms, end_ms, count)
             for unit, count in units.items()
         ]
-        self._ask(Units(counts), Accepted)
+        if self.in_passing and self._measurer is not None:
+            self._measurer.post(Units(counts))
+        else:
+            self._ask(Units(counts), Accepted)
 
 
 def _now_ms() -> int:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from carbon.client.session import Measured, RunSession
+    from carbon.collect.host_agent import AgentOptions
 
 log = logging.getLogger(__name__)
 
@@ -82,7 +83,13 @@ class Tracker(ContextDecorator):
 
 
 def _session(workload: str, reserve: bool) -> RunSession:
-    from carbon.client.options import local_options
     from carbon.client.session import RunSession
+    from carbon.data_dir import data_dir
 
-    return RunSession(local_options(), workload, reserve)
+    return RunSession(data_dir(), _options, workload, reserve, in_passing=True)
+
+
+def _options() -> AgentOptions:
+    from carbon.client.options import local_options
+
+    return local_options()

@@ -64,20 +64,19 @@ def _hand_over(gathered: dict[tuple[str, str], tuple[int, int]]) -> None:
 def send_counts(counts: list[UnitCount]) -> None:
     """To the agent; where none runs, into the spool that the next one delivers."""
     from carbon.client.agent_link import AgentGone, AgentLink
-    from carbon.client.options import local_options
     from carbon.collect.agent_dir import AgentDir
     from carbon.collect.protocol import Accepted, Units
     from carbon.collect.spool import Spool
     from carbon.collect.spool_db import SpoolDb
+    from carbon.data_dir import data_dir
     from carbon.wire.energy import UnitBatch
 
-    data_dir = local_options().data_dir
+    folder = AgentDir(data_dir())
     try:
-        link = AgentLink(data_dir)
+        link = AgentLink(folder.data_dir)
         link.call(Units(counts), Accepted)
         link.close()
     except AgentGone:
-        folder = AgentDir(data_dir)
         folder.create()
         db = SpoolDb(folder.spool)
         Spool(db).append_units(UnitBatch(counts))

@@ -14,8 +14,8 @@ from pathlib import Path
 
 import msgspec
 
-from carbon.collect.host_agent import Agent, AgentBusy, AgentOptions
-from carbon.collect.lock import Role, read_holder
+from carbon.collect.host_agent import Agent, AgentOptions
+from carbon.collect.lock import AgentBusy, Role, read_holder
 from carbon.data_dir import data_dir
 from carbon.errors import CarbonError, InvalidInput, Unavailable
 

@@ -13,7 +13,7 @@ from msgspec import Struct
 
 from carbon.clock import Clock, SystemClock
 from carbon.collect.agent_dir import AgentDir
-from carbon.collect.lock import Role, SamplerLock
+from carbon.collect.lock import AgentBusy, Role, SamplerLock
 from carbon.collect.sampler import Sampler
 from carbon.collect.schedule import NS_PER_S, Schedule
 from carbon.collect.source import DeviceKind, Source
@@ -31,10 +31,6 @@ LAST_DELIVERY_S = 2.0
 _POLL_S = 0.05
 #: Twice a second what was looked at is taken up; who looks more often does so by itself.
 _STEPS_HZ = 2.0
-
-
-class AgentBusy(Exception):
-    """Another process samples this host; its pid is in the message."""
 
 
 class AgentOptions(Struct, frozen=True):

@@ -23,6 +23,10 @@ class Holder(Struct, frozen=True):
     socket: Path
 
 
+class AgentBusy(Exception):
+    """Another process samples this host; its pid is in the message."""
+
+
 class SamplerLock:
     """A lock that the kernel releases however its holder dies, and a pid file beside it."""
 

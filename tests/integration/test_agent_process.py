@@ -14,7 +14,8 @@ import pytest
 from agent_double import AgentProcess, RecordingServer, free_port, wait_until
 from agent_double.server import Answer, accept_all
 
-from carbon.collect.host_agent import Agent, AgentBusy, AgentOptions
+from carbon.collect.host_agent import Agent, AgentOptions
+from carbon.collect.lock import AgentBusy
 
 
 def leave_address(data_dir: Path, server: RecordingServer) -> None:

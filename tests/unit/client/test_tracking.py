@@ -93,7 +93,7 @@ def test_settings_that_are_wrong_do_not_stop_the_program(
     monkeypatch.setenv("CARBON_PORT", "not a number")
     with carbon.track("w") as tracker:
         burn()
-    assert tracker.measured is None
+    assert tracker.energy_mj is None
     buffer = UnitBuffer()
     buffer.add("w", "token", 1)
     buffer.deliver()
