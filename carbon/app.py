@@ -9,7 +9,7 @@ from typing import Protocol
 from fastapi import Depends, FastAPI
 
 from carbon import __version__
-from carbon.api.compat import carbon_aware_sdk
+from carbon.api.compat import carbon_aware_sdk, codecarbon
 from carbon.api.parameters import only_known_parameters
 from carbon.api.problems import handle_errors
 from carbon.api.routes import (
@@ -30,8 +30,10 @@ from carbon.api.routes import (
 from carbon.clock import Clock, SystemClock
 from carbon.scheduler.scheduler import Scheduler
 from carbon.services.context import Context
+from carbon.services.host_addresses import HostAddresses
 from carbon.services.ingest import Ingest
 from carbon.services.polling import Polling
+from carbon.services.trackers import TrackerIngest
 from carbon.services.units import UnitIngest
 from carbon.services.upkeep import Upkeep, prepare_days
 from carbon.services.writer import Writer
@@ -94,10 +96,14 @@ def create_app(context: Context, background: bool = True) -> FastAPI:
     app.state.writer = writer
     app.state.ingest = Ingest(context, writer)
     app.state.unit_ingest = UnitIngest(context, writer)
+    app.state.trackers = TrackerIngest(context, writer)
+    app.state.host_addresses = HostAddresses(writer)
     app.state.polling = polling
     handle_errors(app)
     for module in _ROUTERS:
         app.include_router(module.router, dependencies=[Depends(only_known_parameters)])
+    for prefix in ("", "/api"):
+        app.include_router(codecarbon.router, prefix=prefix)
     mount(app)
     return app
 

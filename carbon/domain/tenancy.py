@@ -77,6 +77,8 @@ TEAM_SCOPES = frozenset(
 )
 #: An agent writes energy for whoever it saw; it reads nothing.
 AGENT_SCOPES = frozenset({Scope.ENERGY_AGENT, Scope.UNITS_WRITE, Scope.ALL_TEAMS})
+#: What stands on many machines of a team: it writes, and reads nothing of anybody's.
+FLEET_SCOPES = frozenset({Scope.ENERGY_TRACK, Scope.UNITS_WRITE})
 #: A Prometheus server reads /metrics and nothing else.
 SCRAPE_SCOPES = frozenset({Scope.METRICS_READ})
 ADMIN_SCOPES = frozenset(Scope)

@@ -84,6 +84,11 @@ def country_of(zone: str) -> str:
     return zone.partition("-")[0]
 
 
+def zone_named(name: str | None) -> str | None:
+    """The zone whose bundled figure goes by exactly this name, such as `France`."""
+    return _ZONE_BY_NAME.get(name.casefold()) if name else None
+
+
 def near_zones(text: str) -> list[str]:
     """Up to three codes whose code or name resembles `text`, best first."""
     sought = text.casefold()
@@ -124,3 +129,4 @@ def _read_tables() -> tuple[dict[str, YearlyFigure], dict[str, str]]:
 
 
 _FIGURES, ZONE_NAMES = _read_tables()
+_ZONE_BY_NAME: Final = {name.casefold(): code for code, name in ZONE_NAMES.items()}

@@ -33,8 +33,8 @@ def create_workload(context: Context, principal: Principal, body: WorkloadBody) 
         if _is_named(connection, name):
             raise Conflicting("workload_exists", f"{name} exists; change it with PATCH")
         ids = Identities(connection, now_ms, {})
-        workload_id = ids.workload(name, is_named=True)
-        _set(connection, workload_id, persona=body.persona, is_named=True)
+        workload_id = name_workload(ids, name)
+        _set(connection, workload_id, persona=body.persona)
         _set_units(ids, workload_id, body.units)
         if body.boundary is not None:
             _add_boundary(connection, workload_id, body.boundary, now_ms)
@@ -75,6 +75,13 @@ def change_workload(
 def _check_persona(persona: str) -> None:
     if persona not in PERSONAS:
         raise InvalidInput("invalid_persona", f"persona is {' or '.join(PERSONAS)}")
+
+
+def name_workload(ids: Identities, name: WorkloadName) -> int:
+    """The workload of a name that a person gave."""
+    workload_id = ids.workload(name, is_named=True)
+    _set(ids.connection, workload_id, is_named=True)
+    return workload_id
 
 
 def _is_named(connection: Connection, name: WorkloadName) -> bool:

@@ -10,6 +10,7 @@ from carbon.storage import (
     names,
     reports,
     rollups,
+    trackers,
 )
 from carbon.storage.schema import metadata
 
@@ -24,4 +25,5 @@ __all__ = [
     "names",
     "reports",
     "rollups",
+    "trackers",
 ]

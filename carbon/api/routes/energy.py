@@ -8,9 +8,11 @@ from fastapi import APIRouter, Request, Response
 
 from carbon.api.bodies import answer, read_json
 from carbon.auth.access import principal_of
+from carbon.domain.energy import MeterKind
 from carbon.domain.principal import Principal
 from carbon.domain.tenancy import Scope
 from carbon.errors import Forbidden
+from carbon.services.host_addresses import HostAddresses
 from carbon.services.ingest import Ingest
 from carbon.services.units import UnitIngest
 from carbon.wire.decode import decode_energy, decode_units
@@ -26,8 +28,17 @@ async def post_energy(request: Request) -> Response:
     principal = _energy_writer(request)
     body = await read_json(request)
     ingest: Ingest = request.app.state.ingest
-    future = ingest.submit(principal, decode_energy(body), body)
+    decoded = decode_energy(body)
+    future = ingest.submit(principal, decoded, body)
+    _note_address(request, principal, decoded.body.host)
     return answer(await asyncio.wrap_future(future), 202)
+
+
+def _note_address(request: Request, principal: Principal, host: str | None) -> None:
+    """Trackers behind an agent's address are known by it."""
+    if host is not None and principal.meter_kind is MeterKind.AGENT and request.client is not None:
+        addresses: HostAddresses = request.app.state.host_addresses
+        addresses.note(host, request.client.host)
 
 
 def _energy_writer(request: Request) -> Principal:
