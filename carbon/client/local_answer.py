@@ -35,6 +35,7 @@ def local_answer(record: RunRecord, unit: str | None) -> dict[str, Any]:
             operational_ng=operational_ng(interval.energy_mj, figure.g_per_kwh),
             covered_ms=interval.end_ms - interval.start_ms,
             intensity_kind=PointKind.YEARLY,
+            pue_is_stated=False,
         )
         for interval in record.intervals
     ]

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from carbon.domain.embodied import EmbodiedCharge, embodied_g
@@ -23,6 +23,7 @@ from carbon.domain.uncertainty import (
     energy_source,
     intensity_source,
     propagate,
+    pue_source,
 )
 from carbon.domain.units import NG_PER_G, grams
 from carbon.errors import InvalidInput
@@ -153,6 +154,8 @@ class Charge:
     operational_ng: int  #: of it, PUE included
     covered_ms: int  #: device-time that backs it
     intensity_kind: PointKind = PointKind.ACTUAL
+    #: Whether somebody stated the PUE that is in `operational_ng`; else 1.0 was counted.
+    pue_is_stated: bool = True
     #: Both where the intensity is bounded by more than its kind: across a gap, the grams at
     #: the gap's lowest and highest intensity.
     low_ng: int | None = None
@@ -204,6 +207,10 @@ class Score:
             return None
         return (self.operational_ng + self.embodied_ng) / (self.count * NG_PER_G)
 
+    def within(self, total: Interval) -> Score:
+        """The same score between other bounds."""
+        return replace(self, total=total)
+
     @property
     def low(self) -> float | None:
         return None if self.reason else self.total.low / self.count
@@ -249,6 +256,7 @@ def _energy_shares(charges: Iterable[Charge], energy_mj: int) -> dict[str, float
 
 
 def _interval_g(charges: Iterable[Charge], embodied: Iterable[EmbodiedCharge]) -> Interval:
+    """First order; see `services.simulation` for the drawn one."""
     return propagate(terms_ng(charges, embodied)).scaled(1 / NG_PER_G).not_below_zero()
 
 
@@ -259,17 +267,18 @@ def terms_ng(charges: Iterable[Charge], embodied: Iterable[EmbodiedCharge]) -> l
 
 def _operational_terms(charges: Iterable[Charge]) -> Iterable[Term]:
     """One term per kind of charge, since a year of rows has few kinds; a gap stands alone."""
-    sums: dict[tuple[str | int, Method, str, PointKind], int] = {}
+    sums: dict[tuple[Source, ...], int] = {}
     for place, charge in enumerate(charges):
-        if charge.low_ng is None or charge.high_ng is None:
-            key = (charge.device, charge.method, charge.zone, charge.intensity_kind)
-            sums[key] = sums.get(key, 0) + charge.operational_ng
-        elif charge.operational_ng:
+        sources: tuple[Source, ...] = (
+            energy_source(charge.method, charge.device),
+            intensity_source(charge.zone, charge.intensity_kind),
+            pue_source(charge.zone, charge.pue_is_stated),
+        )
+        if charge.low_ng is not None and charge.high_ng is not None and charge.operational_ng:
             bounds = Interval(charge.operational_ng, charge.low_ng, charge.high_ng)
-            gap = Source.of(("gap", place), bounds)
-            yield Term(charge.operational_ng, (energy_source(charge.method, charge.device), gap))
-    for (device, method, zone, kind), ng in sums.items():
-        yield Term(ng, (energy_source(method, device), intensity_source(zone, kind)))
+            sources = (*sources, Source.of(("gap", place), bounds))
+        sums[sources] = sums.get(sources, 0) + charge.operational_ng
+    return [Term(ng, sources) for sources, ng in sums.items()]
 
 
 def _embodied_term(charge: EmbodiedCharge) -> Term:

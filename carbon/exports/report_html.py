@@ -143,12 +143,12 @@ def _energy_table(line: ReportLine) -> str:
 
 def _drawn(line: ReportLine) -> str:
     drawn = line.simulated
-    if drawn.low is None or drawn.high is None:
+    if drawn.first_order_low is None or drawn.first_order_high is None:
         return ""
     return (
-        f"<p class='quiet'>Of {drawn.draws:,} seeded draws, 95 % lie between {drawn.low:.4g} and "
-        f"{drawn.high:.4g} g per {escape(line.answer.unit)}. Inputs "
-        f"<code>{line.answer.input_hash}</code></p>"
+        f"<p class='quiet'>The interval holds 95 % of {drawn.draws:,} seeded draws; by first order "
+        f"it is {drawn.first_order_low:.4g} to {drawn.first_order_high:.4g} g per "
+        f"{escape(line.answer.unit)}. Inputs <code>{line.answer.input_hash}</code></p>"
     )
 
 

@@ -191,6 +191,7 @@ class _Ledger:
             operational_ng=row.operational_ng,
             covered_ms=row.covered_ms,
             intensity_kind=PointKind(rating.kind),
+            pue_is_stated=rating.pue_is_stated,
         )
 
     def _embodied(self, rows: Sequence[PeriodSum]) -> list[EmbodiedCharge]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Sequence
-from dataclasses import replace
 from hashlib import sha256
 
 import msgspec
@@ -15,15 +14,14 @@ from carbon.domain.energy import Method
 from carbon.domain.factor_book import FactorBook
 from carbon.domain.principal import Principal
 from carbon.domain.reports import METHOD, POLICIES, Mark, marks_of
-from carbon.domain.sci import terms_ng
-from carbon.domain.simulation import DRAWS, simulate
-from carbon.domain.units import NG_PER_G
+from carbon.domain.sci import score
 from carbon.errors import InvalidInput, NotFound
 from carbon.services.audit import REPORT_ISSUED, report_hash, statement_hash
 from carbon.services.context import Context
 from carbon.services.counting import RUN
 from carbon.services.question import Question, known_workload
 from carbon.services.sci import Account, workload_account
+from carbon.services.simulation import DRAWS, SEED
 from carbon.storage import reports as stored
 from carbon.storage.audit import append, entry_of
 from carbon.storage.engine import reading, writing
@@ -178,18 +176,12 @@ def _line(account: Account, request: ReportBody) -> ReportLine:
 
 
 def _simulated(account: Account) -> Simulated:
-    """Drawn by the device's own name, so that the same ledger elsewhere gives the same bounds."""
+    """How the answer's bounds were drawn, beside those of the first order."""
     answer = account.answer
-    charges = [
-        replace(charge, device=account.devices[row.device_id].uuid)
-        for charge, row in zip(account.charges, account.rows, strict=True)
-    ]
-    seed = answer.input_hash
     if answer.sci_g_per_unit is None:
-        return Simulated(0, seed, None, None)
-    bounds = simulate(terms_ng(charges, account.embodied), seed)
-    per_unit = bounds.scaled(1 / (NG_PER_G * answer.count))
-    return Simulated(DRAWS, seed, per_unit.low, per_unit.high)
+        return Simulated(0, SEED, None, None)
+    exact = score(account.charges, account.embodied, answer.count)
+    return Simulated(DRAWS, SEED, exact.low, exact.high)
 
 
 def _operational(account: Account) -> list[OperationalPart]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from typing import Any
@@ -17,14 +17,17 @@ from carbon.domain.factor import Factor
 from carbon.domain.factor_book import FactorBook
 from carbon.domain.intensity import PointKind
 from carbon.domain.principal import Principal
-from carbon.domain.sci import Charge, Score, score
+from carbon.domain.sci import Charge, Score, score, terms_ng
 from carbon.domain.tenancy import WorkloadName
+from carbon.domain.uncertainty import Term
+from carbon.domain.units import NG_PER_G
 from carbon.services.boundary import boundary_of
 from carbon.services.context import Context
 from carbon.services.counting import count_units
 from carbon.services.held_devices import embodied_charges, held_ms
 from carbon.services.question import Question, known_workload, span_of_run, window_of
 from carbon.services.rollup import roll_up
+from carbon.services.simulation import simulate
 from carbon.services.window_ledger import Ledger, Scope, read_ledger
 from carbon.storage.engine import reading
 from carbon.storage.factors import factor_book
@@ -83,7 +86,7 @@ def _answer(
 ) -> Account:
     embodied = [charge for row in held_ms(ledger.rows) for charge in _embodied(ledger, *row)]
     charges = [_charge(ledger, row) for row in ledger.rows]
-    result = score(charges, embodied, counted)
+    result = _drawn(score(charges, embodied, counted), terms_ng(charges, embodied))
     used = [ledger.ratings[row.rating_id] for row in ledger.rows]
     answer = SciAnswer(
         workload=str(name),
@@ -113,6 +116,11 @@ def _answer(
     )
     answer = _hashed(answer, ledger)
     return Account(answer, ledger.rows, ledger.devices, ledger.ratings, charges, embodied)
+
+
+def _drawn(result: Score, terms: Iterable[Term]) -> Score:
+    """The score between drawn bounds; `score` itself has those of the first order."""
+    return result.within(simulate(terms).scaled(1 / NG_PER_G))
 
 
 def _hashed(answer: SciAnswer, ledger: Ledger) -> SciAnswer:
@@ -148,13 +156,14 @@ def _row_inputs(ledger: Ledger, row: LedgerRow) -> list[object]:
 def _charge(ledger: Ledger, row: LedgerRow) -> Charge:
     rating = ledger.ratings[row.rating_id]
     return Charge(
-        device=row.device_id,
+        device=ledger.devices[row.device_id].uuid,
         method=Method(row.method),
         zone=rating.zone,
         energy_mj=row.energy_mj,
         operational_ng=row.operational_ng,
         covered_ms=row.covered_ms,
         intensity_kind=PointKind(rating.kind),
+        pue_is_stated=rating.pue_is_stated,
     )
 
 

@@ -143,6 +143,7 @@ class Series:
             operational_ng=row.operational_ng,
             covered_ms=row.covered_ms,
             intensity_kind=PointKind(rating.kind),
+            pue_is_stated=rating.pue_is_stated,
         )
 
     def _embodied(self, step: int, rows: Sequence[SeriesRow]) -> list[EmbodiedCharge]:

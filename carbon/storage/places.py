@@ -5,13 +5,16 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 from sqlalchemy import Connection, RowMapping, select
 
 from carbon.domain.yearly import WORLD
 from carbon.storage.names import device, device_zone, host, host_period
 from carbon.storage.upsert import insert_new
+
+#: Nobody has stated a PUE, and 1.0 is counted.
+PUE_UNSET: Final = "pue_unset"
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +84,7 @@ def _place(
     elif zone == guess:
         flags.append("zone_guessed")
     if pue is None:
-        flags.append("pue_unset")
+        flags.append(PUE_UNSET)
     return Place(zone, pue or 1.0, tuple(flags))
 
 

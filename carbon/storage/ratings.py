@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from sqlalchemy import Connection, and_, select
 
 from carbon.domain.intensity import RatedPoint
+from carbon.storage.places import PUE_UNSET
 from carbon.storage.rollups import rating
 from carbon.storage.upsert import insert_new
 
@@ -21,6 +22,10 @@ class Rating:
     scope: str
     kind: str
     flags: tuple[str, ...]
+
+    @property
+    def pue_is_stated(self) -> bool:
+        return PUE_UNSET not in self.flags
 
 
 def rating_of(zone: str, point: RatedPoint, flags: tuple[str, ...]) -> Rating:

@@ -65,12 +65,12 @@ class EmbodiedPart(Struct, frozen=True):
 
 
 class Simulated(Struct, frozen=True):
-    """Bounds of sci_g_per_unit by seeded Monte Carlo, beside the first-order ones."""
+    """How `low` and `high` of the answer were drawn, and the first-order bounds as their check."""
 
     draws: int
     seed: str
-    low: float | None
-    high: float | None
+    first_order_low: float | None
+    first_order_high: float | None
 
 
 class ReportLine(Struct, frozen=True):

@@ -110,9 +110,11 @@ def test_a_report_carries_both_intervals_and_its_policies(ledger: Ledger) -> Non
     (line,) = statement.lines
     answer, drawn = line.answer, line.simulated
     assert answer.sci_g_per_unit is not None
-    assert drawn.low is not None
-    assert drawn.high is not None
-    assert drawn.low < answer.sci_g_per_unit < drawn.high
+    assert answer.low is not None
+    assert answer.high is not None
+    assert answer.low < answer.sci_g_per_unit < answer.high
+    assert answer.low == pytest.approx(drawn.first_order_low, rel=0.05)
+    assert answer.high == pytest.approx(drawn.first_order_high, rel=0.1)
     assert drawn.draws == 10_000
     assert {"operational", "embodied", "idle_reserved"} <= statement.policies.keys()
 

@@ -433,21 +433,27 @@ def test_without_units_or_energy_there_is_a_reason_and_no_score(
 
 def test_one_sensor_and_one_zone_bound_the_score_in_quadrature() -> None:
     result = score([charge(), charge()], [], 800)
-    half_width = math.hypot(0.05, 0.10)
+    half_width = math.hypot(0.05, 0.10, 0.05)
     assert result.high == pytest.approx(1 + half_width)
     assert result.low == pytest.approx(1 - half_width)
 
 
+def test_a_pue_that_nobody_stated_raises_the_upper_bound_alone() -> None:
+    result = score([charge(pue_is_stated=False)], [], 400)
+    assert result.high == pytest.approx(1 + math.hypot(0.05, 0.10, 0.58))
+    assert result.low == pytest.approx(1 - math.hypot(0.05, 0.10))
+
+
 def test_two_cards_err_apart_and_their_zone_together() -> None:
     result = score([charge(), charge(device="gpu1")], [], 800)
-    assert result.high == pytest.approx(1 + math.hypot(0.05 / math.sqrt(2), 0.10))
+    assert result.high == pytest.approx(1 + math.hypot(0.05 / math.sqrt(2), 0.10, 0.05))
 
 
 def test_a_gap_is_bounded_by_its_lowest_and_highest_intensity() -> None:
     gap = charge(method=Method.BRIDGED, low_ng=100 * NG_PER_G, high_ng=600 * NG_PER_G)
     result = score([gap], [], 400)
-    assert result.low == pytest.approx(1 - math.hypot(0.05, 0.75))
-    assert result.high == pytest.approx(1 + math.hypot(0.05, 0.5))
+    assert result.low == pytest.approx(1 - math.hypot(0.05, 0.75, 0.10, 0.05))
+    assert result.high == pytest.approx(1 + math.hypot(0.05, 0.5, 0.10, 0.05))
 
 
 def test_the_life_of_the_hardware_widens_the_score_more_upwards() -> None:

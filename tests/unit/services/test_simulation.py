@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 
 from carbon.domain.energy import Method
 from carbon.domain.intensity import PointKind
-from carbon.domain.simulation import drawn, simulate
 from carbon.domain.uncertainty import Source, Term, energy_source, intensity_source, propagate
+from carbon.services.simulation import drawn, simulate
 
 small = st.floats(min_value=0.0, max_value=0.15)
 values = st.floats(min_value=0.1, max_value=1e6)
@@ -83,4 +83,4 @@ def test_a_fleet_of_sensors_errs_as_its_parts_do() -> None:
 
 def test_no_draw_loses_a_term() -> None:
     totals = drawn({(Source("a", 0.0, 0.0),): 7.0, (): 3.0}, "s", 10)
-    assert totals == [10.0] * 10
+    assert list(totals) == [10.0] * 10
