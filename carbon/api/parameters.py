@@ -3,7 +3,7 @@ answer for another window."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Set
 
 from fastapi import Request
 from fastapi.dependencies.models import Dependant
@@ -22,7 +22,10 @@ async def only_known_parameters(request: Request) -> None:
     route = request.scope.get("route")
     if not isinstance(route, APIRoute) or not route.path.startswith("/v1/"):
         return
-    known = set(_names(route.dependant))
+    refuse_unknown(request, set(_names(route.dependant)))
+
+
+def refuse_unknown(request: Request, known: Set[str]) -> None:
     for name in request.query_params:
         if name not in known:
             principal_of(request)

@@ -21,7 +21,8 @@ def figures(data: Path | None) -> list[Figure]:
     exact = sum(_agrees(case, "expected", 1e-9) for case in known)
     sound = [case for case in known if case["id"] not in INCONSISTENT]
     printed = sum(
-        _agrees(case, "published", max(case["published_tolerance"] or 0.0, _DIGITS)) for case in sound
+        _agrees(case, "published", max(case["published_tolerance"] or 0.0, _DIGITS))
+        for case in sound
     )
     wrong = [case for case in known if case["id"] in INCONSISTENT]
     caught = sum(not _agrees(case, "published", 1e-3) for case in wrong)
