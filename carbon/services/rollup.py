@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
 
+from carbon.domain.civil import civil_days
 from carbon.domain.rollup import BucketRow, Rate
 from carbon.domain.units import MS_PER_HOUR
 from carbon.services.bucket_roller import rolled_devices
 from carbon.services.context import Context
+from carbon.services.settling import mark_unsettled
 from carbon.storage.engine import reading, writing
 from carbon.storage.ratings import Ratings, is_stored
 from carbon.storage.rollups import (
@@ -148,24 +149,11 @@ def _roll_hours(context: Context, pace: Pace, pause: Callable[[float], None]) ->
             set_workload_periods(connection, workload_hour, workloads, start_ms, end_ms, now_ms)
             for day in civil_days(start_ms, end_ms, timezone):
                 days.setdefault(day, set()).update(workloads)
+        behind = [(w, *day) for day, of_day in days.items() for w in of_day]
+        mark_unsettled(connection, behind, timezone)
         for (start_ms, end_ms), of_day in sorted(days.items()):
             set_workload_periods(connection, workload_day, sorted(of_day), start_ms, end_ms, now_ms)
     took_s = time.perf_counter() - began
     pace.took(sum(map(len, hours.values())), took_s)
     pause(took_s)
     return bool(hours)
-
-
-def civil_days(start_ms: int, end_ms: int, timezone: ZoneInfo) -> list[tuple[int, int]]:
-    """The civil days, as [start, end) in epoch ms, that [start, end) touches; 23 to 25 h long."""
-    days: list[tuple[int, int]] = []
-    date = datetime.fromtimestamp(start_ms / 1000, timezone).date()
-    while True:
-        lo, hi = (
-            round(datetime(d.year, d.month, d.day, tzinfo=timezone).timestamp() * 1000)
-            for d in (date, date + timedelta(days=1))
-        )
-        if lo >= end_ms:
-            return days
-        days.append((lo, hi))
-        date += timedelta(days=1)

@@ -71,7 +71,7 @@ def workload_account(
         ratings = Ratings(connection, may_store=False)
         scope = Scope(context, connection, ratings, workload_id, subject_id, question)
         ledger = read_ledger(scope, start_ms, end_ms, book or factor_book(connection))
-        unit, counted, aside = count_units(connection, ledger, question)
+        unit, counted, aside = count_units(scope, ledger, question)
         boundary = boundary_of(connection, workload_id)
     return _answer(name, ledger, unit, counted, aside, boundary)
 

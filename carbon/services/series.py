@@ -11,13 +11,22 @@ from zoneinfo import ZoneInfo
 from sqlalchemy import Connection
 
 from carbon.clock import to_rfc3339
+from carbon.domain.civil import civil_days
 from carbon.domain.principal import Principal
-from carbon.domain.units import BUCKET_MS, MS_PER_HOUR, QUARTER_MS, ceil_to, floor_to
+from carbon.domain.units import (
+    BUCKET_MS,
+    MS_PER_DAY,
+    MS_PER_HOUR,
+    QUARTER_MS,
+    ceil_to,
+    floor_to,
+)
 from carbon.errors import InvalidInput
 from carbon.services.context import Context
 from carbon.services.counting import DEVICE_HOUR, RUN
-from carbon.services.rollup import civil_days, roll_up
+from carbon.services.rollup import roll_up
 from carbon.services.series_points import Counts, Dimension, Series
+from carbon.services.unit_sums import counted_between
 from carbon.storage.engine import reading
 from carbon.storage.factors import factor_book
 from carbon.storage.identities import workload_names
@@ -73,8 +82,9 @@ def sci_series(context: Context, principal: Principal, asked: SeriesQuestion) ->
     now_ms = context.clock.now_ms()
     with reading(context.engine) as connection:
         window, flags = _window(connection, asked, now_ms)
-        steps = _steps(asked.step, *window, ZoneInfo(context.settings.timezone))
-        series = _load(connection, principal, asked, steps)
+        timezone = ZoneInfo(context.settings.timezone)
+        steps = _steps(asked.step, *window, timezone)
+        series = _load(connection, principal, asked, steps, timezone)
     return SeriesAnswer(
         to_rfc3339(window[0]),
         to_rfc3339(window[1]),
@@ -91,13 +101,14 @@ def _load(
     principal: Principal,
     asked: SeriesQuestion,
     steps: Sequence[tuple[int, int]],
+    timezone: ZoneInfo,
 ) -> Series:
     team = None if principal.sees_all_teams else principal.team
     names = dict(workload_names(connection, team))
     if asked.workload is not None:
         names = {id_: name for id_, name in names.items() if str(name) == asked.workload}
     is_whole = team is None and asked.workload is None
-    rows = _rows(connection, steps, None if is_whole else list(names))
+    rows = _rows(connection, steps, None if is_whole else list(names), timezone)
     seen = sorted({row.workload_id for row in rows} & names.keys())
     made = Series(
         group_by=asked.group_by,
@@ -107,7 +118,7 @@ def _load(
         devices=devices_by_id(connection, sorted({row.device_id for row in rows})),
         ratings=ratings(connection),
         book=factor_book(connection),
-        counts={id_: _counts(connection, id_, asked.unit, steps) for id_ in seen}
+        counts={id_: _counts(connection, id_, asked.unit, steps, timezone) for id_ in seen}
         if _is_countable(asked.group_by)
         else {},
     )
@@ -117,7 +128,10 @@ def _load(
 
 
 def _rows(
-    connection: Connection, steps: Sequence[tuple[int, int]], workload_ids: Collection[int] | None
+    connection: Connection,
+    steps: Sequence[tuple[int, int]],
+    workload_ids: Collection[int] | None,
+    timezone: ZoneInfo,
 ) -> list[SeriesRow]:
     """One query where all steps are equally wide, else one for each."""
     if not steps:
@@ -125,11 +139,11 @@ def _rows(
     start_ms, first_end_ms = steps[0]
     width_ms = first_end_ms - start_ms
     if all(lo == start_ms + n * width_ms for n, (lo, _) in enumerate(steps)):
-        return series_rows(connection, start_ms, steps[-1][1], width_ms, workload_ids)
+        return series_rows(connection, start_ms, steps[-1][1], width_ms, workload_ids, timezone)
     return [
         row
         for step, (lo, hi) in enumerate(steps)
-        for row in series_rows(connection, lo, hi, hi - lo, workload_ids, step)
+        for row in series_rows(connection, lo, hi, hi - lo, workload_ids, timezone, step)
     ]
 
 
@@ -144,6 +158,7 @@ def _counts(
     workload_id: int,
     unit: str | None,
     steps: Sequence[tuple[int, int]],
+    timezone: ZoneInfo,
 ) -> Counts:
     """In the unit that was asked for, else the workload's only one, else runs."""
     own = units_of(connection, workload_id)
@@ -153,6 +168,12 @@ def _counts(
     if unit == DEVICE_HOUR or not steps:
         return Counts(DEVICE_HOUR, None)
     start_ms, end_ms = steps[0][0], steps[-1][1]
+    if unit in own and any(hi - lo >= MS_PER_DAY for lo, hi in steps):
+        by_step = {
+            step: counted_between(connection, workload_id, own[unit], lo, hi, timezone)
+            for step, (lo, hi) in enumerate(steps)
+        }
+        return Counts(unit, by_step)
     if unit in own:
         powered = buckets_with_energy(connection, workload_id, start_ms, end_ms)
         return Counts(unit, counts_by_step(connection, own[unit], powered, steps, BUCKET_MS))

@@ -10,11 +10,11 @@ from zoneinfo import ZoneInfo
 from msgspec import Struct
 from sqlalchemy import Connection
 
+from carbon.domain.civil import civil_days
 from carbon.domain.claims import NO_WORKLOAD
 from carbon.domain.intensity import PointKind
 from carbon.domain.uncertainty import Term, energy_source, intensity_source, propagate
 from carbon.domain.units import BUCKET_MS, MS_PER_HOUR, floor_to, grams, kwh
-from carbon.services.rollup import civil_days
 from carbon.storage.ratings import Rating, ratings
 from carbon.storage.recent import HourSum, covered_device_ms, known_devices, sums_by_hour
 

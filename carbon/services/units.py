@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from concurrent.futures import Future
+from zoneinfo import ZoneInfo
 
+from carbon.domain.civil import civil_days
 from carbon.domain.energy import cut
 from carbon.domain.principal import Principal
 from carbon.domain.tenancy import WorkloadName
@@ -11,6 +14,7 @@ from carbon.domain.units import DERIVED_UNITS
 from carbon.errors import CarbonError, InvalidInput, NotFound
 from carbon.services.context import Context
 from carbon.services.sending import check_span
+from carbon.services.settling import mark_unsettled
 from carbon.services.writer import Writer
 from carbon.storage.identities import Identities, check_room
 from carbon.storage.unit_counts import choose_source, write_count
@@ -36,6 +40,7 @@ class UnitIngest:
 
         def write(ids: Identities) -> IngestAnswer:
             verdicts = [_write(ids, principal, sent, name) for sent, name in good]
+            self._unsettle(ids, good)
             if ids.created_workloads:
                 check_room(ids.connection, self._context.settings.max_created_names)
             return IngestAnswer(
@@ -47,6 +52,15 @@ class UnitIngest:
             )
 
         return self._writer.submit(write)
+
+    def _unsettle(self, ids: Identities, good: Sequence[tuple[UnitCount, WorkloadName]]) -> None:
+        timezone = ZoneInfo(self._context.settings.timezone)
+        days = {
+            (ids.workload(name), *day)
+            for sent, name in good
+            for day in civil_days(sent.start_ms, sent.end_ms, timezone)
+        }
+        mark_unsettled(ids.connection, days, timezone)
 
 
 def _judged(principal: Principal, sent: UnitCount, now_ms: int) -> WorkloadName:

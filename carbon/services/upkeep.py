@@ -8,6 +8,7 @@ import threading
 from carbon.domain.units import MS_PER_DAY, floor_to
 from carbon.services.context import Context
 from carbon.services.rollup import roll_up
+from carbon.services.settling import settle
 from carbon.services.writer import Writer
 from carbon.storage.engine import writing
 from carbon.storage.partitions import make_days
@@ -16,6 +17,7 @@ log = logging.getLogger("carbon.upkeep")
 
 _ROLL_EVERY_S = 2.0
 _BUCKETS_AT_ONCE = 2_000
+_PERIODS_AT_ONCE = 256
 _DAYS_AHEAD = 3
 #: While batches arrive the roll-up rests so many times as long as it worked: whoever sends waits
 #: for an answer, a roll-up only falls behind and catches up.
@@ -57,6 +59,7 @@ class Upkeep:
                     prepare_days(self._context)
                     made_day = today
                 roll_up(self._context, most=_BUCKETS_AT_ONCE, pause=self._rest)
+                settle(self._context, most=_PERIODS_AT_ONCE)
             except Exception as error:
                 log.warning("roll-up postponed: %s", error)
 

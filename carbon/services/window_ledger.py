@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from zoneinfo import ZoneInfo
 
 from sqlalchemy import Connection
 
@@ -56,7 +57,13 @@ class Scope:
     question: Question
 
     def rolled_rows(self, start_ms: int, end_ms: int) -> list[LedgerRow]:
-        return rows_between(self.connection, self.workload_id, start_ms, end_ms, self.subject_id)
+        return rows_between(
+            self.connection, self.workload_id, start_ms, end_ms, self.timezone, self.subject_id
+        )
+
+    @property
+    def timezone(self) -> ZoneInfo:
+        return ZoneInfo(self.context.settings.timezone)
 
     def raw_rows(self, start_ms: int, end_ms: int) -> list[LedgerRow]:
         """Rows of a part of one bucket, from its raw readings."""

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from zoneinfo import ZoneInfo
 
 from sqlalchemy import Connection, Select, Table, func, select
 
 from carbon.domain.units import BUCKET_MS, QUARTER_MS, ceil_to, floor_to
 from carbon.storage.names import device, device_model
 from carbon.storage.rollups import bucket, quarter_hour
+from carbon.storage.settled import pieces_between
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,17 +33,19 @@ def rows_between(
     workload_id: int,
     start_ms: int,
     end_ms: int,
+    timezone: ZoneInfo,
     subject_id: int | None = None,
 ) -> list[LedgerRow]:
-    """Rows of the whole buckets in [start, end): whole quarter-hours from their roll-up, the
-    buckets at either edge from theirs. Both ends must lie on bucket marks."""
+    """Rows of the whole buckets in [start, end): settled months and days and whole quarter-hours
+    from their roll-ups, the buckets at either edge from theirs. Both ends must lie on bucket
+    marks."""
     first, last = ceil_to(start_ms, QUARTER_MS), floor_to(end_ms, QUARTER_MS)
     if first >= last:
         spans = [(bucket, start_ms, end_ms)]
     else:
         spans = [
             (bucket, start_ms, first),
-            (quarter_hour, first, last),
+            *pieces_between(connection, first, last, timezone, workload_id),
             (bucket, last, end_ms),
         ]
     found: list[LedgerRow] = []
@@ -119,9 +123,11 @@ def life_of(connection: Connection, workload_id: int) -> tuple[int, int] | None:
     """First start and last end of the workload's buckets; None where it has none. Where the
     buckets are gone already, of its quarter-hours."""
     q, b = quarter_hour.c, bucket.c
-    query = select(func.min(q.start_ms), func.max(q.start_ms)).where(q.workload_id == workload_id)
-    first, last = connection.execute(query).one()
-    if first is None:
+    of_workload = q.workload_id == workload_id
+    # Two questions: each is one look into the index, while both at once would read all of it.
+    first = connection.scalar(select(func.min(q.start_ms)).where(of_workload))
+    last = connection.scalar(select(func.max(q.start_ms)).where(of_workload))
+    if first is None or last is None:
         return None
     own = b.workload_id == workload_id
     begins = select(func.min(b.start_ms)).where(own, b.start_ms < first + QUARTER_MS)

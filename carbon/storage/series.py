@@ -5,13 +5,16 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from typing import Any
+from zoneinfo import ZoneInfo
 
-from sqlalchemy import BigInteger, Connection, case, cast, func, select
+from sqlalchemy import BigInteger, Connection, Select, Table, case, cast, func, select
 
 from carbon.domain.claims import SubjectKind
 from carbon.domain.units import floor_to
 from carbon.storage.names import run, subject
 from carbon.storage.rollups import quarter_hour
+from carbon.storage.settled import expected_ms, pieces_between
 from carbon.storage.unit_counts import counts_between
 
 
@@ -39,29 +42,54 @@ def series_rows(
     end_ms: int,
     step_ms: int,
     workload_ids: Collection[int] | None,
+    timezone: ZoneInfo,
     first_step: int = 0,
 ) -> list[SeriesRow]:
     """Of [start, end), both on quarter-hours; `step_ms` a multiple of them; steps are numbered
-    from `first_step` on. `workload_ids` None means all, and what no workload claims."""
-    q = quarter_hour.c
-    step = (q.start_ms - start_ms) // step_ms
+    from `first_step` on. `workload_ids` None means all, and what no workload claims.
+
+    Settled days and months are read as such where they lie inside one step.
+    """
+
+    def step_of(at_ms: int) -> int:
+        return (at_ms - start_ms) // step_ms
+
+    def is_inside(lo: int, hi: int) -> bool:
+        return step_of(lo) == step_of(hi - 1)
+
+    one = next(iter(workload_ids)) if workload_ids is not None and len(workload_ids) == 1 else None
+    found: dict[tuple[int, ...], list[int]] = {}
+    for table, lo, hi in pieces_between(connection, start_ms, end_ms, timezone, one, is_inside):
+        query = _sums(table, (start_ms, step_ms), lo, hi, workload_ids)
+        for row in connection.execute(query):
+            so_far = found.setdefault(tuple(row[:6]), [0] * 5)
+            for place, value in enumerate(row[6:]):
+                so_far[place] += value
+    return [
+        SeriesRow(first_step + int(key[0]), key[1], bool(key[2]), *key[3:], *found[key])
+        for key in sorted(found)
+    ]
+
+
+def _sums(
+    table: Table,
+    steps: tuple[int, int],
+    start_ms: int,
+    end_ms: int,
+    workload_ids: Collection[int] | None,
+) -> Select[Any]:
+    t = table.c
+    step = (t.start_ms - steps[0]) // steps[1]
     is_idle = case((subject.c.kind == SubjectKind.IDLE, 1), else_=0)
-    keys = [step, q.workload_id, is_idle, q.device_id, q.method, q.rating_id]
-    expected = case((q.covered_ms > q.reserved_ms, q.covered_ms), else_=q.reserved_ms)
-    measures = (q.energy_mj, q.operational_ng, q.covered_ms, q.reserved_ms, expected)
+    keys = [step, t.workload_id, is_idle, t.device_id, t.method, t.rating_id]
+    measures = (t.energy_mj, t.operational_ng, t.covered_ms, t.reserved_ms, expected_ms(table))
     query = (
         select(*keys, *(cast(func.sum(m), BigInteger) for m in measures))
-        .join_from(quarter_hour, subject, subject.c.id == q.subject_id)
-        .where(q.start_ms >= start_ms, q.start_ms < end_ms)
+        .join_from(table, subject, subject.c.id == t.subject_id)
+        .where(t.start_ms >= start_ms, t.start_ms < end_ms)
         .group_by(*keys)
-        .order_by(*keys)
     )
-    if workload_ids is not None:
-        query = query.where(q.workload_id.in_(workload_ids))
-    return [
-        SeriesRow(first_step + int(row[0]), row[1], bool(row[2]), *row[3:])
-        for row in connection.execute(query)
-    ]
+    return query if workload_ids is None else query.where(t.workload_id.in_(workload_ids))
 
 
 def first_quarter_ms(connection: Connection) -> int | None:

@@ -9,7 +9,10 @@ from carbon.storage import (
     keys,
     names,
     reports,
+    repricing,
     rollups,
+    sealed_days,
+    settled,
     trackers,
 )
 from carbon.storage.schema import metadata
@@ -24,6 +27,9 @@ __all__ = [
     "metadata",
     "names",
     "reports",
+    "repricing",
     "rollups",
+    "sealed_days",
+    "settled",
     "trackers",
 ]

@@ -1,0 +1,284 @@
+"""Civil days and months that are over, by device: what a report over a long window reads.
+
+    quarter_hour → device_day → device_month,  unit_count → unit_day
+
+A settled period may be read instead of its quarter-hours. One that is marked in `dirty_period`
+may not: it is read from finer rows until it is settled anew, so that a reader never waits for
+the settling and never misses a late row. Days and months are those of CARBON_TIMEZONE, which
+`settled_in` remembers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from zoneinfo import ZoneInfo
+
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    ColumnElement,
+    Connection,
+    Index,
+    Integer,
+    Table,
+    Text,
+    case,
+    cast,
+    delete,
+    func,
+    insert,
+    select,
+)
+
+from carbon.domain.civil import civil_days, civil_month
+from carbon.domain.units import MS_PER_DAY
+from carbon.storage.rollups import quarter_hour
+from carbon.storage.schema import Amount, Code, Ms, metadata
+from carbon.storage.upsert import add_to_rows, set_rows
+
+DAY, MONTH = 1, 2
+#: (table, start_ms, end_ms)
+Piece = tuple[Table, int, int]
+
+
+def _by_device(name: str) -> Table:
+    return Table(
+        name,
+        metadata,
+        Column("start_ms", Ms, primary_key=True),
+        Column("workload_id", Integer, primary_key=True),
+        Column("device_id", Integer, primary_key=True),
+        Column("subject_id", Integer, primary_key=True),
+        Column("method", Code, primary_key=True),
+        Column("rating_id", Integer, primary_key=True),
+        Column("energy_mj", Amount, nullable=False),
+        Column("operational_ng", Amount, nullable=False),
+        Column("covered_ms", Ms, nullable=False),
+        Column("reserved_ms", Ms, nullable=False),
+        #: Device-time that readings should back: read or held, the longer of each quarter-hour.
+        Column("expected_ms", Ms, nullable=False),
+        Index(None, "workload_id", "start_ms"),
+        sqlite_with_rowid=False,
+    )
+
+
+device_day = _by_device("device_day")
+device_month = _by_device("device_month")
+
+#: Counts of a civil day, in buckets where the workload has energy and elsewhere.
+unit_day = Table(
+    "unit_day",
+    metadata,
+    Column("unit_id", Integer, primary_key=True),
+    Column("start_ms", Ms, primary_key=True),
+    Column("inside", Amount, nullable=False),
+    Column("aside", Amount, nullable=False),
+    sqlite_with_rowid=False,
+)
+
+#: Periods that are not settled, or no longer; `marks` tells whether one changed meanwhile.
+dirty_period = Table(
+    "dirty_period",
+    metadata,
+    Column("kind", Code, primary_key=True),  # DAY | MONTH
+    Column("workload_id", Integer, primary_key=True),
+    Column("start_ms", Ms, primary_key=True),
+    Column("end_ms", Ms, nullable=False),
+    Column("marks", Integer, nullable=False),
+    Index(None, "kind", "start_ms"),
+    sqlite_with_rowid=False,
+)
+
+#: One row: the time zone whose days are settled.
+settled_in = Table(
+    "settled_in",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("timezone", Text, nullable=False),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Period:
+    """One workload's day or month."""
+
+    kind: int
+    workload_id: int
+    start_ms: int
+    end_ms: int
+    marks: int
+
+
+def mark_periods(
+    connection: Connection, kind: int, periods: Iterable[tuple[int, int, int]]
+) -> None:
+    """Marks (workload_id, start_ms, end_ms) as behind their quarter-hours or counts."""
+    rows = [
+        {"kind": kind, "workload_id": w, "start_ms": lo, "end_ms": hi, "marks": 1}
+        for w, lo, hi in sorted(set(periods))
+    ]
+    add_to_rows(connection, dirty_period, rows, "marks")
+
+
+def periods_over(connection: Connection, kind: int, now_ms: int, limit: int) -> list[Period]:
+    """The oldest marked periods that are over; of months those without a marked day."""
+    d = dirty_period.c
+    query = select(d.kind, d.workload_id, d.start_ms, d.end_ms, d.marks).where(
+        d.kind == kind, d.end_ms <= now_ms
+    )
+    if kind == MONTH:
+        day = dirty_period.alias()
+        query = query.where(
+            ~select(day.c.start_ms)
+            .where(
+                day.c.kind == DAY,
+                day.c.workload_id == d.workload_id,
+                day.c.start_ms >= d.start_ms,
+                day.c.start_ms < d.end_ms,
+            )
+            .exists()
+        )
+    found = connection.execute(query.order_by(d.start_ms, d.workload_id).limit(limit))
+    return [Period(*row) for row in found]
+
+
+def take_period(connection: Connection, period: Period) -> bool:
+    """Takes the mark where the period did not change since it was seen."""
+    d = dirty_period.c
+    taken = connection.execute(
+        delete(dirty_period).where(
+            d.kind == period.kind,
+            d.workload_id == period.workload_id,
+            d.start_ms == period.start_ms,
+            d.marks == period.marks,
+        )
+    )
+    return bool(taken.rowcount)
+
+
+def period_rows(connection: Connection, period: Period) -> list[dict[str, int]]:
+    """What a period's rows ought to be, from the next finer roll-up."""
+    finer = quarter_hour if period.kind == DAY else device_day
+    f = finer.c
+    keys = (f.device_id, f.subject_id, f.method, f.rating_id)
+    measures = (f.energy_mj, f.operational_ng, f.covered_ms, f.reserved_ms, expected_ms(finer))
+    query = (
+        select(*keys, *(cast(func.sum(m), BigInteger) for m in measures))
+        .where(
+            f.workload_id == period.workload_id,
+            f.start_ms >= period.start_ms,
+            f.start_ms < period.end_ms,
+        )
+        .group_by(*keys)
+    )
+    names = [c.name for c in device_day.c][2:]
+    own = {"workload_id": period.workload_id, "start_ms": period.start_ms}
+    return [{**own, **dict(zip(names, row, strict=True))} for row in connection.execute(query)]
+
+
+def set_period(connection: Connection, period: Period, rows: Sequence[dict[str, int]]) -> None:
+    """Replaces a period's rows."""
+    table = device_day if period.kind == DAY else device_month
+    t = table.c
+    connection.execute(
+        delete(table).where(t.workload_id == period.workload_id, t.start_ms == period.start_ms)
+    )
+    if rows:
+        connection.execute(insert(table), list(rows))
+
+
+def expected_ms(table: Table) -> ColumnElement[int]:
+    """Device-time that readings should back; coarser rows carry it."""
+    t = table.c
+    if "expected_ms" in t:
+        known: ColumnElement[int] = t.expected_ms
+        return known
+    return case((t.covered_ms > t.reserved_ms, t.covered_ms), else_=t.reserved_ms)
+
+
+def is_settled_in(connection: Connection, timezone: ZoneInfo) -> bool:
+    return connection.scalar(select(settled_in.c.timezone)) == str(timezone)
+
+
+def pieces_between(
+    connection: Connection,
+    start_ms: int,
+    end_ms: int,
+    timezone: ZoneInfo,
+    workload_id: int | None = None,
+    fits: Callable[[int, int], bool] = lambda _lo, _hi: True,
+) -> list[Piece]:
+    """The coarsest rows that make up [start, end), both on quarter-hours: settled months, settled
+    days, and quarter-hours for the rest. `fits` refuses periods that must not be read whole.
+
+    Of one workload, or with None of all.
+    """
+    if end_ms - start_ms < MS_PER_DAY or not is_settled_in(connection, timezone):
+        return [(quarter_hour, start_ms, end_ms)]
+    unsettled = {kind: _marked(connection, kind, start_ms, end_ms, workload_id) for kind in (1, 2)}
+
+    def is_whole(kind: int, lo: int, hi: int) -> bool:
+        return start_ms <= lo and hi <= end_ms and lo not in unsettled[kind] and fits(lo, hi)
+
+    pieces: list[Piece] = []
+    for lo, hi in civil_days(start_ms, end_ms, timezone):
+        if pieces and pieces[-1][2] >= hi:
+            continue  # its month is in already
+        month = civil_month(lo, timezone)
+        if month[0] == lo and is_whole(MONTH, *month):
+            _append(pieces, (device_month, *month))
+        elif is_whole(DAY, lo, hi):
+            _append(pieces, (device_day, lo, hi))
+        else:
+            _append(pieces, (quarter_hour, max(lo, start_ms), min(hi, end_ms)))
+    return pieces
+
+
+def _append(pieces: list[Piece], piece: Piece) -> None:
+    """Neighbours from one table grow together."""
+    if pieces and pieces[-1][0] is piece[0]:
+        piece = (piece[0], pieces.pop()[1], piece[2])
+    pieces.append(piece)
+
+
+def _marked(
+    connection: Connection, kind: int, start_ms: int, end_ms: int, workload_id: int | None
+) -> set[int]:
+    d = dirty_period.c
+    query = select(d.start_ms).where(d.kind == kind, d.start_ms >= start_ms, d.start_ms < end_ms)
+    if workload_id is not None:
+        query = query.where(d.workload_id == workload_id)
+    return set(connection.scalars(query.distinct()))
+
+
+def unsettle_all(connection: Connection) -> None:
+    """Nothing is settled in any time zone: everything is read from quarter-hours."""
+    for table in (device_day, device_month, unit_day, dirty_period, settled_in):
+        connection.execute(delete(table))
+
+
+def begin_settling(connection: Connection, timezone: ZoneInfo) -> None:
+    """What is not marked by now counts as settled."""
+    connection.execute(insert(settled_in).values(id=1, timezone=str(timezone)))
+
+
+def set_unit_days(
+    connection: Connection, start_ms: int, counts: Sequence[tuple[int, int, int]]
+) -> None:
+    """Sets (unit_id, inside, aside) of a day."""
+    rows = [
+        {"unit_id": unit_id, "start_ms": start_ms, "inside": inside, "aside": aside}
+        for unit_id, inside, aside in counts
+    ]
+    set_rows(connection, unit_day, rows)
+
+
+def unit_sums(connection: Connection, unit_id: int, start_ms: int, end_ms: int) -> tuple[int, int]:
+    """(inside, aside) of the settled days that begin in [start, end)."""
+    u = unit_day.c
+    query = select(func.sum(u.inside), func.sum(u.aside)).where(
+        u.unit_id == unit_id, u.start_ms >= start_ms, u.start_ms < end_ms
+    )
+    inside, aside = connection.execute(query).one()
+    return int(inside or 0), int(aside or 0)
