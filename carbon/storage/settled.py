@@ -10,6 +10,7 @@ the settling and never misses a late row. Days and months are those of CARBON_TI
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from zoneinfo import ZoneInfo
@@ -35,7 +36,7 @@ from carbon.domain.civil import civil_days, civil_month
 from carbon.domain.units import MS_PER_DAY
 from carbon.storage.rollups import quarter_hour
 from carbon.storage.schema import Amount, Code, Ms, metadata
-from carbon.storage.upsert import add_to_rows, set_rows
+from carbon.storage.upsert import set_rows
 
 DAY, MONTH = 1, 2
 #: (table, start_ms, end_ms)
@@ -77,7 +78,8 @@ unit_day = Table(
     sqlite_with_rowid=False,
 )
 
-#: Periods that are not settled, or no longer; `marks` tells whether one changed meanwhile.
+#: Periods that are not settled, or no longer; `marks`, drawn anew with each mark, tells whether one
+#: changed meanwhile.
 dirty_period = Table(
     "dirty_period",
     metadata,
@@ -114,11 +116,12 @@ def mark_periods(
     connection: Connection, kind: int, periods: Iterable[tuple[int, int, int]]
 ) -> None:
     """Marks (workload_id, start_ms, end_ms) as behind their quarter-hours or counts."""
+    mark = secrets.randbits(31)
     rows = [
-        {"kind": kind, "workload_id": w, "start_ms": lo, "end_ms": hi, "marks": 1}
+        {"kind": kind, "workload_id": w, "start_ms": lo, "end_ms": hi, "marks": mark}
         for w, lo, hi in sorted(set(periods))
     ]
-    add_to_rows(connection, dirty_period, rows, "marks")
+    set_rows(connection, dirty_period, rows)
 
 
 def periods_over(connection: Connection, kind: int, now_ms: int, limit: int) -> list[Period]:
