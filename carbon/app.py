@@ -9,7 +9,7 @@ from typing import Protocol
 from fastapi import Depends, FastAPI
 
 from carbon import __version__
-from carbon.api.compat import carbon_aware_sdk, codecarbon
+from carbon.api.compat import carbon_aware_sdk, codecarbon, otlp, remote_write
 from carbon.api.parameters import only_known_parameters
 from carbon.api.problems import handle_errors
 from carbon.api.routes import (
@@ -22,6 +22,7 @@ from carbon.api.routes import (
     jobs,
     joining,
     pools,
+    quality,
     reports,
     sci,
     series,
@@ -31,6 +32,7 @@ from carbon.clock import Clock, SystemClock
 from carbon.scheduler.scheduler import Scheduler
 from carbon.services.context import Context
 from carbon.services.host_addresses import HostAddresses
+from carbon.services.importing import Importing
 from carbon.services.ingest import Ingest
 from carbon.services.polling import Polling
 from carbon.services.trackers import TrackerIngest
@@ -56,7 +58,10 @@ _ROUTERS = (
     hosts,
     joining,
     health,
+    quality,
     carbon_aware_sdk,
+    otlp,
+    remote_write,
 )
 
 
@@ -94,8 +99,9 @@ def create_app(context: Context, background: bool = True) -> FastAPI:
     )
     app.state.context = context
     app.state.writer = writer
-    app.state.ingest = Ingest(context, writer)
-    app.state.unit_ingest = UnitIngest(context, writer)
+    app.state.ingest = ingest = Ingest(context, writer)
+    app.state.unit_ingest = units = UnitIngest(context, writer)
+    app.state.importing = Importing(context, writer, ingest, units)
     app.state.trackers = TrackerIngest(context, writer)
     app.state.host_addresses = HostAddresses(writer)
     app.state.polling = polling

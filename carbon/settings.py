@@ -34,6 +34,10 @@ class Settings(BaseSettings):
     team: str = "default"
     #: Whether grid feeds may be asked over the network.
     feeds: bool = True
+    #: Rules that say whose energy a metric is (`docs/imports.md`); unset means the shipped ones.
+    mapping: Path | None = None
+    #: Exporters that this service reads itself (`docs/imports.md`).
+    scrape: Path | None = None
     #: Base addresses of feeds, overridden by tests and mirrors.
     neso_url: str = "https://api.carbonintensity.org.uk"
     energy_charts_url: str = "https://api.energy-charts.info"

@@ -24,16 +24,25 @@ async def read_json(request: Request) -> bytes:
     if media not in _JSON_TYPES:
         raise UnsupportedMedia("content_type", f"send application/json, not {media}")
     settings = context_of(request).settings
-    body = await _read(request, settings.max_body_bytes)
+    body = await read_body(request, settings.max_body_bytes)
+    return inflated(request, body, settings.max_decoded_bytes)
+
+
+def inflated(request: Request, body: bytes, most: int) -> bytes:
+    """The body as it was before its content encoding.
+
+    Raises UnsupportedMedia(`content_encoding`), TooLarge and MalformedInput(`malformed_gzip`).
+    """
     encoding = request.headers.get("content-encoding", "identity").lower()
     if encoding == "identity":
         return body
     if encoding == "gzip":
-        return _gunzip(body, settings.max_decoded_bytes)
+        return _gunzip(body, most)
     raise UnsupportedMedia("content_encoding", f"send identity or gzip, not {encoding}")
 
 
-async def _read(request: Request, most: int) -> bytes:
+async def read_body(request: Request, most: int) -> bytes:
+    """The body as sent. Raises TooLarge(`body_too_large`)."""
     stated = request.headers.get("content-length", "")
     if stated.isdigit() and int(stated) > most:
         raise _too_large(most)

@@ -32,14 +32,17 @@ def problem(
     )
 
 
+def retry_header(error: CarbonError) -> dict[str, str]:
+    """When to try again, for errors that pass."""
+    return {"Retry-After": str(error.retry_after_s)} if isinstance(error, Retryable) else {}
+
+
 def handle_errors(app: FastAPI) -> None:
     """Makes every error of the application a problem document."""
 
     @app.exception_handler(CarbonError)
     def of_ours(_request: Request, error: CarbonError) -> Response:
-        headers = {}
-        if isinstance(error, Retryable):
-            headers["Retry-After"] = str(error.retry_after_s)
+        headers = retry_header(error)
         if error.status == 401:
             headers["WWW-Authenticate"] = "Bearer"
         return problem(error.status, error.code, error.title, error.detail, headers, **error.extra)

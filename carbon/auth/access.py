@@ -11,7 +11,7 @@ from carbon.auth.keys import principal_of_key
 from carbon.auth.sessions import SESSION_COOKIE, principal_of_session
 from carbon.domain.principal import Principal
 from carbon.domain.tenancy import Scope
-from carbon.errors import Unauthorized
+from carbon.errors import Forbidden, Unauthorized
 from carbon.services.context import Context
 
 
@@ -43,6 +43,17 @@ def requires(scope: Scope) -> Callable[[Request], Principal]:
         return principal
 
     return dependency
+
+
+_ENERGY_SCOPES = {Scope.ENERGY_AGENT, Scope.ENERGY_IMPORT, Scope.ENERGY_TRACK}
+
+
+def energy_writer(request: Request) -> Principal:
+    """Raises Unauthorized, or Forbidden(`scope_missing`) for a key that may not write energy."""
+    principal = principal_of(request)
+    if not principal.scopes & _ENERGY_SCOPES:
+        raise Forbidden("scope_missing", "this key may not write energy")
+    return principal
 
 
 ContextOf = Annotated[Context, Depends(context_of)]

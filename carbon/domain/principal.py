@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from carbon.domain.energy import MeterKind
 from carbon.domain.tenancy import Scope, WorkloadName, parse_workload
@@ -35,6 +35,13 @@ class Principal:
         if name.team != self.team and not self.sees_all_teams:
             raise NotFound("unknown_workload", f"no workload {text!r}")
         return name
+
+    def as_importer(self) -> Principal:
+        """The same holder sending what another tool read; a team's key ranks as before."""
+        if not self.scopes & {Scope.ENERGY_AGENT, Scope.ENERGY_IMPORT}:
+            return self
+        scopes = (self.scopes - {Scope.ENERGY_AGENT}) | {Scope.ENERGY_IMPORT}
+        return replace(self, scopes=scopes)
 
     @property
     def meter_kind(self) -> MeterKind:

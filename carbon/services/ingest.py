@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass
 from hashlib import blake2b
@@ -68,6 +68,12 @@ class Ingest:
 
         Raises InvalidInput(`unknown_zone`) for a zone that nothing is known of.
         """
+        return self._writer.submit(self.work(principal, decoded, raw_body))
+
+    def work(
+        self, principal: Principal, decoded: Decoded, raw_body: bytes
+    ) -> Callable[[Identities], IngestAnswer]:
+        """What writes a batch, for a transaction of the caller's. Raises as `submit`."""
         batch: EnergyBatch = decoded.body
         zone = self._zone(batch)
         sending = Sending(principal, batch, zone, self._context.clock.now_ms())
@@ -75,8 +81,7 @@ class Ingest:
             sending.check(reservation)
         sending.add_all(decoded.positions, decoded.items)
         body_hash = blake2b(raw_body, digest_size=16).digest()
-        write = _Write(self._context, sending, decoded, body_hash, self._frontier, self._noted)
-        return self._writer.submit(write)
+        return _Write(self._context, sending, decoded, body_hash, self._frontier, self._noted)
 
     def _zone(self, batch: EnergyBatch) -> str | None:
         if batch.zone is None:

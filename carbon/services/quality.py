@@ -11,6 +11,7 @@ from carbon.domain.energy import Method
 from carbon.domain.principal import Principal
 from carbon.domain.units import MJ_PER_KWH, MS_PER_HOUR
 from carbon.services.context import Context
+from carbon.services.import_quality import troubles_in
 from carbon.services.rollup import roll_up
 from carbon.services.time_range import TimeRange
 from carbon.storage.engine import reading
@@ -18,6 +19,7 @@ from carbon.storage.identities import workload_names
 from carbon.storage.period_sums import PeriodSum, period_sums
 from carbon.storage.ratings import Rating, ratings
 from carbon.storage.screens import count_conflicts, count_quarantined
+from carbon.wire.quality import TroubleLine
 
 
 class Part(Struct, frozen=True):
@@ -65,6 +67,8 @@ class Quality(Struct, frozen=True):
     conflicts: int | None
     #: Intensity points refused by validation, ever.
     quarantined: int
+    #: What was wrong with what other tools sent, and is in no total; null for a team.
+    troubles: list[TroubleLine] | None
 
 
 def quality(context: Context, principal: Principal, window: TimeRange) -> Quality:
@@ -81,8 +85,9 @@ def quality(context: Context, principal: Principal, window: TimeRange) -> Qualit
             None if own is None else list(names),
         )
         priced_by = ratings(connection)
-        conflicts = None
+        conflicts = troubles = None
         if own is None:
+            troubles = troubles_in(connection, window.start_ms, window.end_ms)
             conflicts = count_conflicts(connection, window.start_ms, window.end_ms)
         refused = count_quarantined(connection)
     whole = sum(row.energy_mj for row in rows)
@@ -104,6 +109,7 @@ def quality(context: Context, principal: Principal, window: TimeRange) -> Qualit
         _modelled(rows, names),
         conflicts,
         refused,
+        troubles,
     )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from zoneinfo import ZoneInfo
 
@@ -28,6 +28,11 @@ class UnitIngest:
         self._writer = writer
 
     def submit(self, principal: Principal, decoded: Decoded) -> Future[IngestAnswer]:
+        """Queues counts; the future answers once they are committed."""
+        return self._writer.submit(self.work(principal, decoded))
+
+    def work(self, principal: Principal, decoded: Decoded) -> Callable[[Identities], IngestAnswer]:
+        """What writes the counts, for a transaction of the caller's."""
         now_ms = self._context.clock.now_ms()
         good: list[tuple[UnitCount, WorkloadName]] = []
         rejected = list(decoded.rejected)
@@ -51,7 +56,7 @@ class UnitIngest:
                 created_workloads=ids.take_created_workloads(),
             )
 
-        return self._writer.submit(write)
+        return write
 
     def _unsettle(self, ids: Identities, good: Sequence[tuple[UnitCount, WorkloadName]]) -> None:
         timezone = ZoneInfo(self._context.settings.timezone)
@@ -77,7 +82,8 @@ def _judged(principal: Principal, sent: UnitCount, now_ms: int) -> WorkloadName:
 
 def _write(ids: Identities, principal: Principal, sent: UnitCount, name: WorkloadName) -> str:
     unit_id = ids.unit(ids.workload(name), sent.unit)
-    source_id = ids.source(ids.team(name.team), sent.source, principal.meter_kind)
+    team_id = ids.team(name.team)
+    source_id = ids.source(team_id, sent.source, principal.meter_kind, sent.family)
     choose_source(ids.connection, unit_id, source_id)
     rows = [
         (end_ms, unit_id, source_id, end_ms - start_ms, count)

@@ -60,9 +60,10 @@ class Identities:
     def unit(self, workload_id: int, name: str) -> int:
         return self._id(names.workload_unit, {"workload_id": workload_id, "name": name})
 
-    def source(self, team_id: int, name: str, kind: MeterKind) -> int:
+    def source(self, team_id: int, name: str, kind: MeterKind, family: str | None = None) -> int:
         """`team_id` 0 is the deployment's own: agents and importers."""
-        return self._id(names.source, {"team_id": team_id, "name": name}, {"kind": int(kind)})
+        others = {"kind": int(kind), "family": family}
+        return self._id(names.source, {"team_id": team_id, "name": name}, others)
 
     def host(self, name: str) -> int:
         return self._id(names.host, {"name": name})

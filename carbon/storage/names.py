@@ -87,6 +87,8 @@ source = Table(
     Column("team_id", BigInteger, nullable=False, server_default="0"),
     Column("name", Text, nullable=False),
     Column("kind", Code, nullable=False),  # domain.energy.MeterKind
+    #: Sources of one family count a unit together, as a server's replicas do.
+    Column("family", Text, nullable=True),
     #: Measured from `sent_ms`: the source's clock less ours.
     Column("skew_ms", Ms, nullable=True),
     Column("last_seen_ms", Ms, nullable=True),

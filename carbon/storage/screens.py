@@ -94,10 +94,12 @@ class SourceLine:
 
 
 def sources(connection: Connection) -> list[SourceLine]:
-    """All senders, the one longest silent first."""
+    """All senders, the one longest silent first; not each series of an importer's counts."""
     s = source.c
-    query = select(s.name, s.team_id, s.kind, s.last_seen_ms, s.skew_ms).order_by(
-        s.last_seen_ms, s.id
+    query = (
+        select(s.name, s.team_id, s.kind, s.last_seen_ms, s.skew_ms)
+        .where(s.family.is_(None))
+        .order_by(s.last_seen_ms, s.id)
     )
     return [SourceLine(*tuple(row)) for row in connection.execute(query)]
 

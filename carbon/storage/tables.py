@@ -3,6 +3,7 @@
 from carbon.storage import (
     energy,
     factors,
+    imports,
     intensity,
     jobs,
     join_tokens,
@@ -20,6 +21,7 @@ from carbon.storage.schema import metadata
 __all__ = [
     "energy",
     "factors",
+    "imports",
     "intensity",
     "jobs",
     "join_tokens",

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from sqlalchemy import Connection, select, update
+from sqlalchemy import Connection, Select, or_, select, update
 
 from carbon.storage.energy import unit_conflict, unit_count
-from carbon.storage.names import workload_unit
+from carbon.storage.names import source, workload_unit
 from carbon.storage.upsert import insert_new
 
 #: (end_ms, unit_id, source_id, span_ms, count)
@@ -78,16 +78,23 @@ def units_of(connection: Connection, workload_id: int) -> dict[str, int]:
 def counts_between(
     connection: Connection, unit_id: int, start_ms: int, end_ms: int
 ) -> list[tuple[int, int, int]]:
-    """(start_ms, end_ms, count) of the counting source's pieces that reach into [start, end)."""
-    c, u = unit_count.c, workload_unit.c
-    query = (
-        select(c.end_ms - c.span_ms, c.end_ms, c.count)
-        .join(workload_unit, u.id == c.unit_id)
-        .where(
-            c.unit_id == unit_id,
-            c.source_id == u.counting_source_id,
-            c.end_ms > start_ms,
-            c.end_ms - c.span_ms < end_ms,
-        )
+    """(start_ms, end_ms, count) of the pieces that reach into [start, end), of the counting
+    source and its family."""
+    c = unit_count.c
+    query = select(c.end_ms - c.span_ms, c.end_ms, c.count).where(
+        c.unit_id == unit_id,
+        c.source_id.in_(_counting(unit_id)),
+        c.end_ms > start_ms,
+        c.end_ms - c.span_ms < end_ms,
     )
     return [(row[0], row[1], row[2]) for row in connection.execute(query)]
+
+
+def _counting(unit_id: int) -> Select[int]:
+    one, all_ = source.alias("one"), source.alias("all")
+    return (
+        select(all_.c.id)
+        .join_from(workload_unit, one, one.c.id == workload_unit.c.counting_source_id)
+        .join(all_, or_(all_.c.id == one.c.id, all_.c.family == one.c.family))
+        .where(workload_unit.c.id == unit_id)
+    )

@@ -60,6 +60,8 @@ class EnergyBatch(Struct, frozen=True, omit_defaults=True):
     zone: str | None = None
     #: The zone was guessed, as from the system's time zone: weaker than what people stated.
     zone_is_guess: bool = False
+    #: Another tool's readings: its meters rank behind an agent's, whatever the key could claim.
+    is_import: bool = False
     devices: list[DeviceInfo] = []
     reservations: list[ReservationInfo] = []
 
@@ -82,7 +84,7 @@ class IngestAnswer(Struct, frozen=True, omit_defaults=False):
     created_workloads: list[str] | UnsetType = UNSET
 
 
-class UnitCount(Struct, frozen=True, gc=False):
+class UnitCount(Struct, frozen=True, gc=False, omit_defaults=True):
     """`count` units of a workload's output over [start_ms, end_ms)."""
 
     workload: Text
@@ -91,6 +93,8 @@ class UnitCount(Struct, frozen=True, gc=False):
     start_ms: Ms
     end_ms: Ms
     count: Annotated[int, Meta(ge=0, le=1 << 53)]
+    #: Sources of one family add up, as the replicas of one server do; else one source counts.
+    family: str | None = None
 
 
 class UnitBatch(Struct, frozen=True):

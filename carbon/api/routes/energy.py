@@ -7,11 +7,10 @@ import asyncio
 from fastapi import APIRouter, Request, Response
 
 from carbon.api.bodies import answer, read_json
-from carbon.auth.access import principal_of
+from carbon.auth.access import energy_writer, principal_of
 from carbon.domain.energy import MeterKind
 from carbon.domain.principal import Principal
 from carbon.domain.tenancy import Scope
-from carbon.errors import Forbidden
 from carbon.services.host_addresses import HostAddresses
 from carbon.services.ingest import Ingest
 from carbon.services.units import UnitIngest
@@ -19,16 +18,16 @@ from carbon.wire.decode import decode_energy, decode_units
 
 router = APIRouter(prefix="/v1", tags=["ingest"])
 
-_ENERGY_SCOPES = {Scope.ENERGY_AGENT, Scope.ENERGY_IMPORT, Scope.ENERGY_TRACK}
-
 
 @router.post("/energy", status_code=202)
 async def post_energy(request: Request) -> Response:
     """Energy intervals of one source. 202 after the commit, also when all are rejected."""
-    principal = _energy_writer(request)
+    principal = energy_writer(request)
     body = await read_json(request)
     ingest: Ingest = request.app.state.ingest
     decoded = decode_energy(body)
+    if decoded.body.is_import:
+        principal = principal.as_importer()
     future = ingest.submit(principal, decoded, body)
     _note_address(request, principal, decoded.body.host)
     return answer(await asyncio.wrap_future(future), 202)
@@ -39,13 +38,6 @@ def _note_address(request: Request, principal: Principal, host: str | None) -> N
     if host is not None and principal.meter_kind is MeterKind.AGENT and request.client is not None:
         addresses: HostAddresses = request.app.state.host_addresses
         addresses.note(host, request.client.host)
-
-
-def _energy_writer(request: Request) -> Principal:
-    principal = principal_of(request)
-    if not principal.scopes & _ENERGY_SCOPES:
-        raise Forbidden("scope_missing", "this key may not write energy")
-    return principal
 
 
 @router.post("/units", status_code=202)
