@@ -15,6 +15,7 @@ from carbon.api.problems import handle_errors
 from carbon.api.routes import (
     audit,
     energy,
+    experiments,
     factors,
     health,
     hosts,
@@ -46,6 +47,7 @@ from carbon.web import mount
 
 _ROUTERS = (
     energy,
+    experiments,
     sci,
     series,
     workloads,

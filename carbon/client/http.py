@@ -157,6 +157,10 @@ class Client:
     def create_experiment(self, **members: object) -> Json:
         return self._object("POST", "/v1/experiments", members)
 
+    def experiments(self, **query: object) -> Json:
+        """`limit`, `after`, `workload`, `technique`."""
+        return self._object("GET", "/v1/experiments", query=query)
+
     def experiment(self, experiment: str) -> Json:
         return self._object("GET", f"/v1/experiments/{experiment}")
 

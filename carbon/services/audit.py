@@ -15,20 +15,29 @@ from carbon.domain.factor import Factor
 from carbon.services.context import Context
 from carbon.storage import audit
 from carbon.storage.engine import reading
+from carbon.storage.experiments import StoredExperiment, experiments_of
 from carbon.storage.factors import factor_row, factor_rows
 from carbon.storage.reports import StoredReport, reports_of
 from carbon.wire.reports import AuditEntry, AuditFault, AuditPage, AuditProof
 
 REPORT_ISSUED: Final = "report.issued"
 FACTOR_RECORDED: Final = "factor.recorded"
+EXPERIMENT_RECORDED: Final = "experiment.recorded"
 
 _MOST_FAULTS: Final = 100
-_EVERY_REPORT: Final = 1_000_000
+_EVERY_ONE: Final = 1_000_000
 
 
 def report_hash(report: StoredReport) -> str:
     """Of all that an issued report says; the team's name stays outside, since it may be erased."""
     return _hash({f.name: getattr(report, f.name) for f in fields(report) if f.name != "team"})
+
+
+def experiment_hash(experiment: StoredExperiment) -> str:
+    """As of a report; the workload's number means nothing elsewhere."""
+    outside = ("team", "workload_id")
+    told = {f.name: getattr(experiment, f.name) for f in fields(experiment)}
+    return _hash({name: value for name, value in told.items() if name not in outside})
 
 
 def factor_hash(factor: Factor) -> str:
@@ -61,7 +70,7 @@ def audit_page(context: Context, after: int, limit: int) -> AuditPage:
 
 
 def verify_audit(context: Context, head: str | None = None) -> AuditProof:
-    """Walks the chain and compares every report and factor with what the chain recorded.
+    """Walks the chain and compares every report, factor and experiment with it.
 
     A log cut off at its end is sound in itself: `head`, a hash noted earlier, proves that it
     still holds what it held then.
@@ -92,11 +101,20 @@ def _broken_links(chain: list[audit.Entry]) -> Iterator[AuditFault]:
 
 def _changed_records(connection: Connection, chain: list[audit.Entry]) -> Iterator[AuditFault]:
     reports = {
-        report.id: (report_hash(report), _statement_is_sound(report))
-        for report in reports_of(connection, None, _EVERY_REPORT)
+        report.id: (report_hash(report), _is_sound(report.statement, report.statement_hash))
+        for report in reports_of(connection, None, _EVERY_ONE)
     }
     factors = {row["id"]: (_hash(row), True) for row in factor_rows(connection)}
-    for action, held in ((REPORT_ISSUED, reports), (FACTOR_RECORDED, factors)):
+    experiments = {
+        one.id: (experiment_hash(one), _is_sound(one.statement, one.statement_hash))
+        for one in experiments_of(connection, None, _EVERY_ONE)
+    }
+    recorded = (
+        (REPORT_ISSUED, reports),
+        (FACTOR_RECORDED, factors),
+        (EXPERIMENT_RECORDED, experiments),
+    )
+    for action, held in recorded:
         noun = action.partition(".")[0]
         told = {entry.subject: entry for entry in chain if entry.action == action}
         for id_, entry in told.items():
@@ -116,8 +134,8 @@ def _compared(
         yield AuditFault(entry.id, f"{noun}_changed", f"{id_} is not what was recorded")
 
 
-def _statement_is_sound(report: StoredReport) -> bool:
-    return report.statement_hash == statement_hash(report.statement.encode())
+def _is_sound(statement: str, hash_: str) -> bool:
+    return hash_ == statement_hash(statement.encode())
 
 
 def statement_hash(statement: bytes) -> str:

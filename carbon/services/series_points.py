@@ -93,7 +93,7 @@ class Series:
             Dimension.WORKLOAD: str(name) if name else None,
             Dimension.ZONE: self.ratings[row.rating_id].zone,
             Dimension.DEVICE: self.devices[row.device_id].uuid,
-            Dimension.TECHNIQUE: None,
+            Dimension.TECHNIQUE: row.technique or None,
         }
         key = [(str(dimension), told[dimension]) for dimension in self.group_by]
         if {Dimension.TEAM, Dimension.WORKLOAD} & set(self.group_by):

@@ -12,6 +12,7 @@ from sqlalchemy import BigInteger, Connection, Select, Table, case, cast, func, 
 
 from carbon.domain.claims import SubjectKind
 from carbon.domain.units import floor_to
+from carbon.storage.experiments import experiment_subject
 from carbon.storage.names import run, subject
 from carbon.storage.rollups import quarter_hour
 from carbon.storage.settled import expected_ms, pieces_between
@@ -28,6 +29,8 @@ class SeriesRow:
     device_id: int
     method: int
     rating_id: int
+    #: Of the experiment that the subject's run belongs to, else empty.
+    technique: str
     energy_mj: int
     operational_ng: int
     covered_ms: int
@@ -58,12 +61,12 @@ def series_rows(
         return step_of(lo) == step_of(hi - 1)
 
     one = next(iter(workload_ids)) if workload_ids is not None and len(workload_ids) == 1 else None
-    found: dict[tuple[int, ...], list[int]] = {}
+    found: dict[tuple[Any, ...], list[int]] = {}
     for table, lo, hi in pieces_between(connection, start_ms, end_ms, timezone, one, is_inside):
         query = _sums(table, (start_ms, step_ms), lo, hi, workload_ids)
         for row in connection.execute(query):
-            so_far = found.setdefault(tuple(row[:6]), [0] * 5)
-            for place, value in enumerate(row[6:]):
+            so_far = found.setdefault(tuple(row[:7]), [0] * 5)
+            for place, value in enumerate(row[7:]):
                 so_far[place] += value
     return [
         SeriesRow(first_step + int(key[0]), key[1], bool(key[2]), *key[3:], *found[key])
@@ -81,11 +84,13 @@ def _sums(
     t = table.c
     step = (t.start_ms - steps[0]) // steps[1]
     is_idle = case((subject.c.kind == SubjectKind.IDLE, 1), else_=0)
-    keys = [step, t.workload_id, is_idle, t.device_id, t.method, t.rating_id]
+    technique = func.coalesce(experiment_subject.c.technique, "")
+    keys = [step, t.workload_id, is_idle, t.device_id, t.method, t.rating_id, technique]
     measures = (t.energy_mj, t.operational_ng, t.covered_ms, t.reserved_ms, expected_ms(table))
     query = (
         select(*keys, *(cast(func.sum(m), BigInteger) for m in measures))
         .join_from(table, subject, subject.c.id == t.subject_id)
+        .outerjoin(experiment_subject, experiment_subject.c.subject_id == t.subject_id)
         .where(t.start_ms >= start_ms, t.start_ms < end_ms)
         .group_by(*keys)
     )

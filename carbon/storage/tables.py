@@ -2,6 +2,7 @@
 
 from carbon.storage import (
     energy,
+    experiments,
     factors,
     imports,
     intensity,
@@ -20,6 +21,7 @@ from carbon.storage.schema import metadata
 
 __all__ = [
     "energy",
+    "experiments",
     "factors",
     "imports",
     "intensity",

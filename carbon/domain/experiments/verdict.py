@@ -82,7 +82,7 @@ def find(
     hour's weather would count as the treatment's doing. Raises InvalidInput(`too_few_blocks`,
     `block_without_units`).
     """
-    _check_blocks(baseline, treatment)
+    _check_units(baseline, treatment)
     g_per_kwh = None
     if not technique.moves_in_time and not {Treated.ZONE, Treated.PUE} & set(treats):
         g_per_kwh = _common_intensity((baseline, treatment))
@@ -123,12 +123,8 @@ def break_even(cost_g: float, change: Delta) -> BreakEven:
     return BreakEven(cost_g, count, low, cost_g / -change.high)
 
 
-def _check_blocks(baseline: Arm, treatment: Arm) -> None:
+def _check_units(baseline: Arm, treatment: Arm) -> None:
     for arm in (baseline, treatment):
-        if len(arm.blocks) < 2:
-            raise InvalidInput(
-                "too_few_blocks", f"arm {arm.name} has {len(arm.blocks)} blocks: give two or more"
-            )
         if any(not block.count > 0 for block in arm.blocks):
             raise InvalidInput(
                 "block_without_units",
@@ -168,7 +164,7 @@ def _deltas(
     try:
         found = delta(arms[0].blocks, arms[1].blocks, figure)
     except ValueError as error:
-        raise InvalidInput("too_few_blocks", f"{error}: give more blocks") from None
+        raise InvalidInput("too_few_blocks", f"{error}: give two or more blocks each") from None
     return found.widened(abs(found.treatment) * sensor_error) if sensor_error else found
 
 
