@@ -30,6 +30,7 @@ def _register() -> None:
         bench,
         database,
         doctor,
+        experiment,
         export,
         factors,
         hosts,
@@ -46,7 +47,7 @@ def _register() -> None:
     )
 
     measuring = (agent, top, doctor)
-    stating = (sci, report, export, factors, audit)
+    stating = (sci, report, experiment, export, factors, audit)
     planning = (jobs, wait, intensity, simulate)
     keeping = (hosts, keys, database, bench)
     for module in (up, run, *stating, *planning, *measuring, *keeping):

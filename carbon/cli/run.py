@@ -41,7 +41,7 @@ def register(app: typer.Typer) -> None:
         from carbon.domain.tenancy import parse_workload
 
         parse_workload(workload, "default")
-        counts = _counts(unit or ())
+        counts = parse_counts(unit or ())
         record = run_command(command, workload, counts, options=local_options(), reserve=reserve)
         if record.failure:
             print(f"error: {record.failure}", file=sys.stderr)
@@ -53,7 +53,7 @@ def register(app: typer.Typer) -> None:
         raise typer.Exit(record.exit_code)
 
 
-def _counts(texts: Sequence[str]) -> dict[str, int]:
+def parse_counts(texts: Sequence[str]) -> dict[str, int]:
     """`request=1000` and so on, judged before the command starts.
 
     Raises InvalidInput: `invalid_unit`, `derived_unit` for what the ledger counts itself.

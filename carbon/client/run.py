@@ -6,7 +6,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -64,6 +64,8 @@ def run_command(
     reserve: bool = False,
     cwd: Path | None = None,
     delivery_s: float = LAST_DELIVERY_S,
+    environment: Mapping[str, str] | None = None,
+    count_after: Callable[[], Mapping[str, int]] | None = None,
 ) -> RunRecord:
     """Runs a command with this process's own streams and measures it and its descendants.
 
@@ -71,14 +73,17 @@ def run_command(
     the active CPU energy, of memory power by its resident memory, and its GPU energy; what the
     machine draws while idle is its own only with `reserve`. SIGTERM and SIGHUP, and SIGINT
     where no terminal has sent it to the child already, are passed on. Everything is spooled
-    before this returns, whether or not a server can be reached.
+    before this returns, whether or not a server can be reached. `environment` is added to the
+    child's; `count_after` is asked, once the child has ended, for what it made beside `units`.
     """
     session = RunSession(options.data_dir, lambda: options, workload, reserve, wait_cpu_s=FIGURES_S)
     session.start()
-    environment = {**os.environ, "CARBON_RUN": session.run, "CARBON_WORKLOAD": workload}
+    told = {"CARBON_RUN": session.run, "CARBON_WORKLOAD": workload, **(environment or {})}
+    counts = dict(units or {})
     try:
-        exit_code, failure = _run_child(argv, environment, cwd)
-        measured = session.end(units)
+        exit_code, failure = _run_child(argv, {**os.environ, **told}, cwd)
+        counts |= count_after() if count_after else {}
+        measured = session.end(counts)
         undelivered = session.flush(delivery_s)
     finally:
         session.close()
@@ -91,7 +96,7 @@ def run_command(
         end_ms=measured.end_ms,
         intervals=measured.intervals,
         sources=measured.sources,
-        units=dict(units or {}),
+        units=counts,
         measured_by=measured.by,
         undelivered=undelivered,
         failure=failure,

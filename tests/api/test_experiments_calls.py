@@ -6,65 +6,23 @@ import random
 from typing import Any
 
 import pytest
+from arms import BLOCKS, comparison, runs, send_arms, windows
 from fastapi.testclient import TestClient
-from ledger import interval
-from service import HOUR, MINUTE, Service, T, batch, count, refused, vintage
+from service import HOUR, MINUTE, Service, T, refused
 from sqlalchemy import text
 
 from carbon.clock import FakeClock, to_rfc3339
 from carbon.storage.engine import writing
 
-BLOCKS = 6
-WIDTH = 20 * MINUTE
-
-
-def starts(arm: int) -> list[int]:
-    """A/B/A/B of twenty minutes each."""
-    return [T + (2 * n + arm) * WIDTH for n in range(BLOCKS)]
-
-
-def windows(arm: int) -> list[dict[str, Any]]:
-    return [{"start": to_rfc3339(t), "end": to_rfc3339(t + WIDTH)} for t in starts(arm)]
-
-
-def runs(arm: int) -> list[dict[str, Any]]:
-    return [{"run": f"{'ab'[arm]}{n}"} for n in range(BLOCKS)]
-
 
 @pytest.fixture
 def arms(admin: TestClient) -> TestClient:
-    """Treatment blocks draw a tenth less, for as many tokens; every block is a run."""
-    rng = random.Random(9)
-    sent, counts = [], []
-    for arm, factor in enumerate((1.0, 0.9)):
-        for n, start in enumerate(starts(arm)):
-            energy_mj = round(1e9 * factor * (1 + rng.gauss(0, 0.01)))
-            run = {"run": f"{'ab'[arm]}{n}"}
-            sent.append(interval(start, start + WIDTH, energy_mj, **run))
-            counts.append(count(1000, start_ms=start, end_ms=start + WIDTH))
-    answers = [
-        admin.post("/v1/energy", json=batch(*sent, zone="DE")),
-        admin.post("/v1/units", json={"units": counts}),
-        admin.post("/v1/intensity/DE", json=vintage(*[300.0] * 6)),
-    ]
-    assert all(answer.status_code < 300 for answer in answers), [a.text for a in answers]
+    send_arms(admin)
     return admin
 
 
-def body(blocks: Any = windows, **changed: Any) -> dict[str, Any]:
-    asked = {
-        "workload": "w",
-        "technique": "quantisation",
-        "parameters": {"from_precision": "fp32", "to_precision": "int8", "batch_size": 64},
-        "unit": "token",
-        "baseline": {"blocks": blocks(0), "config": {"precision": "fp32", "batch": 64}},
-        "treatment": {"blocks": blocks(1), "config": {"precision": "int8", "batch": 64}},
-    }
-    return {**asked, **changed}
-
-
 def post(client: TestClient, **changed: Any) -> dict[str, Any]:
-    answer = client.post("/v1/experiments", json=body(**changed))
+    answer = client.post("/v1/experiments", json=comparison(**changed))
     assert answer.status_code == 201, answer.text
     told: dict[str, Any] = answer.json()
     return told
@@ -158,54 +116,52 @@ def test_series_by_technique_hold_the_runs_of_experiments(arms: TestClient) -> N
 # What is refused
 
 
-@pytest.mark.parametrize(
-    ("changed", "code"),
-    [
-        ({"technique": "magic"}, "unknown_technique"),
-        ({"parameters": {}}, "technique_field"),
-        ({"baseline": {"blocks": windows(0)[:1]}}, "too_few_blocks"),
-        ({"baseline": {"blocks": []}}, "too_few_blocks"),
-        ({"baseline": {"blocks": [{}] * 2}}, "invalid_block"),
-        ({"baseline": {"blocks": [{"run": "a0", "start": "x"}] * 2}}, "invalid_block"),
-        ({"baseline": {"blocks": [{"start": "x", "end": "y"}] * 2}}, "invalid_time"),
-        (
-            {"baseline": {"blocks": [{**windows(0)[0], "end": to_rfc3339(T)}] * 2}},
-            "end_before_start",
-        ),
-        ({"optimisation": [{"what": "teacher"}]}, "invalid_cost"),
-        ({"unit": "page"}, "unknown_unit"),
-        (
-            {
-                "answers": [
-                    dict.fromkeys(
-                        ["both_right", "baseline_only", "treatment_only", "both_wrong"], 0
-                    )
-                    | {"group": "a", "label": "1"}
-                ]
-            },
-            "invalid_answers",
-        ),
-        ({"treats": ["weather"]}, "invalid_body"),
-        ({"gates": {"quality_loss": -1}}, "invalid_body"),
-        ({"baseline": {"blocks": [], "config": {"prompt": "x" * 201}}}, "invalid_body"),
-    ],
-)
-def test_what_cannot_be_meant_is_refused(
-    arms: TestClient, changed: dict[str, Any], code: str
-) -> None:
-    refused(arms.post("/v1/experiments", json=body(**changed)), 422, code)
+REFUSED: list[tuple[dict[str, Any], str]] = [
+    ({"technique": "magic"}, "unknown_technique"),
+    ({"parameters": {}}, "technique_field"),
+    ({"baseline": {"blocks": windows(0)[:1]}}, "too_few_blocks"),
+    ({"baseline": {"blocks": []}}, "too_few_blocks"),
+    ({"baseline": {"blocks": [{}] * 2}}, "invalid_block"),
+    ({"baseline": {"blocks": [{"run": "a0", "start": "x"}] * 2}}, "invalid_block"),
+    ({"baseline": {"blocks": [{"start": "x", "end": "y"}] * 2}}, "invalid_time"),
+    (
+        {"baseline": {"blocks": [{**windows(0)[0], "end": to_rfc3339(T)}] * 2}},
+        "end_before_start",
+    ),
+    ({"optimisation": [{"what": "teacher"}]}, "invalid_cost"),
+    ({"unit": "page"}, "unknown_unit"),
+    (
+        {
+            "answers": [
+                dict.fromkeys(["both_right", "baseline_only", "treatment_only", "both_wrong"], 0)
+                | {"group": "a", "label": "1"}
+            ]
+        },
+        "invalid_answers",
+    ),
+    ({"treats": ["weather"]}, "invalid_body"),
+    ({"gates": {"quality_loss": -1}}, "invalid_body"),
+    ({"baseline": {"blocks": [], "config": {"prompt": "x" * 201}}}, "invalid_body"),
+]
+
+
+def test_what_cannot_be_meant_is_refused(arms: TestClient) -> None:
+    for changed, code in REFUSED:
+        refused(arms.post("/v1/experiments", json=comparison(**changed)), 422, code)
 
 
 def test_a_window_without_readings_or_units_is_refused(arms: TestClient) -> None:
     before = [{"start": to_rfc3339(T - HOUR), "end": to_rfc3339(T)}] * 2
-    answer = arms.post("/v1/experiments", json=body(baseline={"blocks": before}))
+    answer = arms.post("/v1/experiments", json=comparison(baseline={"blocks": before}))
     refused(answer, 422, "no_data")
 
 
 def test_arms_in_other_units_zones_or_of_another_selection_are_refused(arms: TestClient) -> None:
-    treatment = body()["treatment"]
+    treatment = comparison()["treatment"]
     other = {**treatment, "unit": "run", "blocks": runs(1), "selection": {"lang": "en"}}
-    problem = refused(arms.post("/v1/experiments", json=body(treatment=other)), 422, "arms_differ")
+    problem = refused(
+        arms.post("/v1/experiments", json=comparison(treatment=other)), 422, "arms_differ"
+    )
     assert problem["differ"] == ["functional_unit", "selection"]
 
 
@@ -243,34 +199,32 @@ def test_sites_are_combined_from_their_quarter_hours_alone(admin: TestClient) ->
     assert {block["site"] for block in told["baseline"]["blocks"]} == {"north", "south"}
 
 
-@pytest.mark.parametrize(
-    ("changed", "differ"),
-    [
-        ({"boundary": {}}, "boundary"),
-        ({"factors": ["f2"]}, "factor_snapshot"),
-        ({"methods": ["modelled"]}, "method_class"),
-        ({"hardware": ["gpu A100"]}, "hardware"),
-        ({"zones": ["FR"]}, "zone"),
-        ({"pue": 1.6}, "pue"),
-    ],
-)
-def test_sites_under_other_conditions_are_refused_by_what_differs(
-    admin: TestClient, changed: dict[str, Any], differ: str
-) -> None:
-    asked = body(baseline=totals(0), treatment=totals(1, **changed))
-    problem = refused(admin.post("/v1/experiments", json=asked), 422, "arms_differ")
-    assert problem["differ"] == [differ]
+OTHER_CONDITIONS: list[tuple[dict[str, Any], str]] = [
+    ({"boundary": {}}, "boundary"),
+    ({"factors": ["f2"]}, "factor_snapshot"),
+    ({"methods": ["modelled"]}, "method_class"),
+    ({"hardware": ["gpu A100"]}, "hardware"),
+    ({"zones": ["FR"]}, "zone"),
+    ({"pue": 1.6}, "pue"),
+]
+
+
+def test_sites_under_other_conditions_are_refused_by_what_differs(admin: TestClient) -> None:
+    for changed, differ in OTHER_CONDITIONS:
+        asked = comparison(baseline=totals(0), treatment=totals(1, **changed))
+        problem = refused(admin.post("/v1/experiments", json=asked), 422, "arms_differ")
+        assert problem["differ"] == [differ]
 
 
 def test_a_finer_look_at_a_site_is_refused(admin: TestClient) -> None:
     fine = totals(0)
     fine["blocks"][0]["end"] = to_rfc3339(T + MINUTE)
-    refused(admin.post("/v1/experiments", json=body(baseline=fine)), 422, "not_quarter_hours")
-    unknown = body(baseline=totals(0, methods=["guess"]))
+    refused(admin.post("/v1/experiments", json=comparison(baseline=fine)), 422, "not_quarter_hours")
+    unknown = comparison(baseline=totals(0, methods=["guess"]))
     refused(admin.post("/v1/experiments", json=unknown), 422, "unknown_method")
-    bare = body(baseline={"blocks": totals(0)["blocks"]})
+    bare = comparison(baseline={"blocks": totals(0)["blocks"]})
     refused(admin.post("/v1/experiments", json=bare), 422, "conditions_required")
-    mixed = body(baseline={**totals(0), "blocks": [*totals(0)["blocks"], windows(0)[0]]})
+    mixed = comparison(baseline={**totals(0), "blocks": [*totals(0)["blocks"], windows(0)[0]]})
     refused(admin.post("/v1/experiments", json=mixed), 422, "mixed_blocks")
 
 
@@ -292,7 +246,7 @@ def test_another_teams_experiment_is_not_there_until_it_is_published(
     assert [e["id"] for e in rest] == [hidden]
     assert rest[0]["before_g_per_unit"] > rest[0]["after_g_per_unit"]
     refused(service.stranger.get("/v1/experiments"), 401, "key_missing")
-    foreign = team.post("/v1/experiments", json=body(workload="default/w"))
+    foreign = team.post("/v1/experiments", json=comparison(workload="default/w"))
     refused(foreign, 404, "unknown_workload")
 
 

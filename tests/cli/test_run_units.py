@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from carbon.cli.run import _counts
+from carbon.cli.run import parse_counts
 from carbon.errors import InvalidInput
 
 
 def test_units_are_read_as_they_are_stated() -> None:
-    assert _counts(["request=1000", "token=0"]) == {"request": 1000, "token": 0}
+    assert parse_counts(["request=1000", "token=0"]) == {"request": 1000, "token": 0}
 
 
 @pytest.mark.parametrize(
@@ -29,5 +29,5 @@ def test_units_are_read_as_they_are_stated() -> None:
 )
 def test_a_unit_that_cannot_be_meant_is_refused(units: list[str], code: str) -> None:
     with pytest.raises(InvalidInput) as caught:
-        _counts(units)
+        parse_counts(units)
     assert caught.value.code == code
