@@ -12,7 +12,8 @@ from carbon.domain.principal import Principal
 from carbon.domain.units import QUARTER_MS
 from carbon.errors import InvalidInput
 from carbon.services.context import Context
-from carbon.services.sci import Account, Question, workload_account
+from carbon.services.question import Question
+from carbon.services.sci import Account, workload_account
 from carbon.storage.engine import reading
 from carbon.storage.places import places_at
 from carbon.wire.experiments import ArmBody, BlockBody, ExperimentBody, StatedConditions

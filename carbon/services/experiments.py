@@ -25,7 +25,8 @@ from carbon.evaluation.gates import Limits, all_passed, gates
 from carbon.services.audit import EXPERIMENT_RECORDED, experiment_hash, statement_hash
 from carbon.services.context import Context
 from carbon.services.experiment_arms import ReadArm, read_arm
-from carbon.services.sci import Question, known_workload, workload_sci
+from carbon.services.question import Question, known_workload
+from carbon.services.sci import workload_sci
 from carbon.storage import experiments as stored
 from carbon.storage.audit import append, entry_of
 from carbon.storage.engine import reading, writing
