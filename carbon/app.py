@@ -14,6 +14,7 @@ from carbon.api.parameters import only_known_parameters
 from carbon.api.problems import handle_errors
 from carbon.api.routes import (
     audit,
+    budgets,
     energy,
     experiments,
     factors,
@@ -54,6 +55,7 @@ _ROUTERS = (
     reports,
     factors,
     audit,
+    budgets,
     intensity,
     jobs,
     pools,

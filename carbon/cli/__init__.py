@@ -28,6 +28,7 @@ def _register() -> None:
         agent,
         audit,
         bench,
+        budgets,
         database,
         doctor,
         experiment,
@@ -49,7 +50,7 @@ def _register() -> None:
     measuring = (agent, top, doctor)
     stating = (sci, report, experiment, export, factors, audit)
     planning = (jobs, wait, intensity, simulate)
-    keeping = (hosts, keys, database, bench)
+    keeping = (hosts, budgets, keys, database, bench)
     for module in (up, run, *stating, *planning, *measuring, *keeping):
         module.register(app)
 

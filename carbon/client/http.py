@@ -124,6 +124,16 @@ class Client:
     def verify_audit(self, head: str | None = None) -> Json:
         return self._object("GET", "/v1/audit/verify", query={"head": head})
 
+    def budgets(self) -> Json:
+        return self._object("GET", "/v1/budgets")
+
+    def set_budget(self, **members: object) -> Json:
+        """`measure`, `amount`, `period`; `team`, `workload`, `unit`."""
+        return self._object("POST", "/v1/budgets", members)
+
+    def end_budget(self, budget: int) -> None:
+        self._exchange.send("DELETE", f"/v1/budgets/{budget}")
+
     def hosts(self) -> Json:
         return self._object("GET", "/v1/hosts")
 

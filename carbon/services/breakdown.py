@@ -58,6 +58,8 @@ class BreakdownLine(Struct, frozen=True):
     device_hours: float
     #: gCO2e of each step; null where the group has nothing.
     total_g_by_step: list[float | None]
+    #: IT energy of each step, likewise.
+    energy_kwh_by_step: list[float | None]
 
 
 class Breakdown(Struct, frozen=True):
@@ -168,18 +170,23 @@ class _Ledger:
             total_g,
             _measured(rows),
             own.covered_ms / MS_PER_HOUR,
-            self._by_step(rows, steps),
+            *self._by_step(rows, steps),
         )
 
-    def _by_step(self, rows: Sequence[PeriodSum], steps: int) -> list[float | None]:
-        found: list[float | None] = [None] * steps
+    def _by_step(
+        self, rows: Sequence[PeriodSum], steps: int
+    ) -> tuple[list[float | None], list[float | None]]:
+        """Grams and kWh of each step."""
+        total_g: list[float | None] = [None] * steps
+        energy_kwh: list[float | None] = [None] * steps
         by_step: dict[int, list[PeriodSum]] = defaultdict(list)
         for row in rows:
             by_step[row.step].append(row)
         for step, own in by_step.items():
             embodied_ng = sum(charge.embodied_ng for charge in self._embodied(own))
-            found[step] = grams(sum(row.operational_ng for row in own) + embodied_ng)
-        return found
+            total_g[step] = grams(sum(row.operational_ng for row in own) + embodied_ng)
+            energy_kwh[step] = kwh(sum(row.energy_mj for row in own))
+        return total_g, energy_kwh
 
     def _charge(self, row: PeriodSum) -> Charge:
         rating = self.ratings[row.rating]

@@ -64,10 +64,10 @@ def time_range(
             raise InvalidInput("unknown_range", f"last takes one of {', '.join(PRESETS)}")
         first = today - timedelta(days=PRESETS[preset] - 1)
         return TimeRange(
-            _midnight_ms(first, timezone), _midnight_ms(today + timedelta(days=1), timezone), preset
+            midnight_ms(first, timezone), midnight_ms(today + timedelta(days=1), timezone), preset
         )
-    start_ms = _day_ms(start, timezone, 0) if start else _midnight_ms(today, timezone)
-    end_ms = _day_ms(end, timezone, 1) if end else _midnight_ms(today + timedelta(days=1), timezone)
+    start_ms = _day_ms(start, timezone, 0) if start else midnight_ms(today, timezone)
+    end_ms = _day_ms(end, timezone, 1) if end else midnight_ms(today + timedelta(days=1), timezone)
     if end_ms <= start_ms:
         raise InvalidInput("end_before_start", "the last day must not lie before the first")
     if start_ms > now_ms:
@@ -84,11 +84,12 @@ def _day_ms(text: str, timezone: ZoneInfo, days_on: int) -> int:
             at = datetime.fromtimestamp(from_rfc3339(text) / 1000, timezone)
         else:
             at = datetime.strptime(text, "%Y-%m-%d").replace(tzinfo=timezone)
-        return _midnight_ms(at.date() + timedelta(days=days_on), timezone)
+        return midnight_ms(at.date() + timedelta(days=days_on), timezone)
     except (ValueError, OverflowError, OSError):
         raise InvalidInput("invalid_date", f"{text!r} is no date: write 2026-05-31") from None
 
 
-def _midnight_ms(date: Date, timezone: ZoneInfo) -> int:
+def midnight_ms(date: Date, timezone: ZoneInfo) -> int:
+    """When a civil day begins."""
     day = datetime(date.year, date.month, date.day, tzinfo=timezone)
     return round(day.timestamp() * 1000)

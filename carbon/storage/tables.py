@@ -1,6 +1,7 @@
 """Every table, for the migrations and for checks: importing this fills `metadata`."""
 
 from carbon.storage import (
+    budgets,
     energy,
     experiments,
     factors,
@@ -20,6 +21,7 @@ from carbon.storage import (
 from carbon.storage.schema import metadata
 
 __all__ = [
+    "budgets",
     "energy",
     "experiments",
     "factors",

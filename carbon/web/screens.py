@@ -42,6 +42,7 @@ class Screen:
 SCREENS: Final = (
     Screen("overview", "/", "lead"),
     Screen("breakdown", "/breakdown", "lead"),
+    Screen("budgets", "/budgets", "lead"),
     Screen("reports", "/reports", "lead"),
     Screen("avoided", "/avoided", "lead"),
     Screen("quality", "/quality", "lead"),

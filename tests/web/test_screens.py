@@ -29,6 +29,7 @@ SHOWN = {
         f"/web/compare.json?a={RESNET}&b={generated_day.SERVE}"
     ),
     "/avoided": "/web/avoided.json",
+    "/budgets": "/web/budgets.json",
     "/quality": "/web/quality.json",
     "/plan?length=2h&deadline=12h&power_w=700": (
         "/web/plan.json?length=2h&deadline=12h&power_w=700"

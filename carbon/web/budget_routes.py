@@ -1,0 +1,130 @@
+"""The screen of budgets: how each stands, and a form to set and to end them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Annotated, Final
+
+from fastapi import APIRouter, Depends, Request, Response
+from fastapi.concurrency import run_in_threadpool
+from fastapi.responses import RedirectResponse
+
+from carbon.auth.access import ContextOf, Reader, principal_of
+from carbon.domain.budget import Measure, Period
+from carbon.domain.principal import Principal
+from carbon.domain.tenancy import Scope
+from carbon.errors import CarbonError, InvalidInput, Unauthorized
+from carbon.services.budgets import drop_budget, list_budgets, set_budget
+from carbon.services.workloads import list_workloads
+from carbon.web.browser import PAGE_HEADERS, check_same_origin, read_form
+from carbon.web.screens import (
+    SEE_OTHER,
+    error_page,
+    screen_csv,
+    screen_json,
+    screen_page,
+    show_screen,
+    to_sign_in,
+)
+from carbon.wire.budgets import BudgetBody, BudgetList
+
+router = APIRouter(include_in_schema=False)
+#: What the form's amount is in, and how many of the ledger's unit that is.
+_SIZES: Final = {Measure.TOTAL_G: 1000.0, Measure.ENERGY_KWH: 1.0, Measure.SCI_G_PER_UNIT: 1.0}
+
+
+def _budgets(principal: Reader, context: ContextOf) -> BudgetList:
+    return list_budgets(context, principal)
+
+
+BudgetsOf = Annotated[BudgetList, Depends(_budgets)]
+
+
+@router.get("/budgets")
+def budgets_screen(request: Request, context: ContextOf) -> Response:
+    def render(principal: Principal) -> Response:
+        return screen_page(
+            request,
+            principal,
+            "budgets",
+            list_budgets(context, principal),
+            workloads=[w.name for w in list_workloads(context, principal)],
+            may_set=Scope.WORKLOADS_WRITE in principal.scopes,
+            measures=list(Measure),
+            periods=list(Period),
+        )
+
+    return show_screen(request, render)
+
+
+@router.get("/web/budgets.json")
+def budgets_json(answer: BudgetsOf) -> Response:
+    return screen_json(answer)
+
+
+@router.get("/web/budgets.csv")
+def budgets_csv(answer: BudgetsOf) -> Response:
+    head = (
+        *("id", "team", "workload", "measure", "unit", "amount", "period", "start", "end"),
+        *("used", "elapsed", "forecast", "forecast_low", "forecast_high", "standing", "reason"),
+    )
+    return screen_csv(
+        "budgets",
+        head,
+        (
+            (
+                *(b.id, b.team, b.workload, b.measure, b.unit, b.amount, b.period),
+                *(b.start, b.end, b.used, b.elapsed),
+                *(
+                    (b.forecast.value, b.forecast.low, b.forecast.high)
+                    if b.forecast
+                    else [None] * 3
+                ),
+                *(b.standing, b.reason),
+            )
+            for b in answer.budgets
+        ),
+    )
+
+
+@router.post("/budgets")
+async def set_from_form(request: Request, context: ContextOf) -> Response:
+    form = await read_form(request)
+    return await _changed(
+        request, lambda principal: set_budget(context, principal, _asked(principal, form))
+    )
+
+
+@router.post("/budgets/{budget_id}/end")
+async def end_from_form(request: Request, context: ContextOf, budget_id: int) -> Response:
+    return await _changed(request, lambda principal: drop_budget(context, principal, budget_id))
+
+
+async def _changed(request: Request, change: Callable[[Principal], object]) -> Response:
+    """Does it for whoever is signed in, and shows the budgets."""
+    try:
+        check_same_origin(request)
+        principal = principal_of(request)
+        await run_in_threadpool(change, principal)
+        return RedirectResponse("/budgets", SEE_OTHER, headers=PAGE_HEADERS)
+    except Unauthorized as error:
+        return to_sign_in(request, error)
+    except CarbonError as error:
+        return error_page(error)
+
+
+def _asked(principal: Principal, form: dict[str, str]) -> BudgetBody:
+    """Raises InvalidInput: `invalid_amount`, `invalid_choice`."""
+    try:
+        measure, period = Measure(form.get("measure", "")), Period(form.get("period", ""))
+    except ValueError:
+        raise InvalidInput("invalid_choice", "choose what is limited, and for how long") from None
+    try:
+        amount = float(form.get("amount", "")) * _SIZES[measure]
+    except ValueError:
+        raise InvalidInput("invalid_amount", "a budget is a positive number") from None
+    of = form.get("of", "")
+    team = None if of or principal.sees_all_teams else principal.team
+    return BudgetBody(
+        measure, amount, period, team=team, workload=of or None, unit=form.get("unit") or None
+    )
