@@ -17,12 +17,15 @@ def register(app: typer.Typer) -> None:
         end: Annotated[str | None, typer.Option(help="RFC 3339, by default now.")] = None,
         unit: Annotated[str | None, typer.Option(help="Functional unit.")] = None,
         run: Annotated[str | None, typer.Option(help="One run alone.")] = None,
+        gaps: Annotated[
+            str | None, typer.Option(help="show (by default) or fill: estimate what was not read.")
+        ] = None,
         json: Annotated[bool, typer.Option("--json", help="Print one JSON line.")] = False,
     ) -> None:
         """SCI (ISO/IEC 21031) of a workload, with its interval and where it comes from."""
         from carbon.client import Client
 
-        answer = Client().sci(workload, start=start, end=end, unit=unit, run=run)
+        answer = Client().sci(workload, start=start, end=end, unit=unit, run=run, gaps=gaps)
         if json:
             print_json(answer)
         else:

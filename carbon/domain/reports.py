@@ -19,6 +19,20 @@ COVERAGE_FLOOR: Final = 0.5
 #: ISO/IEC 21031 asks for a reason for what is left out; more than this is marked.
 EXCLUDED_SHARE: Final = 0.05
 
+
+class GapPolicy(StrEnum):
+    """What is done about time that should have been read and was not."""
+
+    SHOW = "show"  #: coverage tells of it
+    FILL = "fill"  #: estimated from the device's own profile, apart from what was measured
+
+
+_GAPS: Final = {
+    GapPolicy.SHOW: "not filled: coverage tells how much of the device-time was read",
+    GapPolicy.FILL: "whole quarter-hours that were held and not read, at the power that the same "
+    "subject drew on the same device elsewhere in the window; counted as estimated",
+}
+
 #: How what is shared was allocated; part of every report.
 POLICIES: Final = {
     "operational": "energy of the counting meter by 5-minute bucket times its intensity and PUE",
@@ -28,6 +42,10 @@ POLICIES: Final = {
     "host_parts": "cpu and dram as devices of their own, by the energy of each subject",
     "intensity": "location-based",
 }
+
+
+def policies(gaps: GapPolicy) -> dict[str, str]:
+    return {**POLICIES, "gaps": _GAPS[gaps]}
 
 
 class Mark(StrEnum):

@@ -156,8 +156,8 @@ class Charge:
     intensity_kind: PointKind = PointKind.ACTUAL
     #: Whether somebody stated the PUE that is in `operational_ng`; else 1.0 was counted.
     pue_is_stated: bool = True
-    #: Both where the intensity is bounded by more than its kind: across a gap, the grams at
-    #: the gap's lowest and highest intensity.
+    #: Both where the grams are bounded by more than meter and price: across a gap at the gap's
+    #: lowest and highest intensity; of a filled gap by how its profile varied.
     low_ng: int | None = None
     high_ng: int | None = None
 
@@ -270,15 +270,22 @@ def _operational_terms(charges: Iterable[Charge]) -> Iterable[Term]:
     sums: dict[tuple[Source, ...], int] = {}
     for place, charge in enumerate(charges):
         sources: tuple[Source, ...] = (
-            energy_source(charge.method, charge.device),
             intensity_source(charge.zone, charge.intensity_kind),
             pue_source(charge.zone, charge.pue_is_stated),
         )
-        if charge.low_ng is not None and charge.high_ng is not None and charge.operational_ng:
-            bounds = Interval(charge.operational_ng, charge.low_ng, charge.high_ng)
-            sources = (*sources, Source.of(("gap", place), bounds))
+        bounds = _bounds(charge)
+        if bounds is not None:
+            sources = (Source.of(("gap", place), bounds), *sources)
+        if bounds is None or charge.method is not Method.ESTIMATED:  # a fill has its own interval
+            sources = (energy_source(charge.method, charge.device), *sources)
         sums[sources] = sums.get(sources, 0) + charge.operational_ng
     return [Term(ng, sources) for sources, ng in sums.items()]
+
+
+def _bounds(charge: Charge) -> Interval | None:
+    if charge.low_ng is None or charge.high_ng is None or not charge.operational_ng:
+        return None
+    return Interval(charge.operational_ng, charge.low_ng, charge.high_ng)
 
 
 def _embodied_term(charge: EmbodiedCharge) -> Term:

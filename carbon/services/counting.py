@@ -50,10 +50,14 @@ def _only_unit(own: Mapping[str, int]) -> str:
 
 
 def _counted(scope: Scope, ledger: Ledger, unit_id: int) -> tuple[int, int]:
-    asked = (scope.connection, ledger.workload_id, unit_id, ledger.start_ms, ledger.end_ms)
+    asked = (scope.connection, ledger.workload_id, unit_id)
+    window = ledger.start_ms, ledger.end_ms
     if ledger.subject_id is not None:
-        return counted_finely(*asked, ledger.subject_id)
-    return counted_between(*asked, scope.timezone)
+        inside, outside = counted_finely(*asked, *window, ledger.subject_id)
+    else:
+        inside, outside = counted_between(*asked, *window, scope.timezone)
+    filled = sum(counted_finely(*asked, lo, hi, ledger.subject_id)[1] for lo, hi in ledger.filled)
+    return inside + filled, outside - filled
 
 
 def _runs(connection: Connection, ledger: Ledger) -> int:

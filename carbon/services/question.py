@@ -28,6 +28,8 @@ class Question:
     #: With either given, the window is re-rated with just that signal and scope.
     signal: Signal | None = None
     scope: EmissionScope | None = None
+    #: Fill quarter-hours that should have been read and were not, as `estimated`.
+    fill_gaps: bool = False
 
     @property
     def is_rerated(self) -> bool:

@@ -13,7 +13,7 @@ from carbon.clock import from_rfc3339, to_rfc3339
 from carbon.domain.energy import Method
 from carbon.domain.factor_book import FactorBook
 from carbon.domain.principal import Principal
-from carbon.domain.reports import METHOD, POLICIES, Mark, marks_of
+from carbon.domain.reports import METHOD, GapPolicy, Mark, marks_of, policies
 from carbon.domain.sci import score
 from carbon.errors import InvalidInput, NotFound
 from carbon.services.audit import REPORT_ISSUED, report_hash, statement_hash
@@ -126,7 +126,7 @@ def statement_of(
         METHOD,
         request.start,
         request.end,
-        dict(POLICIES),
+        policies(request.gaps),
         request.materiality,
         request.coverage_floor,
         sorted(marks),
@@ -144,7 +144,8 @@ def _questions(
             workload_id = known_workload(connection, principal, principal.workload(name))
             units = list(units_of(connection, workload_id)) or [RUN]
     start_ms, end_ms = _moment(request.start, "start"), _moment(request.end, "end")
-    return [Question(name, start_ms, end_ms, unit) for unit in units]
+    fill = request.gaps is GapPolicy.FILL
+    return [Question(name, start_ms, end_ms, unit, fill_gaps=fill) for unit in units]
 
 
 def _joint_hash(hashes: Sequence[str]) -> str:

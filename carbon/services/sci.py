@@ -24,6 +24,7 @@ from carbon.domain.units import NG_PER_G
 from carbon.services.boundary import boundary_of
 from carbon.services.context import Context
 from carbon.services.counting import count_units
+from carbon.services.gap_filling import with_gaps_filled
 from carbon.services.held_devices import embodied_charges, held_ms
 from carbon.services.question import Question, known_workload, span_of_run, window_of
 from carbon.services.rollup import roll_up
@@ -71,6 +72,8 @@ def workload_account(
         ratings = Ratings(connection, may_store=False)
         scope = Scope(context, connection, ratings, workload_id, subject_id, question)
         ledger = read_ledger(scope, start_ms, end_ms, book or factor_book(connection))
+        if question.fill_gaps:
+            ledger = with_gaps_filled(scope, ledger)
         unit, counted, aside = count_units(scope, ledger, question)
         boundary = boundary_of(connection, workload_id)
     return _answer(name, ledger, unit, counted, aside, boundary)
@@ -155,6 +158,7 @@ def _row_inputs(ledger: Ledger, row: LedgerRow) -> list[object]:
 
 def _charge(ledger: Ledger, row: LedgerRow) -> Charge:
     rating = ledger.ratings[row.rating_id]
+    low_ng, high_ng = ledger.bounds.get(row.key, (None, None))
     return Charge(
         device=ledger.devices[row.device_id].uuid,
         method=Method(row.method),
@@ -164,6 +168,8 @@ def _charge(ledger: Ledger, row: LedgerRow) -> Charge:
         covered_ms=row.covered_ms,
         intensity_kind=PointKind(rating.kind),
         pue_is_stated=rating.pue_is_stated,
+        low_ng=low_ng,
+        high_ng=high_ng,
     )
 
 

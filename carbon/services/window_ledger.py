@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from zoneinfo import ZoneInfo
 
 from sqlalchemy import Connection
@@ -12,6 +12,7 @@ from carbon.domain.factor_book import FactorBook
 from carbon.domain.intensity import Signal
 from carbon.domain.units import BUCKET_MS, ceil_to, floor_to
 from carbon.errors import InvalidInput
+from carbon.services.bridged import bridged_bounds
 from carbon.services.bucket_roller import BucketRoller
 from carbon.services.context import Context
 from carbon.services.coverage import coverage_of
@@ -20,6 +21,7 @@ from carbon.storage.energy import has_raw_between
 from carbon.storage.ledger_rows import (
     DeviceRef,
     LedgerRow,
+    RowKey,
     added,
     bucket_starts,
     devices_by_id,
@@ -43,6 +45,10 @@ class Ledger:
     factors: FactorBook
     coverage: float | None
     flags: tuple[str, ...]
+    #: (low_ng, high_ng) of the rows whose mass is bounded by more than their price and meter.
+    bounds: Mapping[RowKey, tuple[int, int]] = field(default_factory=dict)
+    #: Where gaps were filled: counts there are no longer set aside.
+    filled: Sequence[tuple[int, int]] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +106,7 @@ def read_ledger(scope: Scope, start_ms: int, end_ms: int, book: FactorBook) -> L
         book,
         coverage_of(connection, rows, start_ms, end_ms),
         ("window_snapped",) if snapped else (),
+        bridged_bounds(connection, scope.workload_id, rows, start_ms, end_ms),
     )
 
 

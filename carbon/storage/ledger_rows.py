@@ -13,6 +13,9 @@ from carbon.storage.names import device, device_model
 from carbon.storage.rollups import bucket, quarter_hour
 from carbon.storage.settled import pieces_between
 
+#: (device, subject, method, rating)
+RowKey = tuple[int, int, int, int]
+
 
 @dataclass(frozen=True, slots=True)
 class LedgerRow:
@@ -26,6 +29,10 @@ class LedgerRow:
     operational_ng: int
     covered_ms: int
     reserved_ms: int
+
+    @property
+    def key(self) -> RowKey:
+        return self.device_id, self.subject_id, self.method, self.rating_id
 
 
 def rows_between(
@@ -72,10 +79,9 @@ def _sums(
 
 def added(rows: Iterable[LedgerRow]) -> list[LedgerRow]:
     """Rows of equal key summed, in order of key."""
-    sums: dict[tuple[int, int, int, int], list[int]] = {}
+    sums: dict[RowKey, list[int]] = {}
     for row in rows:
-        key = (row.device_id, row.subject_id, row.method, row.rating_id)
-        so_far = sums.setdefault(key, [0, 0, 0, 0])
+        so_far = sums.setdefault(row.key, [0, 0, 0, 0])
         measures = (row.energy_mj, row.operational_ng, row.covered_ms, row.reserved_ms)
         for place, value in enumerate(measures):
             so_far[place] += value

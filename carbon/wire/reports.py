@@ -6,7 +6,7 @@ from typing import Annotated
 
 from msgspec import Meta, Raw, Struct
 
-from carbon.domain.reports import COVERAGE_FLOOR, MATERIALITY
+from carbon.domain.reports import COVERAGE_FLOOR, MATERIALITY, GapPolicy
 from carbon.wire.answer import SciAnswer
 from carbon.wire.energy import Text
 
@@ -27,6 +27,8 @@ class ReportBody(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=
     materiality: Share = MATERIALITY
     #: Below it the report is marked, not refused.
     coverage_floor: Share = COVERAGE_FLOOR
+    #: A total is never the measured part alone, unless the request says so.
+    gaps: GapPolicy = GapPolicy.FILL
     #: Who is to be told of restatements; recorded with the report.
     recipients: Annotated[list[Text], Meta(max_length=100)] = []
     webhook: Text | None = None

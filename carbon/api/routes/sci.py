@@ -10,6 +10,7 @@ from carbon.api.parameters import refuse_unknown
 from carbon.api.times import moment
 from carbon.auth.access import ContextOf, Reader, is_local, principal_of
 from carbon.domain.intensity import EmissionScope, Signal
+from carbon.domain.reports import GapPolicy
 from carbon.services.question import Question
 from carbon.services.sci import workload_sci
 from carbon.wire.decode import decode
@@ -31,6 +32,7 @@ def get_sci(
     run: str | None = None,
     signal: Signal | None = None,
     scope: EmissionScope | None = None,
+    gaps: GapPolicy = GapPolicy.SHOW,
 ) -> Response:
     """SCI of a workload; without a window, over its whole recorded life."""
     question = Question(
@@ -41,6 +43,7 @@ def get_sci(
         run,
         signal,
         scope,
+        gaps is GapPolicy.FILL,
     )
     return answer(workload_sci(context, principal, question))
 
