@@ -22,6 +22,9 @@ def create(
     team: Annotated[str | None, typer.Option(help="Team that the key belongs to.")] = None,
     admin: Annotated[bool, typer.Option(help="Everything, for every team.")] = False,
     agent: Annotated[bool, typer.Option(help="Writes energy for any team, reads nothing.")] = False,
+    write_only: Annotated[
+        bool, typer.Option(help="Writes energy and counts of its team, reads nothing.")
+    ] = False,
     scrape: Annotated[bool, typer.Option(help="Reads /metrics alone, as Prometheus.")] = False,
     json: Annotated[bool, typer.Option("--json", help="Print one JSON line.")] = False,
     db: Db = None,
@@ -30,10 +33,21 @@ def create(
     """Make a key; it is shown once."""
     from carbon.app import open_context
     from carbon.auth.keys import create_key
-    from carbon.domain.tenancy import ADMIN_SCOPES, AGENT_SCOPES, SCRAPE_SCOPES, TEAM_SCOPES
+    from carbon.domain.tenancy import (
+        ADMIN_SCOPES,
+        AGENT_SCOPES,
+        FLEET_SCOPES,
+        SCRAPE_SCOPES,
+        TEAM_SCOPES,
+    )
 
     context = open_context(settings_with(db_url=db, data_dir=data_dir))
-    kinds = [(admin, ADMIN_SCOPES), (agent, AGENT_SCOPES), (scrape, SCRAPE_SCOPES)]
+    kinds = [
+        (admin, ADMIN_SCOPES),
+        (agent, AGENT_SCOPES),
+        (write_only, FLEET_SCOPES),
+        (scrape, SCRAPE_SCOPES),
+    ]
     scopes = next((scopes for wanted, scopes in kinds if wanted), TEAM_SCOPES)
     text, key_id = create_key(context, name, team or context.settings.team, scopes)
     if json:

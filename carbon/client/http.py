@@ -134,8 +134,9 @@ class Client:
     def end_budget(self, budget: int) -> None:
         self._exchange.send("DELETE", f"/v1/budgets/{budget}")
 
-    def hosts(self) -> Json:
-        return self._object("GET", "/v1/hosts")
+    def hosts(self, **query: object) -> Json:
+        """`start`, `end`: of the completeness."""
+        return self._object("GET", "/v1/hosts", query=query)
 
     def add_host(self, **members: object) -> Json:
         return self._object("POST", "/v1/hosts", members)

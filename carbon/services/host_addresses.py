@@ -55,6 +55,16 @@ def declare_address(connection: Connection, host_id: int, address: str, now_ms: 
     set_rows(connection, host_address, [row])
 
 
+def declared_addresses(connection: Connection) -> dict[int, list[str]]:
+    """By host, what people said."""
+    h = host_address.c
+    query = select(h.host_id, h.address).where(h.is_declared == 1).order_by(h.address)
+    found: dict[int, list[str]] = {}
+    for host_id, address in connection.execute(query):
+        found.setdefault(host_id, []).append(address)
+    return found
+
+
 def host_of_tracker(connection: Connection, address: str, cpu_model: str) -> int | None:
     """The one host behind an address: declared, else with an agent and the same CPU model."""
     h = host_address.c

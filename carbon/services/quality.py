@@ -11,6 +11,7 @@ from carbon.domain.energy import Method
 from carbon.domain.principal import Principal
 from carbon.domain.units import MJ_PER_KWH, MS_PER_HOUR
 from carbon.services.context import Context
+from carbon.services.hosts import list_hosts
 from carbon.services.import_quality import troubles_in
 from carbon.services.rollup import roll_up
 from carbon.services.time_range import TimeRange
@@ -19,6 +20,7 @@ from carbon.storage.identities import workload_names
 from carbon.storage.period_sums import PeriodSum, period_sums
 from carbon.storage.ratings import Rating, ratings
 from carbon.storage.screens import count_conflicts, count_quarantined
+from carbon.wire.hosts import HostList
 from carbon.wire.quality import TroubleLine
 
 
@@ -69,6 +71,9 @@ class Quality(Struct, frozen=True):
     quarantined: int
     #: What was wrong with what other tools sent, and is in no total; null for a team.
     troubles: list[TroubleLine] | None
+    #: Of what registered hosts should have reported; null for a team, or where none is registered.
+    completeness: float | None
+    silent_hosts: int | None
 
 
 def quality(context: Context, principal: Principal, window: TimeRange) -> Quality:
@@ -91,6 +96,7 @@ def quality(context: Context, principal: Principal, window: TimeRange) -> Qualit
             conflicts = count_conflicts(connection, window.start_ms, window.end_ms)
         refused = count_quarantined(connection)
     whole = sum(row.energy_mj for row in rows)
+    hosts = _hosts(context, window) if own is None else None
 
     def share(found: Iterable[PeriodSum]) -> float | None:
         return sum(row.energy_mj for row in found) / whole if whole else None
@@ -110,7 +116,15 @@ def quality(context: Context, principal: Principal, window: TimeRange) -> Qualit
         conflicts,
         refused,
         troubles,
+        hosts.completeness if hosts else None,
+        hosts.silent if hosts else None,
     )
+
+
+def _hosts(context: Context, window: TimeRange) -> HostList:
+    """Of the part of the window that is over: nobody can have reported the rest."""
+    end_ms = min(window.end_ms, context.clock.now_ms())
+    return list_hosts(context, window.start_ms, max(end_ms, window.start_ms + 1))
 
 
 def _methods(rows: list[PeriodSum], whole_mj: int) -> list[Part]:

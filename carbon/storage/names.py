@@ -116,6 +116,9 @@ host_period = Table(
     Column("zone", Text, nullable=True),
     Column("pue", Float, nullable=True),
     Column("owner", Text, nullable=True),
+    #: In service from and until then: when it is expected to report.
+    Column("commissioned_ms", Ms, nullable=True),
+    Column("retired_ms", Ms, nullable=True),
     Column("correction_id", ForeignKey("correction.id"), nullable=True),
     Column("recorded_ms", Ms, nullable=False),
     CheckConstraint("pue IS NULL OR pue >= 1.0", name="pue_at_least_one"),

@@ -12,6 +12,7 @@ from carbon.auth.keys import list_keys
 from carbon.clock import to_rfc3339
 from carbon.domain.principal import Principal
 from carbon.domain.tenancy import Scope
+from carbon.domain.units import MS_PER_DAY
 from carbon.grid.poller import FeedStatus
 from carbon.services.audit import audit_page, verify_audit
 from carbon.services.context import Context
@@ -135,28 +136,39 @@ def scheduler_csv(answer: SchedulerOf) -> Response:
 AllTeams = Annotated[Principal, Depends(requires(Scope.ALL_TEAMS))]
 
 
+def _hosts_today(context: Context) -> HostList:
+    now_ms = context.clock.now_ms()
+    return list_hosts(context, now_ms - MS_PER_DAY, now_ms)
+
+
 @router.get("/hosts")
 def hosts_screen(request: Request, context: ContextOf) -> Response:
     return show_screen(
         request,
-        lambda principal: screen_page(request, principal, "hosts", HostList(list_hosts(context))),
+        lambda principal: screen_page(request, principal, "hosts", _hosts_today(context)),
         Scope.ALL_TEAMS,
     )
 
 
 @router.get("/web/hosts.json")
 def hosts_json(_principal: AllTeams, context: ContextOf) -> Response:
-    return screen_json(HostList(list_hosts(context)))
+    return screen_json(_hosts_today(context))
 
 
 @router.get("/web/hosts.csv")
 def hosts_csv(_principal: AllTeams, context: ContextOf) -> Response:
     return screen_csv(
         "hosts",
-        ("host", "site", "zone", "pue", "owner", "valid_from", "devices"),
         (
-            (h.name, h.site, h.zone, h.pue, h.owner, h.valid_from, h.devices)
-            for h in list_hosts(context)
+            *("host", "site", "zone", "pue", "owner", "valid_from", "devices"),
+            *("commissioned", "retired", "state", "last_seen", "completeness"),
+        ),
+        (
+            (
+                *(h.name, h.site, h.zone, h.pue, h.owner, h.valid_from, h.devices),
+                *(h.commissioned, h.retired, h.state, h.last_seen, h.completeness),
+            )
+            for h in _hosts_today(context).hosts
         ),
     )
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from msgspec import Struct
+from typing import Annotated
+
+from msgspec import Meta, Struct
 
 from carbon.wire.energy import Text
 
@@ -16,6 +18,12 @@ class HostBody(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=Tr
     #: At least 1.0.
     pue: float | None = None
     owner: str | None = None
+    #: From then on it is expected to report, and until then: readings that are missing between
+    #: them lower completeness.
+    commissioned: str | None = None
+    retired: str | None = None
+    #: Addresses from which trackers that name no host are on this one.
+    trackers: Annotated[list[Text], Meta(max_length=100)] = []
     valid_from: str | None = None
 
 
@@ -27,7 +35,21 @@ class HostAnswer(Struct, frozen=True):
     owner: str | None
     valid_from: str | None
     devices: int
+    commissioned: str | None
+    retired: str | None
+    trackers: list[str]
+    #: `reporting`, `silent`, `planned` or `retired`.
+    state: str
+    last_seen: str | None
+    #: Of the quarter-hours of the window in which it was expected, those with a reading; null
+    #: for a host that nobody registered, of which nothing is expected.
+    completeness: float | None
 
 
 class HostList(Struct, frozen=True):
     hosts: list[HostAnswer]
+    start: str
+    end: str
+    #: Of all registered hosts together: a silent one lowers it.
+    completeness: float | None
+    silent: int

@@ -260,6 +260,13 @@ def test_a_tracker_on_a_host_that_the_agent_meters_adds_nothing(service: Service
     assert sum(point["energy_mj"] for point in whole) == 500_000
 
 
+def test_a_declared_address_says_what_the_cpu_model_cannot(service: Service) -> None:
+    service.admin.post("/v1/hosts", json={"name": "node-7", "trackers": ["127.0.0.1"]})
+    tracker = Tracker(service.client("blue"), cpu_model="something else")
+    tracker.send(NOON_MS)
+    assert service.client("blue").get(f"/runs/{tracker.id}").json()["host"] == "node-7"
+
+
 def test_two_trackers_of_one_machine_are_not_added(service: Service) -> None:
     """Each sees the whole machine: at each instant one of them counts."""
     client = service.client("blue")

@@ -1,0 +1,83 @@
+"""GET and POST /v1/hosts: who should report, and who does."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from fastapi.testclient import TestClient
+from service import HOUR, NOON_MS, T, an_hour, batch, refused
+
+from carbon.clock import to_rfc3339
+
+DAY = 24 * HOUR
+WINDOW = {"start": to_rfc3339(T), "end": to_rfc3339(NOON_MS)}
+
+
+def note(admin: TestClient, name: str, **members: Any) -> dict[str, Any]:
+    answer = admin.post("/v1/hosts", json={"name": name, **members})
+    assert answer.status_code == 201, answer.text
+    told: dict[str, Any] = answer.json()
+    return told
+
+
+def listed(admin: TestClient, **query: str) -> dict[str, Any]:
+    found: dict[str, Any] = admin.get("/v1/hosts", params=query or WINDOW).json()
+    return {**found, "by_name": {host["name"]: host for host in found["hosts"]}}
+
+
+def test_a_registered_host_that_is_silent_lowers_completeness(admin: TestClient) -> None:
+    """Six hours are expected of two hosts; one reported one hour."""
+    for name in ("node1", "node2"):
+        note(admin, name, commissioned=to_rfc3339(T - DAY))
+    admin.post("/v1/energy", json=batch(an_hour(), host="node1"))
+    found = listed(admin)
+    assert found["completeness"] == pytest.approx(1 / 12)
+    assert found["silent"] == 1
+    node1, node2 = (found["by_name"][name] for name in ("node1", "node2"))
+    assert (node1["state"], node1["completeness"]) == ("reporting", pytest.approx(1 / 6))
+    assert (node2["state"], node2["completeness"], node2["last_seen"]) == ("silent", 0.0, None)
+    quality = admin.get("/web/quality.json?last=today").json()
+    assert (quality["completeness"] < 1, quality["silent_hosts"]) == (True, 1)
+
+
+def test_of_a_host_that_nobody_registered_nothing_is_expected(admin: TestClient) -> None:
+    admin.post("/v1/energy", json=batch(an_hour(), host="node1"))
+    found = listed(admin)
+    assert (found["completeness"], found["silent"]) == (None, 0)
+    assert found["by_name"]["node1"]["completeness"] is None
+
+
+def test_a_retired_host_is_expected_no_longer(admin: TestClient) -> None:
+    note(admin, "node1", commissioned=to_rfc3339(T - DAY))
+    admin.post("/v1/energy", json=batch(an_hour(), host="node1"))
+    told = note(admin, "node1", retired=to_rfc3339(T + HOUR))
+    assert told["state"] == "retired"
+    found = listed(admin)
+    assert (found["completeness"], found["silent"]) == (1.0, 0)
+    back = note(admin, "node1", commissioned=to_rfc3339(T + 2 * HOUR))
+    assert back["state"] == "reporting"
+
+
+def test_a_host_is_expected_from_its_first_day_in_service(admin: TestClient) -> None:
+    told = note(admin, "node1", commissioned=to_rfc3339(NOON_MS + DAY))
+    assert (told["state"], told["completeness"]) == ("planned", None)
+    note(admin, "node2", commissioned=to_rfc3339(NOON_MS - HOUR))
+    assert listed(admin)["completeness"] == 0.0
+
+
+def test_said_again_it_is_noted_once(admin: TestClient) -> None:
+    first = note(admin, "node1", zone="FR", pue=1.2)
+    assert note(admin, "node1", zone="FR", pue=1.2) == first
+
+
+def test_dates_that_cannot_be_meant_are_refused(admin: TestClient) -> None:
+    body = {"name": "n", "commissioned": to_rfc3339(T), "retired": to_rfc3339(T - 1)}
+    refused(admin.post("/v1/hosts", json=body), 422, "retired_before_commissioned")
+    refused(admin.post("/v1/hosts", json={**body, "retired": "soon"}), 422, "invalid_time")
+    refused(
+        admin.get("/v1/hosts", params={"start": WINDOW["end"], "end": WINDOW["start"]}),
+        422,
+        "end_before_start",
+    )
+    assert listed(admin)["hosts"] == []
