@@ -1,13 +1,13 @@
 """When a host came into service and left it.
 
-Revises: 0005_settled_and_sealed
+Revises: 0006_imports
 """
 
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0006_host_dates"
-down_revision = "0005_settled_and_sealed"
+revision = "0007_host_dates"
+down_revision = "0006_imports"
 branch_labels = None
 depends_on = None
 
