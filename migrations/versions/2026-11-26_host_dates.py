@@ -1,13 +1,13 @@
 """When a host came into service and left it.
 
-Revises: 0006_imports
+Revises: 0007_experiments
 """
 
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0007_host_dates"
-down_revision = "0006_imports"
+revision = "0008_host_dates"
+down_revision = "0007_experiments"
 branch_labels = None
 depends_on = None
 
