@@ -1,13 +1,13 @@
 """When a host came into service and left it.
 
-Revises: 0007_experiments
+Revises: 0008_budgets
 """
 
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0008_host_dates"
-down_revision = "0007_experiments"
+revision = "0009_host_dates"
+down_revision = "0008_budgets"
 branch_labels = None
 depends_on = None
 
