@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import numpy as np
 
-from carbon.storage.bulk import IntervalRow
+from carbon.storage.interval_columns import END, METER, SPAN, Ints
 from carbon.storage.names import FOR_EVER_MS
 
 
@@ -13,23 +13,30 @@ class Frontier:
     overlap anything. An error on the safe side costs a look into the table, no more."""
 
     def __init__(self) -> None:
-        self._end_ms: dict[int, int] = {}
+        #: By the meter's id; nothing is known of those at FOR_EVER_MS.
+        self._end_ms: Ints = np.full(1024, FOR_EVER_MS)
 
-    def advance(self, rows: Sequence[IntervalRow]) -> bool:
+    def advance(self, columns: Ints) -> bool:
         """Whether the rows of each meter begin at or after what is known of it and follow each
         other, those of one span side by side; then notes their ends."""
-        in_order = True
-        known = self._end_ms
-        last: dict[int, IntervalRow] = {}
-        for row in rows:
-            before = last.get(row[1])
-            if before is None:
-                in_order &= row[0] - row[3] >= known.get(row[1], FOR_EVER_MS)
-            elif row[0] - row[3] < before[0] and (row[0] != before[0] or row[3] != before[3]):
-                in_order = False
-                if row[0] <= before[0]:
-                    continue  # what reaches furthest is what the next has to follow
-            last[row[1]] = row
-        for meter_id, row in last.items():
-            known[meter_id] = max(row[0], known.get(meter_id, 0))
+        order = np.argsort(columns[METER], kind="stable")
+        end, meter, span = columns[[END, METER, SPAN]][:, order]
+        self._make_room(int(meter[-1]))
+        start = end - span
+        is_first = np.concatenate(([True], meter[1:] != meter[:-1]))
+        follows = start[1:] >= end[:-1]
+        is_beside = (end[1:] == end[:-1]) & (span[1:] == span[:-1])
+        known = self._end_ms[meter]
+        in_order = bool(
+            (start >= known)[is_first].all() and (is_first[1:] | follows | is_beside).all()
+        )
+        known[known == FOR_EVER_MS] = 0
+        self._end_ms[meter] = known
+        np.maximum.at(self._end_ms, meter, end)
         return in_order
+
+    def _make_room(self, meter: int) -> None:
+        if meter >= self._end_ms.size:
+            more = np.full(max(meter + 1, 2 * self._end_ms.size), FOR_EVER_MS)
+            more[: self._end_ms.size] = self._end_ms
+            self._end_ms = more

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
-from dataclasses import dataclass
 from hashlib import blake2b
 
+import numpy as np
 from sqlalchemy import bindparam, select, update
 
 from carbon.domain.claims import SubjectKind, SubjectRef
-from carbon.domain.energy import cut
 from carbon.domain.principal import Principal
 from carbon.domain.rollup import Reservation, most_held_ppm
 from carbon.domain.tenancy import WorkloadName
@@ -20,22 +19,18 @@ from carbon.errors import InvalidInput
 from carbon.services.context import Context
 from carbon.services.frontier import Frontier
 from carbon.services.intensity import stated_zone
+from carbon.services.pieces import Pieces, cut_at_marks
 from carbon.services.sending import Sending, Who
+from carbon.services.sent_columns import SentColumns
 from carbon.services.writer import Writer
 from carbon.storage import energy, names
-from carbon.storage.bulk import IntervalRow
 from carbon.storage.engine import reading
 from carbon.storage.identities import Identities, check_room
 from carbon.storage.places import state_zone
 from carbon.storage.rollups import buckets_of_subject
 from carbon.storage.upsert import insert_new
 from carbon.wire.decode import Decoded
-from carbon.wire.energy import (
-    EnergyBatch,
-    EnergyInterval,
-    IngestAnswer,
-    ReservationInfo,
-)
+from carbon.wire.energy import EnergyBatch, IngestAnswer, Rejection, ReservationInfo
 
 # Built once: on the path of every small sending, building a statement costs more than running it.
 _b = energy.ingest_batch.c
@@ -70,18 +65,39 @@ class Ingest:
         """
         return self._writer.submit(self.work(principal, decoded, raw_body))
 
+    def submit_columns(
+        self,
+        principal: Principal,
+        batch: EnergyBatch,
+        columns: SentColumns,
+        unreadable: Sequence[Rejection],
+        raw_body: bytes,
+    ) -> Future[IngestAnswer]:
+        """As `submit`, of a batch whose intervals are columns; `batch` holds none."""
+        return self._writer.submit(self._work(principal, batch, columns, unreadable, raw_body))
+
     def work(
         self, principal: Principal, decoded: Decoded, raw_body: bytes
     ) -> Callable[[Identities], IngestAnswer]:
         """What writes a batch, for a transaction of the caller's. Raises as `submit`."""
-        batch: EnergyBatch = decoded.body
+        columns = SentColumns.of(decoded.items, decoded.positions)
+        return self._work(principal, decoded.body, columns, decoded.rejected, raw_body)
+
+    def _work(
+        self,
+        principal: Principal,
+        batch: EnergyBatch,
+        columns: SentColumns,
+        unreadable: Sequence[Rejection],
+        raw_body: bytes,
+    ) -> Callable[[Identities], IngestAnswer]:
         zone = self._zone(batch)
-        sending = Sending(principal, batch, zone, self._context.clock.now_ms())
+        sending = Sending(principal, batch, zone, self._context.clock.now_ms(), columns)
         for reservation in batch.reservations:
             sending.check(reservation)
-        sending.add_all(decoded.positions, decoded.items)
+        sending.rejected.extend(unreadable)
         body_hash = blake2b(raw_body, digest_size=16).digest()
-        return _Write(self._context, sending, decoded, body_hash, self._frontier, self._noted)
+        return _Write(self._context, sending, body_hash, self._frontier, self._noted)
 
     def _zone(self, batch: EnergyBatch) -> str | None:
         if batch.zone is None:
@@ -101,14 +117,12 @@ class _Write:
         self,
         context: Context,
         sending: Sending,
-        decoded: Decoded,
         body_hash: bytes,
         frontier: Frontier,
         noted: set[tuple[object, ...]],
     ) -> None:
         self._context = context
         self._sending = sending
-        self._decoded = decoded
         self._body_hash = body_hash
         self._frontier = frontier
         self._noted = noted
@@ -119,9 +133,7 @@ class _Write:
         team_id = 0 if principal.sees_all_teams else ids.team(principal.team)
         source_id = ids.source(team_id, batch.source, principal.meter_kind)
         devices = self._devices(ids, team_id)
-        rejected = sorted(
-            [*self._decoded.rejected, *sending.rejected], key=lambda rejection: rejection.index
-        )
+        rejected = sorted(sending.rejected, key=lambda rejection: rejection.index)
         if self._seen_before(ids, source_id):
             return IngestAnswer(0, len(sending.accepted), 0, rejected, [], [])
         self._describe(ids, devices)
@@ -199,7 +211,7 @@ class _Write:
         ids.fresh[stated] = value
         if state_zone(ids.connection, device_id, zone, is_guess, start_ms, now_ms):
             later = energy.rolled_buckets(ids.connection, device_id, start_ms)
-            energy.mark_dirty(ids.connection, later)
+            ids.dirty.update(later)
 
     def _reserve(self, ids: Identities, sent: ReservationInfo, device_id: int) -> None:
         sending = self._sending
@@ -219,7 +231,7 @@ class _Write:
         past = range(
             floor_to(sent.start_ms, BUCKET_MS), min(sent.end_ms, sending.now_ms), BUCKET_MS
         )
-        energy.mark_dirty(ids.connection, [(at, device_id) for at in past])
+        ids.dirty.update([(at, device_id) for at in past])
 
     def _check_share(
         self, ids: Identities, sent: ReservationInfo, device_id: int, subject_id: int
@@ -243,40 +255,39 @@ class _Write:
         self, ids: Identities, source_id: int, devices: Mapping[str, int]
     ) -> tuple[int, int]:
         """Answers how many sent intervals were duplicates, and how many contradicted."""
-        pieces = self._pieces(ids, source_id, devices)
-        if not pieces.rows:
+        if not len(self._sending.accepted):
             return 0, 0
-        now_ms = self._sending.now_ms
-        in_order = self._frontier.advance(pieces.rows)
-        written = energy.write_intervals(ids.connection, pieces.rows, in_order)
-        energy.mark_dirty(ids.connection, pieces.dirty)
+        pieces = self._pieces(ids, source_id, devices)
+        ids.dirty |= pieces.dirty
+        in_order = self._frontier.advance(pieces.columns)
+        written = energy.write_intervals(ids.connection, pieces.columns, in_order)
         if written is energy.NOTHING_SEEN_BEFORE:
             return 0, 0
-        energy.keep_conflicts(ids.connection, pieces.rows, written.contradictions, now_ms)
-        owners = pieces.owners
+        now_ms = self._sending.now_ms
+        energy.keep_conflicts(ids.connection, pieces.columns, written.contradictions, now_ms)
+        owners = pieces.owners.tolist()
         conflicts = {owners[c.position] for c in written.contradictions}
         kept = {owners[i] for i in range(len(owners)) if i not in written.duplicates}
         return len(set(owners) - kept - conflicts), len(conflicts)
 
-    def _pieces(self, ids: Identities, source_id: int, devices: Mapping[str, int]) -> _Pieces:
-        subjects = {who: self._seen(ids, who) for who in self._sending.whos}
-        meters = {uuid: ids.meter(device_id, source_id) for uuid, device_id in devices.items()}
-        pieces = _Pieces([], [], set())
-        places = {uuid: (device_id, meters[uuid]) for uuid, device_id in devices.items()}
-        keep_row, keep_owner, dirty = pieces.rows.append, pieces.owners.append, pieces.dirty
-        for index, (_, sent, who, method) in enumerate(self._sending.accepted):
-            device_id, meter_id = places[sent.device]
-            start_ms, end_ms = sent.start_ms, sent.end_ms
-            bucket_ms = start_ms - start_ms % BUCKET_MS
-            if end_ms <= bucket_ms + BUCKET_MS:  # nearly all: 10 s lie in one bucket
-                keep_row(
-                    (end_ms, meter_id, subjects[who], end_ms - start_ms, sent.energy_mj, method)
-                )
-                keep_owner(index)
-                dirty.add((bucket_ms, device_id))
-            else:
-                pieces.add_cut(index, sent, device_id, meter_id, subjects[who], method)
-        return pieces
+    def _pieces(self, ids: Identities, source_id: int, devices: Mapping[str, int]) -> Pieces:
+        sending, sent = self._sending, self._sending.accepted
+        subjects = np.zeros(len(sent.whos), dtype=np.int64)
+        for at, who in sending.whos.items():
+            subjects[at] = self._seen(ids, who)
+        # Devices of refused intervals alone have no id here, and no place in a column.
+        device_ids = np.array([devices.get(uuid, 0) for uuid in sent.devices], dtype=np.int64)
+        meters = np.array(
+            [ids.meter(one, source_id) if one else 0 for one in device_ids.tolist()],
+            dtype=np.int64,
+        )
+        return cut_at_marks(
+            sent,
+            device_ids[sent.device],
+            meters[sent.device],
+            subjects[sent.who],
+            sending.methods[sent.method],
+        )
 
     def _seen(self, ids: Identities, who: Who) -> int:
         """The id of a subject of this batch, its run noted."""
@@ -316,35 +327,9 @@ class _Write:
         connection, now_ms = ids.connection, ids.now_ms
         if names.claim_subject(connection, subject_id, workload_id, start_ms, "sent", now_ms):
             rolled = buckets_of_subject(connection, subject_id, floor_to(start_ms, BUCKET_MS))
-            energy.mark_dirty(connection, rolled)
+            ids.dirty.update(rolled)
 
 
 def _own_host(principal: Principal, source: str) -> str:
     """The host of a sender that names none: a team's is its own."""
     return source if principal.sees_all_teams else f"{principal.team}/{source}"
-
-
-@dataclass(frozen=True, slots=True)
-class _Pieces:
-    """What is stored of a batch: intervals cut at 5-minute marks."""
-
-    rows: list[IntervalRow]
-    #: Index of the accepted interval that each row is of.
-    owners: list[int]
-    #: (start_ms, device_id) of the buckets that change.
-    dirty: set[tuple[int, int]]
-
-    def add_cut(
-        self,
-        index: int,
-        sent: EnergyInterval,
-        device_id: int,
-        meter_id: int,
-        subject_id: int,
-        method: int,
-    ) -> None:
-        """An interval that reaches over a mark."""
-        for lo, hi, part_mj in cut(sent.start_ms, sent.end_ms, sent.energy_mj):
-            self.rows.append((hi, meter_id, subject_id, hi - lo, part_mj, method))
-            self.owners.append(index)
-            self.dirty.add((floor_to(lo, BUCKET_MS), device_id))

@@ -1,10 +1,11 @@
-"""One batch on its way in: judged item by item, nothing written yet."""
+"""One batch on its way in: judged, nothing written yet."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
-from dataclasses import dataclass, field
-from typing import NamedTuple
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+import numpy as np
 
 from carbon.domain.claims import IDLE, UNATTRIBUTED, SubjectKind, SubjectRef
 from carbon.domain.energy import MeterKind, Method
@@ -12,8 +13,10 @@ from carbon.domain.principal import Principal
 from carbon.domain.tenancy import WorkloadName
 from carbon.domain.units import BUCKET_MS, MS_PER_DAY
 from carbon.errors import CarbonError, InvalidInput, NotFound
+from carbon.services.sent_columns import SentColumns, WhoText
+from carbon.storage.interval_columns import Ints
 from carbon.storage.names import FOR_EVER_MS
-from carbon.wire.energy import EnergyBatch, EnergyInterval, Rejection, ReservationInfo
+from carbon.wire.energy import EnergyBatch, Rejection, ReservationInfo
 
 #: Clocks may be this far ahead of ours.
 MAX_AHEAD_MS = 300_000
@@ -26,24 +29,20 @@ MAX_PIECES = 200_000
 _METHODS = {method.label: int(method) for method in Method}
 
 
-@dataclass(eq=False, slots=True)
+_TOO_MANY_PIECES = InvalidInput(
+    "too_many_pieces",
+    f"a batch may cover {MAX_PIECES} buckets of 5 minutes; send it in parts",
+)
+
+
+@dataclass(frozen=True, slots=True)
 class Who:
     """A subject of the batch with its workload, and the time over which it was seen."""
 
     subject: SubjectRef
     workload: WorkloadName | None
-    start_ms: int
-    end_ms: int
-
-
-class Accepted(NamedTuple):
-    """An interval that can be meant."""
-
-    position: int
-    sent: EnergyInterval
-    who: Who
-    #: Value of `Method`.
-    method: int
+    start_ms: int = 0
+    end_ms: int = 0
 
 
 @dataclass
@@ -54,58 +53,88 @@ class Sending:
     batch: EnergyBatch
     zone: str | None
     now_ms: int
-    accepted: list[Accepted] = field(default_factory=list)
+    #: The intervals that can be meant; `whos` and `methods` (values of `Method`) by the numbers
+    #: that stand in its columns.
+    accepted: SentColumns
+    whos: dict[int, Who] = field(default_factory=dict)
+    methods: Ints = field(init=False)
     rejected: list[Rejection] = field(default_factory=list)
-    #: First start of each device.
-    first_ms: dict[str, int] = field(default_factory=dict)
-    #: 5-minute buckets that the accepted intervals reach into.
-    pieces: int = 0
-    #: A batch names few subjects over and over: each is worked out once.
-    _whos: dict[tuple[str | None, str | None, str | None], Who] = field(default_factory=dict)
 
-    def add(self, position: int, sent: EnergyInterval) -> None:
+    def __post_init__(self) -> None:
+        self._judge(self.accepted)
+
+    def _judge(self, sent: SentColumns) -> None:
+        """Keeps what can be meant. Nearly all can: these are judged at once, the others again
+        one by one, to be told what is wrong with them."""
+        self.methods = np.array([_METHODS.get(name, 0) for name in sent.methods], dtype=np.int64)
+        self.whos, errors = self._whos(sent.whos)
+        knows_who = np.array([at in self.whos for at in range(len(sent.whos))], dtype=bool)
+        span_ms = sent.end_ms - sent.start_ms
+        is_good = (span_ms > 0) & (span_ms <= MAX_SPAN_MS)
+        is_good &= sent.end_ms <= self.now_ms + MAX_AHEAD_MS
+        is_good &= sent.energy_mj <= MAX_POWER_W * span_ms
+        is_good &= (self.methods[sent.method] > 0) & knows_who[sent.who]
+        for at in np.flatnonzero(~is_good).tolist():
+            self._reject(int(sent.position[at]), self._fault(sent, at, errors))
+        for at in _beyond(np.where(is_good, 1 + span_ms // BUCKET_MS, 0), MAX_PIECES):
+            is_good[at] = False
+            self._reject(int(sent.position[at]), _TOO_MANY_PIECES)
+        self.accepted = sent.kept(is_good)
+        self._note_spans()
+
+    def _note_spans(self) -> None:
+        """From when to when each subject was seen; who was not seen is nobody's concern."""
+        sent = self.accepted
+        count = len(sent.whos)
+        first, last = np.full(count, FOR_EVER_MS), np.zeros(count, dtype=np.int64)
+        np.minimum.at(first, sent.who, sent.start_ms)
+        np.maximum.at(last, sent.who, sent.end_ms)
+        spans = zip(first.tolist(), last.tolist(), strict=True)
+        self.whos = {
+            at: replace(self.whos[at], start_ms=start_ms, end_ms=end_ms)
+            for at, (start_ms, end_ms) in enumerate(spans)
+            if end_ms
+        }
+
+    @property
+    def first_ms(self) -> dict[str, int]:
+        """First start of each device."""
+        sent = self.accepted
+        first = np.full(len(sent.devices), FOR_EVER_MS)
+        np.minimum.at(first, sent.device, sent.start_ms)
+        starts = zip(sent.devices, first.tolist(), strict=True)
+        return {device: start_ms for device, start_ms in starts if start_ms < FOR_EVER_MS}
+
+    def _fault(self, sent: SentColumns, at: int, errors: Mapping[int, CarbonError]) -> CarbonError:
+        """What is wrong with one interval."""
+        start_ms, end_ms = int(sent.start_ms[at]), int(sent.end_ms[at])
         try:
-            self.accepted.append(self._judged(position, sent))
+            check_span(start_ms, end_ms, self.now_ms)
         except CarbonError as error:
-            self.rejected.append(Rejection(position, error.code, error.detail))
+            return error
+        if sent.energy_mj[at] > MAX_POWER_W * (end_ms - start_ms):
+            return InvalidInput(
+                "implausible_power", "energy_mj over so short a time exceeds 100 MW"
+            )
+        if not self.methods[sent.method[at]]:
+            said = sent.methods[sent.method[at]]
+            known = ", ".join(m.label for m in Method)
+            return InvalidInput("unknown_method", f"{said!r} is none of {known}")
+        return errors[int(sent.who[at])]
 
-    def add_all(self, positions: Iterable[int], intervals: Iterable[EnergyInterval]) -> None:
-        """As `add` of each. Nearly all are sound, short and of a subject seen before: these are
-        taken in one pass without a call, all others are judged one by one."""
-        latest_ms = self.now_ms + MAX_AHEAD_MS
-        whos, first_ms, take = self._whos, self.first_ms, self.accepted.append
-        for position, sent in zip(positions, intervals, strict=True):
-            start_ms, end_ms = sent.start_ms, sent.end_ms
-            span_ms = end_ms - start_ms
-            who = whos.get((sent.workload, sent.run, sent.subject))
-            method = _METHODS.get(sent.method)
-            is_plain = 0 < span_ms < BUCKET_MS and end_ms <= latest_ms
-            if (
-                who is None
-                or method is None
-                or not is_plain
-                or sent.energy_mj > MAX_POWER_W * span_ms
-                or self.pieces >= MAX_PIECES
-            ):
-                self.add(position, sent)
-                continue
-            self.pieces += 1
-            if start_ms < who.start_ms:
-                who.start_ms = start_ms
-            if end_ms > who.end_ms:
-                who.end_ms = end_ms
-            device = sent.device
-            if start_ms < first_ms.get(device, FOR_EVER_MS):
-                first_ms[device] = start_ms
-            take(Accepted(position, sent, who, method))
+    def _reject(self, position: int, error: CarbonError) -> None:
+        self.rejected.append(Rejection(position, error.code, error.detail))
 
     def refuse_devices(self, foreign: Collection[str]) -> None:
         """Rejects the intervals of devices that belong to another team."""
-        for item in self.accepted:
-            if item.sent.device in foreign:
-                detail = f"the device {item.sent.device} belongs to another team"
-                self.rejected.append(Rejection(item.position, "foreign_device", detail))
-        self.accepted = [item for item in self.accepted if item.sent.device not in foreign]
+        sent = self.accepted
+        is_foreign = np.array([uuid in foreign for uuid in sent.devices], dtype=bool)
+        refused = is_foreign[sent.device]
+        for at in np.flatnonzero(refused).tolist():
+            detail = f"the device {sent.devices[sent.device[at]]} belongs to another team"
+            self.rejected.append(Rejection(int(sent.position[at]), "foreign_device", detail))
+        self.accepted = sent.kept(~refused)
+        self._note_spans()
 
     def check(self, sent: ReservationInfo) -> None:
         """Raises InvalidInput: a batch with a reservation that cannot be meant is refused whole,
@@ -113,46 +142,17 @@ class Sending:
         check_span(sent.start_ms, sent.end_ms, self.now_ms + MAX_SPAN_MS)
         self.workload(sent.workload)
 
-    def _judged(self, position: int, sent: EnergyInterval) -> Accepted:
-        check_span(sent.start_ms, sent.end_ms, self.now_ms)
-        self._count_pieces(sent)
-        if sent.energy_mj > MAX_POWER_W * (sent.end_ms - sent.start_ms):
-            raise InvalidInput("implausible_power", "energy_mj over so short a time exceeds 100 MW")
-        try:
-            method = Method.of(sent.method)
-        except KeyError:
-            known = ", ".join(m.label for m in Method)
-            raise InvalidInput("unknown_method", f"{sent.method!r} is none of {known}") from None
-        who = self._who(sent)
-        if sent.start_ms < self.first_ms.get(sent.device, FOR_EVER_MS):
-            self.first_ms[sent.device] = sent.start_ms
-        return Accepted(position, sent, who, int(method))
-
-    def _count_pieces(self, sent: EnergyInterval) -> None:
-        pieces = 1 + (sent.end_ms - sent.start_ms) // BUCKET_MS
-        if self.pieces + pieces > MAX_PIECES:
-            raise InvalidInput(
-                "too_many_pieces",
-                f"a batch may cover {MAX_PIECES} buckets of 5 minutes; send it in parts",
-            )
-        self.pieces += pieces
-
-    def _who(self, sent: EnergyInterval) -> Who:
-        key = (sent.workload, sent.run, sent.subject)
-        who = self._whos.get(key)
-        if who is None:
-            workload = self.workload(sent.workload)
-            subject = self.subject(sent.subject, sent.run, workload)
-            who = self._whos[key] = Who(subject, workload, sent.start_ms, sent.end_ms)
-        elif sent.start_ms < who.start_ms:
-            who.start_ms = sent.start_ms
-        if sent.end_ms > who.end_ms:
-            who.end_ms = sent.end_ms
-        return who
-
-    @property
-    def whos(self) -> Collection[Who]:
-        return self._whos.values()
+    def _whos(self, texts: Sequence[WhoText]) -> tuple[dict[int, Who], dict[int, CarbonError]]:
+        """Who is meant, and why nobody is, by their numbers."""
+        found: dict[int, Who] = {}
+        errors: dict[int, CarbonError] = {}
+        for at, (workload_text, run, subject_text) in enumerate(texts):
+            try:
+                workload = self.workload(workload_text)
+                found[at] = Who(self.subject(subject_text, run, workload), workload)
+            except CarbonError as error:
+                errors[at] = error
+        return found, errors
 
     def workload(self, text: str | None) -> WorkloadName | None:
         if text is None:
@@ -184,6 +184,19 @@ class Sending:
                 "subject_not_allowed", "a team's key states runs and workloads, not subjects"
             )
         return subject
+
+
+def _beyond(pieces: Ints, most: int) -> list[int]:
+    """Which do not fit any more, where those before them that fit have taken their part."""
+    if int(pieces.sum()) <= most:
+        return []
+    beyond, taken = [], 0
+    for at, count in enumerate(pieces.tolist()):
+        if taken + count > most:
+            beyond.append(at)
+        else:
+            taken += count
+    return beyond
 
 
 def run_subject(team: str, run: str) -> SubjectRef:

@@ -12,6 +12,7 @@ from typing import Any
 from carbon.clock import Clock
 from carbon.errors import TooBusy
 from carbon.services.context import Context
+from carbon.storage.energy import mark_dirty
 from carbon.storage.engine import writing
 from carbon.storage.identities import IdCache, Identities
 
@@ -41,7 +42,7 @@ class Writer:
         self._engine = context.engine
         self._clock: Clock = context.clock
         self._ids: IdCache = {}
-        self._orders: queue.Queue[_Order | None] = queue.Queue(_QUEUE_SIZE)
+        self._orders: queue.Queue[_Order | None] = queue.Queue()
         self._wrote = False
         self._thread = threading.Thread(target=self._run, name="writer", daemon=True)
 
@@ -58,13 +59,17 @@ class Writer:
 
         Raises TooBusy(`ingest_full`) where too many wait.
         """
+        self.check_room()
         order = _Order(work, Future())
         order.done.set_running_or_notify_cancel()  # who hangs up cancels nothing that is queued
-        try:
-            self._orders.put_nowait(order)
-        except queue.Full:
-            raise TooBusy("ingest_full", "too many batches are waiting; send again", 1) from None
+        self._orders.put(order)
         return order.done
+
+    def check_room(self) -> None:
+        """Raises TooBusy(`ingest_full`) where too many sendings wait: asked before a batch is
+        read, so that a burst costs the server little."""
+        if self.depth >= _QUEUE_SIZE:
+            raise TooBusy("ingest_full", "too many batches are waiting; send again", 1)
 
     @property
     def depth(self) -> int:
@@ -113,5 +118,6 @@ class Writer:
         with writing(self._engine) as connection:
             ids = Identities(connection, self._clock.now_ms(), self._ids)
             answers = [order.work(ids) for order in group]
+            mark_dirty(connection, ids.dirty)
         ids.remember()
         return answers

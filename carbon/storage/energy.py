@@ -22,7 +22,8 @@ from sqlalchemy import (
 from carbon.domain.energy import Method, Reading, clip, covered_ms
 from carbon.domain.rollup import Reservation
 from carbon.domain.units import BUCKET_MS, ceil_to, floor_to
-from carbon.storage.bulk import IntervalRow, insert_intervals
+from carbon.storage.bulk import IntervalRow, insert_columns, insert_intervals
+from carbon.storage.interval_columns import Ints
 from carbon.storage.names import meter
 from carbon.storage.schema import Amount, Code, Id, Ms, metadata
 from carbon.storage.upsert import set_rows
@@ -142,19 +143,20 @@ class Written:
 NOTHING_SEEN_BEFORE = Written(frozenset(), ())
 
 
-def write_intervals(connection: Connection, rows: Sequence[IntervalRow], in_order: bool) -> Written:
-    """Stores rows; the first acknowledged stays, what contradicts it goes to the conflicts.
+def write_intervals(connection: Connection, columns: Ints, in_order: bool) -> Written:
+    """Stores rows, given as columns; the first acknowledged stays, what contradicts it goes to
+    the conflicts.
 
     `in_order` promises that no row begins before the latest end known of its meter, so that no
     overlap is possible and only equal keys need a look.
     """
     if in_order:
-        savepoint = connection.begin_nested()
-        if insert_intervals(connection, rows) == len(rows):
-            savepoint.commit()
+        connection.exec_driver_sql("SAVEPOINT all_new")
+        if insert_columns(connection, columns) == columns.shape[1]:
+            connection.exec_driver_sql("RELEASE SAVEPOINT all_new")
             return NOTHING_SEEN_BEFORE
-        savepoint.rollback()
-    return _write_carefully(connection, rows)
+        connection.exec_driver_sql("ROLLBACK TO SAVEPOINT all_new")
+    return _write_carefully(connection, list(zip(*columns.tolist(), strict=True)))
 
 
 def _write_carefully(connection: Connection, rows: Sequence[IntervalRow]) -> Written:
@@ -214,13 +216,11 @@ def _rows_around(connection: Connection, rows: Sequence[IntervalRow]) -> _KnownR
 
 
 def keep_conflicts(
-    connection: Connection,
-    rows: Sequence[IntervalRow],
-    contradictions: Sequence[Contradiction],
-    now_ms: int,
+    connection: Connection, columns: Ints, contradictions: Sequence[Contradiction], now_ms: int
 ) -> None:
     for c in contradictions:
-        end_ms, meter_id, subject_id, span_ms, energy_mj, method = rows[c.position]
+        row = columns[:, c.position].tolist()
+        end_ms, meter_id, subject_id, span_ms, energy_mj, method = row
         connection.execute(
             interval_conflict.insert().values(
                 meter_id=meter_id,

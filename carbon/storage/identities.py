@@ -30,6 +30,8 @@ class Identities:
     now_ms: int
     cache: IdCache
     fresh: IdCache = field(default_factory=dict)
+    #: (start_ms, device_id) of the buckets that this transaction changed, marked at its end.
+    dirty: set[tuple[int, int]] = field(default_factory=set)
     #: Names created in this transaction, for the answer.
     created_devices: list[str] = field(default_factory=list)
     created_workloads: list[str] = field(default_factory=list)

@@ -1,17 +1,21 @@
-"""A batch judged in one pass reads as if each interval were judged alone."""
+"""A batch judged and cut at once reads as if each interval were judged and cut alone."""
 
 from __future__ import annotations
 
+import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from carbon.domain.energy import Method
+from carbon.domain.energy import Method, cut
 from carbon.domain.principal import Principal
 from carbon.domain.tenancy import ADMIN_SCOPES, TEAM_SCOPES
-from carbon.domain.units import BUCKET_MS
+from carbon.domain.units import BUCKET_MS, floor_to
 from carbon.services.frontier import Frontier
-from carbon.services.sending import MAX_AHEAD_MS, MAX_SPAN_MS, Sending
+from carbon.services.pieces import cut_at_marks
+from carbon.services.sending import MAX_AHEAD_MS, MAX_POWER_W, MAX_SPAN_MS, Sending
+from carbon.services.sent_columns import SentColumns
 from carbon.storage.bulk import IntervalRow
+from carbon.storage.interval_columns import columns_of
 from carbon.wire.energy import EnergyBatch, EnergyInterval
 
 NOW_MS = 1_790_000_000_000
@@ -37,34 +41,115 @@ intervals = st.lists(
 )
 
 
-def sending(sees_all: bool) -> Sending:
-    scopes = ADMIN_SCOPES if sees_all else TEAM_SCOPES
-    return Sending(
-        Principal("k", "k", "own", frozenset(scopes)), EnergyBatch("s", "b", 1, []), None, NOW_MS
-    )
+def principal(sees_all: bool) -> Principal:
+    return Principal("k", "k", "own", frozenset(ADMIN_SCOPES if sees_all else TEAM_SCOPES))
 
 
-def told(one: Sending) -> object:
-    whos = [(w.subject, w.workload, w.start_ms, w.end_ms) for w in one.whos]
-    accepted = [(a.position, a.sent, a.who.subject, a.method) for a in one.accepted]
-    return accepted, one.rejected, one.first_ms, one.pieces, whos
+def sending(sent: list[EnergyInterval], sees_all: bool) -> Sending:
+    columns = SentColumns.of(sent, range(len(sent)))
+    return Sending(principal(sees_all), EnergyBatch("s", "b", 1, []), None, NOW_MS, columns)
+
+
+def fault(one: EnergyInterval, sees_all: bool) -> str | None:
+    """What is wrong with an interval, said once more and plainly."""
+    span_ms = one.end_ms - one.start_ms
+    mine = "/" not in (one.workload or "") or (one.workload or "").startswith("own/")
+    faults = {
+        "end_before_start": span_ms <= 0,
+        "span_too_long": span_ms > MAX_SPAN_MS,
+        "from_the_future": one.end_ms > NOW_MS + MAX_AHEAD_MS,
+        "implausible_power": one.energy_mj > MAX_POWER_W * span_ms,
+        "unknown_method": one.method == "guessed",
+        "invalid_workload": one.workload == "a/b/c",
+        "foreign_team": not (mine or sees_all),
+        "invalid_subject": one.run is None and one.subject == "nonsense",
+        "subject_not_allowed": one.run is None and one.subject == "slurm:1" and not sees_all,
+    }
+    return next((code for code, holds in faults.items() if holds), None)
 
 
 @given(intervals, st.booleans())
-def test_one_pass_is_as_one_by_one(sent: list[EnergyInterval], sees_all: bool) -> None:
-    at_once, singly = sending(sees_all), sending(sees_all)
-    at_once.add_all(range(len(sent)), sent)
-    for position, interval in enumerate(sent):
-        singly.add(position, interval)
-    assert told(at_once) == told(singly)
+def test_a_batch_is_judged_as_each_interval_alone(
+    sent: list[EnergyInterval], sees_all: bool
+) -> None:
+    judged = sending(sent, sees_all)
+    faults = [fault(one, sees_all) for one in sent]
+    assert {r.index: r.code for r in judged.rejected} == {
+        at: code for at, code in enumerate(faults) if code
+    }
+    good = [(at, one) for at, one in enumerate(sent) if faults[at] is None]
+    kept = judged.accepted
+    assert kept.position.tolist() == [at for at, _ in good]
+    assert kept.energy_mj.tolist() == [one.energy_mj for _, one in good]
+    assert [kept.devices[at] for at in kept.device] == [one.device for _, one in good]
+    assert judged.methods[kept.method].tolist() == [Method.of(one.method) for _, one in good]
+    for at, (_, one) in zip(kept.who.tolist(), good, strict=True):
+        assert kept.whos[at] == (one.workload, one.run, one.subject)
+        like = [o for _, o in good if (o.workload, o.run, o.subject) == kept.whos[at]]
+        who = judged.whos[at]
+        assert (who.start_ms, who.end_ms) == (
+            min(o.start_ms for o in like),
+            max(o.end_ms for o in like),
+        )
+    assert judged.first_ms == {
+        device: min(o.start_ms for _, o in good if o.device == device)
+        for device in {o.device for _, o in good}
+    }
 
 
-def test_a_method_is_kept_as_its_number() -> None:
-    one = sending(True)
-    interval = EnergyInterval("a", NOW_MS - 2000, NOW_MS - 1000, 5, "counter")
-    one.add_all([0, 1], [interval, interval])
-    assert [type(a.method) for a in one.accepted] == [int, int]
-    assert one.accepted[1].method == Method.COUNTER
+@given(intervals)
+def test_refused_devices_are_told_and_gone(sent: list[EnergyInterval]) -> None:
+    judged = sending(sent, True)
+    before = {at: sent[at] for at in judged.accepted.position.tolist()}
+    judged.refuse_devices({"a"})
+    told = {r.index for r in judged.rejected if r.code == "foreign_device"}
+    assert told == {at for at, one in before.items() if one.device == "a"}
+    assert set(judged.accepted.position.tolist()) == before.keys() - told
+    assert "a" not in judged.first_ms
+
+
+def test_what_covers_too_many_buckets_is_told_to_come_in_parts() -> None:
+    month = EnergyInterval("a", NOW_MS - MAX_SPAN_MS, NOW_MS, 5, "counter")
+    short = EnergyInterval("a", NOW_MS - 1000, NOW_MS, 5, "counter")
+    judged = sending([month] * 23 + [short], True)
+    assert {r.code for r in judged.rejected} == {"too_many_pieces"}
+    assert [r.index for r in judged.rejected] == [22]
+    assert judged.accepted.position.tolist() == [*range(22), 23]
+
+
+sent_spans = st.lists(
+    st.builds(
+        lambda start, span, energy: EnergyInterval(
+            "a",
+            NOW_MS - 9 * BUCKET_MS + start,
+            NOW_MS - 9 * BUCKET_MS + start + span,
+            energy,
+            "counter",
+        ),
+        st.integers(0, 2 * BUCKET_MS),
+        st.one_of(st.integers(1, 20_000), st.integers(BUCKET_MS - 2, 3 * BUCKET_MS)),
+        st.integers(0, 1 << 44),
+    ),
+    min_size=1,
+    max_size=12,
+)
+
+
+@given(sent_spans)
+def test_cut_columns_are_the_intervals_cut_one_by_one(sent: list[EnergyInterval]) -> None:
+    columns = SentColumns.of(sent, range(len(sent)))
+    ids = np.arange(len(sent)) + 1
+    pieces = cut_at_marks(columns, ids, 10 * ids, 100 * ids, ids % 3)
+    expected = [
+        (hi, 10 * at, 100 * at, hi - lo, mj, at % 3)
+        for at, one in enumerate(sent, start=1)
+        for lo, hi, mj in cut(one.start_ms, one.end_ms, one.energy_mj)
+    ]
+    assert list(zip(*pieces.columns.tolist(), strict=True)) == expected
+    assert [owner + 1 for owner in pieces.owners.tolist()] == [row[1] // 10 for row in expected]
+    assert pieces.dirty == {
+        (floor_to(row[0] - row[3], BUCKET_MS), row[1] // 10) for row in expected
+    }
 
 
 rows = st.lists(
@@ -84,9 +169,9 @@ rows = st.lists(
 def test_what_is_said_to_be_in_order_overlaps_nothing(batches: list[list[IntervalRow]]) -> None:
     """An error on the safe side is no error; a promise that does not hold is one."""
     frontier, seen = Frontier(), []
-    frontier.advance([(500, meter, 9, 1, 1, 1) for meter in (1, 2)])
+    frontier.advance(columns_of([(500, meter, 9, 1, 1, 1) for meter in (1, 2)]))
     for batch in batches:
-        in_order = frontier.advance(batch)
+        in_order = frontier.advance(columns_of(batch))
         for at, row in enumerate(batch):
             if in_order:
                 for other in [*seen, *batch[:at]]:

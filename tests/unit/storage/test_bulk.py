@@ -13,6 +13,7 @@ from carbon.domain.units import MS_PER_DAY
 from carbon.storage.bulk import IntervalRow, insert_intervals
 from carbon.storage.energy import energy_interval, keep_conflicts, write_intervals
 from carbon.storage.engine import reading, writing
+from carbon.storage.interval_columns import columns_of
 from carbon.storage.partitions import day_of_end, partition_name
 
 T = 1_772_431_200_000
@@ -68,9 +69,9 @@ def test_what_ends_at_midnight_belongs_to_the_day_before() -> None:
 
 def test_a_contradiction_is_told_by_its_reason(engine: Engine) -> None:
     with writing(engine) as connection:
-        write_intervals(connection, [row(0), row(10)], in_order=False)
+        write_intervals(connection, columns_of([row(0), row(10)]), in_order=False)
         sent = [row(0), row(10, mj=9), row(5), row(20), row(0, 20), row(3, 4)]
-        written = write_intervals(connection, sent, in_order=False)
+        written = write_intervals(connection, columns_of(sent), in_order=False)
         assert written.duplicates == {0}
         assert [(c.position, c.reason) for c in written.contradictions] == [
             (1, "value"),
@@ -83,9 +84,9 @@ def test_other_meters_and_other_subjects_of_the_same_period_contradict_nothing(
     engine: Engine,
 ) -> None:
     with writing(engine) as connection:
-        write_intervals(connection, [row(0)], in_order=False)
+        write_intervals(connection, columns_of([row(0)]), in_order=False)
         others = [row(0, subject=2), row(5, meter=2)]
-        written = write_intervals(connection, others, in_order=False)
+        written = write_intervals(connection, columns_of(others), in_order=False)
         assert (written.duplicates, written.contradictions) == (frozenset(), ())
 
 
@@ -93,8 +94,8 @@ def test_a_promise_of_order_that_is_broken_by_an_equal_key_costs_a_look_and_no_r
     engine: Engine,
 ) -> None:
     with writing(engine) as connection:
-        write_intervals(connection, [row(0)], in_order=True)
-        written = write_intervals(connection, [row(0, mj=7), row(10)], in_order=True)
+        write_intervals(connection, columns_of([row(0)]), in_order=True)
+        written = write_intervals(connection, columns_of([row(0, mj=7), row(10)]), in_order=True)
         assert [c.reason for c in written.contradictions] == ["value"]
         assert stored(connection) == [row(0), row(10)]
 
@@ -118,7 +119,7 @@ def test_every_row_sent_is_stored_known_or_kept_aside(batches: list[list[Interva
         connection.exec_driver_sql("PRAGMA defer_foreign_keys=ON")
         kept = 0
         for batch in filter(None, batches):
-            written = write_intervals(connection, batch, in_order=False)
+            written = write_intervals(connection, columns_of(batch), in_order=False)
             new = len(batch) - len(written.duplicates) - len(written.contradictions)
             kept += new
         found = stored(connection)
@@ -142,8 +143,8 @@ def test_contradictions_are_kept_for_people_to_see(memory: Engine) -> None:
         meter = ids.meter(device, ids.source(0, "s", MeterKind.AGENT))
         subject = ids.subject(IDLE)
         sent = [row(0, meter=meter, subject=subject), row(0, mj=9, meter=meter, subject=subject)]
-        written = write_intervals(connection, sent, in_order=False)
-        keep_conflicts(connection, sent, written.contradictions, 7)
+        written = write_intervals(connection, columns_of(sent), in_order=False)
+        keep_conflicts(connection, columns_of(sent), written.contradictions, 7)
         kept = connection.execute(select(interval_conflict)).one()
         assert (kept.start_ms, kept.end_ms, kept.energy_mj) == (T, T + 10, 9)
         assert (kept.reason, kept.recorded_ms) == ("value", 7)
