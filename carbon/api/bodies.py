@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import zlib
+from collections.abc import Callable
 from typing import Any
 
 import msgspec
@@ -18,11 +19,20 @@ async def read_json(request: Request) -> bytes:
     """The body, decompressed.
 
     Raises UnsupportedMedia (`content_type`, `content_encoding`), TooLarge(`body_too_large`) and
-    MalformedInput(`malformed_gzip`).
+    MalformedInput (`malformed_gzip`, `malformed_zstd`).
     """
-    media = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    media = media_type(request)
     if media not in _JSON_TYPES:
         raise UnsupportedMedia("content_type", f"send application/json, not {media}")
+    return await read_plain(request)
+
+
+def media_type(request: Request) -> str:
+    return request.headers.get("content-type", "").partition(";")[0].strip().lower()
+
+
+async def read_plain(request: Request) -> bytes:
+    """As `read_json`, of any type."""
     settings = context_of(request).settings
     body = await read_body(request, settings.max_body_bytes)
     return inflated(request, body, settings.max_decoded_bytes)
@@ -31,14 +41,17 @@ async def read_json(request: Request) -> bytes:
 def inflated(request: Request, body: bytes, most: int) -> bytes:
     """The body as it was before its content encoding.
 
-    Raises UnsupportedMedia(`content_encoding`), TooLarge and MalformedInput(`malformed_gzip`).
+    Raises UnsupportedMedia(`content_encoding`), TooLarge and MalformedInput (`malformed_gzip`,
+    `malformed_zstd`).
     """
     encoding = request.headers.get("content-encoding", "identity").lower()
     if encoding == "identity":
         return body
-    if encoding == "gzip":
-        return _gunzip(body, most)
-    raise UnsupportedMedia("content_encoding", f"send identity or gzip, not {encoding}")
+    unpack = _ENCODINGS.get(encoding)
+    if unpack is None:
+        known = ", ".join(["identity", *_ENCODINGS])
+        raise UnsupportedMedia("content_encoding", f"send one of {known}, not {encoding}")
+    return unpack(body, most)
 
 
 async def read_body(request: Request, most: int) -> bytes:
@@ -66,6 +79,24 @@ def _gunzip(body: bytes, most: int) -> bytes:
     if not inflate.eof:
         raise MalformedInput("malformed_gzip", "the body's gzip stream is cut off")
     return plain
+
+
+def _unzstd(body: bytes, most: int) -> bytes:
+    import pyarrow as pa  # loaded with the first such body
+
+    try:
+        with pa.CompressedInputStream(pa.BufferReader(body), "zstd") as stream:
+            plain: bytes = stream.read(most + 1)
+    except OSError as error:
+        raise MalformedInput("malformed_zstd", f"the body is not zstd: {error}") from None
+    if len(plain) > most:
+        raise _too_large(most)
+    if not body:
+        raise MalformedInput("malformed_zstd", "the body is empty")
+    return plain
+
+
+_ENCODINGS: dict[str, Callable[[bytes, int], bytes]] = {"gzip": _gunzip, "zstd": _unzstd}
 
 
 def _too_large(most: int) -> TooLarge:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from hashlib import blake2b
 
@@ -21,7 +21,7 @@ from carbon.services.frontier import Frontier
 from carbon.services.intensity import stated_zone
 from carbon.services.pieces import Pieces, cut_at_marks
 from carbon.services.sending import Sending, Who
-from carbon.services.sent_columns import SentColumns
+from carbon.services.sent_columns import SentBatch
 from carbon.services.writer import Writer
 from carbon.storage import energy, names
 from carbon.storage.engine import reading
@@ -30,7 +30,7 @@ from carbon.storage.places import state_zone
 from carbon.storage.rollups import buckets_of_subject
 from carbon.storage.upsert import insert_new
 from carbon.wire.decode import Decoded
-from carbon.wire.energy import EnergyBatch, IngestAnswer, Rejection, ReservationInfo
+from carbon.wire.energy import EnergyBatch, IngestAnswer, ReservationInfo
 
 # Built once: on the path of every small sending, building a statement costs more than running it.
 _b = energy.ingest_batch.c
@@ -63,41 +63,35 @@ class Ingest:
 
         Raises InvalidInput(`unknown_zone`) for a zone that nothing is known of.
         """
-        return self._writer.submit(self.work(principal, decoded, raw_body))
+        return self.submit_columns(principal, SentBatch.of(decoded), raw_body)
 
     def submit_columns(
-        self,
-        principal: Principal,
-        batch: EnergyBatch,
-        columns: SentColumns,
-        unreadable: Sequence[Rejection],
-        raw_body: bytes,
+        self, principal: Principal, sent: SentBatch, raw_body: bytes
     ) -> Future[IngestAnswer]:
-        """As `submit`, of a batch whose intervals are columns; `batch` holds none."""
-        return self._writer.submit(self._work(principal, batch, columns, unreadable, raw_body))
+        """As `submit`, of a batch whose intervals are columns."""
+        return self._writer.submit(self._work(principal, sent, raw_body))
 
     def work(
         self, principal: Principal, decoded: Decoded, raw_body: bytes
     ) -> Callable[[Identities], IngestAnswer]:
         """What writes a batch, for a transaction of the caller's. Raises as `submit`."""
-        columns = SentColumns.of(decoded.items, decoded.positions)
-        return self._work(principal, decoded.body, columns, decoded.rejected, raw_body)
+        return self._work(principal, SentBatch.of(decoded), raw_body)
 
     def _work(
-        self,
-        principal: Principal,
-        batch: EnergyBatch,
-        columns: SentColumns,
-        unreadable: Sequence[Rejection],
-        raw_body: bytes,
+        self, principal: Principal, sent: SentBatch, raw_body: bytes
     ) -> Callable[[Identities], IngestAnswer]:
+        batch = sent.batch
         zone = self._zone(batch)
-        sending = Sending(principal, batch, zone, self._context.clock.now_ms(), columns)
+        sending = Sending(principal, batch, zone, self._context.clock.now_ms(), sent.columns)
         for reservation in batch.reservations:
             sending.check(reservation)
-        sending.rejected.extend(unreadable)
+        sending.rejected.extend(sent.rejected)
         body_hash = blake2b(raw_body, digest_size=16).digest()
         return _Write(self._context, sending, body_hash, self._frontier, self._noted)
+
+    def check_room(self) -> None:
+        """Raises TooBusy(`ingest_full`): asked before a batch is read."""
+        self._writer.check_room()
 
     def _zone(self, batch: EnergyBatch) -> str | None:
         if batch.zone is None:

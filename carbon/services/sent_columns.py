@@ -11,7 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from carbon.storage.interval_columns import Ints
-from carbon.wire.energy import EnergyInterval
+from carbon.wire.decode import Decoded
+from carbon.wire.energy import EnergyBatch, EnergyInterval, Rejection
 
 Word = TypeVar("Word", bound=Hashable)
 
@@ -75,6 +76,22 @@ class SentColumns:
             self.energy_mj[keep],
             self.position[keep],
         )
+
+
+@dataclass(frozen=True, slots=True)
+class SentBatch:
+    """A batch as it was read, of whatever content type."""
+
+    #: Its intervals stand in the columns.
+    batch: EnergyBatch
+    columns: SentColumns
+    #: What could not be read.
+    rejected: list[Rejection]
+
+    @classmethod
+    def of(cls, decoded: Decoded) -> SentBatch:
+        columns = SentColumns.of(decoded.items, decoded.positions)
+        return cls(decoded.body, columns, decoded.rejected)
 
 
 def _once(words: Sequence[Word]) -> tuple[list[Word], Ints]:

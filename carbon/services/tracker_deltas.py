@@ -15,6 +15,7 @@ from carbon.services.host_addresses import agent_devices
 from carbon.storage import energy, names, trackers
 from carbon.storage.bulk import IntervalRow
 from carbon.storage.identities import Identities
+from carbon.storage.interval_columns import columns_of
 from carbon.storage.places import state_zone
 from carbon.storage.upsert import insert_new
 from carbon.wire.codecarbon import RunBody
@@ -89,10 +90,11 @@ class Write:
             emissions.append(_emission_row(post, start_ms, end_ms))
         connection = self._ids.connection
         if self._rows:
-            in_order = self._frontier.advance(self._rows)
-            written = energy.write_intervals(connection, self._rows, in_order)
-            energy.keep_conflicts(connection, self._rows, written.contradictions, self._ids.now_ms)
-            energy.mark_dirty(connection, self._dirty)
+            columns = columns_of(self._rows)
+            in_order = self._frontier.advance(columns)
+            written = energy.write_intervals(connection, columns, in_order)
+            energy.keep_conflicts(connection, columns, written.contradictions, self._ids.now_ms)
+            self._ids.dirty |= self._dirty
         insert_new(connection, trackers.tracker_emission, emissions)
         self._see()
         self._ids.take_created_devices()  # asked for by nobody here
