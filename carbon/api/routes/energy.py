@@ -10,8 +10,11 @@ from starlette.routing import Route
 from carbon.api.bodies import answer, media_type, read_json, read_plain
 from carbon.api.parameters import refuse_unknown
 from carbon.auth.access import energy_writer, principal_of
+from carbon.domain.energy import MeterKind
+from carbon.domain.principal import Principal
 from carbon.domain.tenancy import Scope
 from carbon.services.arrow_energy import decode_arrow
+from carbon.services.host_addresses import HostAddresses
 from carbon.services.ingest import Ingest
 from carbon.services.sent_columns import SentBatch
 from carbon.services.units import UnitIngest
