@@ -63,7 +63,7 @@ def _attributor(spool: Spool, agent: Agent) -> Attributor:
         book = SubjectBook(EMBEDDED_RULES)
         return Attributor(agent.sampler, ProcessTable(process_reader()), book)
     naming = Naming(_site_rules(agent.dir), bytes.fromhex(_pseudonym_secret(spool)))
-    table = ProcessTable(process_reader(naming.reads_commands))
+    table = ProcessTable(process_reader(naming.reads_commands, keeps_open=True))
     return Attributor(agent.sampler, table, SubjectBook(naming.rules, naming.has_changed))
 
 

@@ -23,7 +23,7 @@ def read_cpu_times(path: Path = PROC_STAT) -> CpuTimes:
     """Waiting for I/O counts as idle, and so does time that the hypervisor gave to others; guests'
     time is in user time already."""
     try:
-        first = path.read_bytes().split(b"\n", 1)[0]
+        first = _first_line(path)
     except OSError:
         return _told_by_psutil()
     user, nice, system, idle, iowait, irq, softirq, steal = (
@@ -31,6 +31,15 @@ def read_cpu_times(path: Path = PROC_STAT) -> CpuTimes:
     )
     busy_s = user + nice + system + irq + softirq
     return CpuTimes(busy_s, busy_s + idle + iowait + steal)
+
+
+def _first_line(path: Path) -> bytes:
+    """The kernel writes no more than is asked for, and a line for each CPU follows."""
+    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        return os.read(fd, 512).split(b"\n", 1)[0]
+    finally:
+        os.close(fd)
 
 
 def _told_by_psutil() -> CpuTimes:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import ctypes
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from msgspec import Struct
 
 from carbon.clock import Clock, SystemClock
 from carbon.collect import nvml_processes
-from carbon.collect.nvml_calls import Field, FieldBuffer, ProcessCalls
+from carbon.collect.nvml_calls import Field, FieldBuffer, ProcessCalls, Reading
 from carbon.collect.source import Device, DeviceKind, ProcessUse, Sample
 from carbon.errors import Unavailable
 
@@ -73,6 +73,8 @@ class NvmlSource:
         self._nvml: Any = pynvml
         self._clock = clock or SystemClock()
         self._gpus: dict[str, _Gpu] | None = None
+        #: Looks that the next `sample` tells of.
+        self._earlier: list[Sample] = []
         self._start()
         self._process_calls = ProcessCalls(pynvml)
 
@@ -83,8 +85,24 @@ class NvmlSource:
 
     def sample(self) -> Sequence[Sample]:
         """One trip to the driver for each GPU that answers field values."""
-        looks = (self._look(gpu) for gpu in list(self._known().values()))
-        return [look for look in looks if look is not None]
+        self._known()
+        self.glance()
+        for gpu in list(self._known().values()):
+            self._earlier += self._looks(gpu)
+        looks, self._earlier = self._earlier, []
+        return looks
+
+    def glance(self) -> None:
+        """A look at every GPU, of which the next `sample` tells: it costs the calls alone."""
+        for gpu in list((self._gpus or {}).values()):
+            if gpu.buffer is None:
+                self._earlier += self._asked(gpu)
+                continue
+            if gpu.buffer.is_full:
+                self._earlier += self._looks(gpu)
+            gpu.buffer.take(self._clock.monotonic_ns)
+            if gpu.asks_energy or gpu.asks_power:
+                self._earlier += self._looks(gpu)
 
     def processes(self, device: str) -> Sequence[ProcessUse] | None:
         gpu = self._known().get(device)
@@ -133,18 +151,29 @@ class NvmlSource:
     def _probe(self, handle: Any) -> _Gpu:
         nvml = self._nvml
         uuid, model = nvml.nvmlDeviceGetUUID(handle), nvml.nvmlDeviceGetName(handle)
-        answered, _ = self._read(self._buffer(handle, PROBED))
-        fields = tuple(f for f in answered if f.scope == 0)
+        answered = self._answered(handle)
+        fields = _wanted(answered, 0)
         asks_energy = ENERGY not in fields and self._counter(handle) is not None
         asks_power = not {INSTANT, AVERAGE} & set(fields) and self._power(handle) is not None
         kind, limit_mw = DeviceKind.GPU, self._ask(nvml.nvmlDeviceGetEnforcedPowerLimit, handle)
         if not (fields or asks_energy or asks_power) and answered:
             # The limit is the GPU's; what the module as a whole may draw is not told.
-            kind, limit_mw, fields = DeviceKind.MODULE, None, tuple(answered)
+            kind, limit_mw, fields = DeviceKind.MODULE, None, _wanted(answered, 1)
         device = Device(uuid, kind, model, limit_mw)
         averaged = asks_power and self._averages(handle, model)
         buffer = self._buffer(handle, fields)
         return _Gpu(handle, device, fields, buffer, asks_energy, asks_power, averaged)
+
+    def _answered(self, handle: Any) -> Mapping[Field, int]:
+        """What of all that could be asked for is told; raises NVMLError where the GPU is lost."""
+        buffer = self._buffer(handle, PROBED)
+        if buffer is None:
+            return {}
+        buffer.take(self._clock.monotonic_ns)
+        (reading,) = buffer.told()
+        if reading.code not in (0, self._nvml.NVML_ERROR_NOT_SUPPORTED):
+            raise self._nvml.NVMLError(reading.code)
+        return _believed(reading)
 
     def _averages(self, handle: Any, model: str) -> bool:
         architecture = self._ask(self._nvml.nvmlDeviceGetArchitecture, handle)
@@ -152,14 +181,28 @@ class NvmlSource:
             return not any(name in model for name in GA100_MODELS)
         return architecture is None or architecture > AMPERE
 
-    def _look(self, gpu: _Gpu) -> Sample | None:
-        try:
-            values, stamp_us = self._read(gpu.buffer)
-            if len(values) < len(gpu.fields):
-                self._probe_again(gpu)
-        except self._nvml.NVMLError as error:
-            self._raise_if_gone(error)
-            return None
+    def _looks(self, gpu: _Gpu) -> Iterator[Sample]:
+        """What was taken of a GPU that tells field values."""
+        if gpu.buffer is None:
+            return
+        wall_less_monotonic_ns = self._clock.now_ms() * 1_000_000 - self._clock.monotonic_ns()
+        misses = False
+        for reading in gpu.buffer.told():
+            if reading.code not in (0, self._nvml.NVML_ERROR_NOT_SUPPORTED):
+                self._raise_if_gone(self._nvml.NVMLError(reading.code))
+                continue
+            values = _believed(reading)
+            misses |= len(values) < len(gpu.fields)
+            at_ns = _time_of(reading, wall_less_monotonic_ns)
+            yield from self._sampled(gpu, at_ns, values)
+        if misses:
+            self._probe_again(gpu)
+
+    def _asked(self, gpu: _Gpu) -> Iterator[Sample]:
+        """Of a GPU that answers plain calls alone."""
+        yield from self._sampled(gpu, self._clock.monotonic_ns(), {})
+
+    def _sampled(self, gpu: _Gpu, at_ns: int, values: Mapping[Field, int]) -> Iterator[Sample]:
         counter_mj, power_mw = values.get(ENERGY), _first(values, INSTANT, MODULE_INSTANT)
         averaged = power_mw is None
         if power_mw is None:
@@ -168,16 +211,18 @@ class NvmlSource:
             counter_mj = self._counter(gpu.handle)
         if power_mw is None and gpu.asks_power:
             power_mw, averaged = self._power(gpu.handle), gpu.power_usage_is_averaged
-        if counter_mj is None and power_mw is None:
-            return None
-        at_ns = self._time_of(stamp_us)
-        return Sample(
-            gpu.device.uuid, at_ns, counter_mj, power_mw, averaged and power_mw is not None
-        )
+        if counter_mj is not None or power_mw is not None:
+            is_averaged = averaged and power_mw is not None
+            yield Sample(gpu.device.uuid, at_ns, counter_mj, power_mw, is_averaged)
 
     def _probe_again(self, gpu: _Gpu) -> None:
         """A GPU stopped giving a field: the next look goes by what it gives now."""
-        self._known()[gpu.device.uuid] = self._probe(gpu.handle)
+        try:
+            probed = self._probe(gpu.handle)
+        except self._nvml.NVMLError as error:
+            self._raise_if_gone(error)
+        else:
+            self._known()[gpu.device.uuid] = probed
 
     def _buffer(self, handle: Any, fields: Sequence[Field]) -> FieldBuffer | None:
         """None where there is nothing to read, or an old driver lacks the call."""
@@ -185,22 +230,6 @@ class NvmlSource:
             return FieldBuffer(self._nvml, handle, fields) if fields else None
         except self._nvml.NVMLError_FunctionNotFound:
             return None
-
-    def _read(self, buffer: FieldBuffer | None) -> tuple[dict[Field, int], int]:
-        """What answered with a believable value, and the driver's stamp in µs (0: none).
-
-        Raises NVMLError where the GPU is lost; a device without field values answers nothing.
-        """
-        if buffer is None:
-            return {}, 0
-        try:
-            told, stamp_us = buffer.read()
-        except self._nvml.NVMLError as error:
-            if error.value == self._nvml.NVML_ERROR_NOT_SUPPORTED:
-                return {}, 0
-            raise
-        good = {f: value for f, value in told.items() if _believable(f, value) is not None}
-        return good, stamp_us
 
     def _counter(self, handle: Any) -> int | None:
         return _believable(
@@ -228,12 +257,6 @@ class NvmlSource:
             self._gpus = None
             raise _failed(error) from error
 
-    def _time_of(self, stamp_us: int) -> int:
-        """The look's monotonic time; the driver's own where it answered from a cache."""
-        now_ns = self._clock.monotonic_ns()
-        age_ns = 0 if not stamp_us else self._clock.now_ms() * 1_000_000 - stamp_us * 1000
-        return now_ns - age_ns if age_ns in STAMP_AGE_NS else now_ns
-
 
 def _has_driver() -> bool:
     """False only where the system's loader knows no such library."""
@@ -253,6 +276,25 @@ def _absent() -> Unavailable:
 def _failed(error: Exception) -> Unavailable:
     detail = f"the NVIDIA driver does not answer ({error}); see what `nvidia-smi` says"
     return Unavailable("nvml_failed", detail)
+
+
+def _wanted(answered: Collection[Field], scope: int) -> tuple[Field, ...]:
+    """The counter, and the best of the powers: each field costs time at every look."""
+    powers = [f for f in (INSTANT, AVERAGE, MODULE_INSTANT, MODULE_AVERAGE) if f.scope == scope]
+    power = next((field for field in powers if field in answered), None)
+    counter = ENERGY if ENERGY in answered else None
+    return tuple(field for field in (counter, power) if field is not None)
+
+
+def _believed(reading: Reading) -> dict[Field, int]:
+    return {f: v for f, v in reading.values.items() if _believable(f, v) is not None}
+
+
+def _time_of(reading: Reading, wall_less_monotonic_ns: int) -> int:
+    """A look's monotonic time; the driver's own where it answered from a cache."""
+    stamp_ns = reading.stamp_us * 1000 - wall_less_monotonic_ns
+    is_cached = reading.stamp_us and reading.at_ns - stamp_ns in STAMP_AGE_NS
+    return stamp_ns if is_cached else reading.at_ns
 
 
 def _first(values: Mapping[Field, int], *fields: Field) -> int | None:

@@ -8,16 +8,21 @@ from __future__ import annotations
 
 import ctypes
 import struct
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Final, NamedTuple
 
-_FIELD_VALUE: Final = struct.Struct("IIqqII8s")  # id, scope, stamp, latency, type, code, union
+#: id, scope, stamp, latency, type, code, union
+_FIELD_VALUE: Final = struct.Struct("IIqqII8s")
+#: What is looked at of one: the whole list is read in one go.
+_TOLD: Final = "8xq8xII8s"
 _UTIL_SAMPLE: Final = struct.Struct("I4xQIIII")  # pid, stamp µs, SM, memory, encoder, decoder
 _PROCESS_INFO: Final = struct.Struct("I4xQII")  # pid, bytes, GPU and compute instance
 #: How the union of a field value is read, by NVML_VALUE_TYPE.
 _MEMBERS: Final = tuple(struct.Struct(code) for code in ("d", "I", "Q", "Q", "q", "i", "H"))
 #: More elements than a call mostly has; where it has more, the driver says how many.
 _ROOM: Final = 64
+#: Of one device, until they are decoded: over a second at the usual rates.
+READINGS_KEPT: Final = 16
 
 
 class Field(NamedTuple):
@@ -27,35 +32,68 @@ class Field(NamedTuple):
     scope: int
 
 
+class Reading(NamedTuple):
+    """What a device told at one moment."""
+
+    #: Of the call's end, monotonic ns.
+    at_ns: int
+    #: The driver's return code of the call as a whole; nothing is told where it is not 0.
+    code: int
+    values: dict[Field, int]
+    #: The driver's stamp in µs, 0 where it has none.
+    stamp_us: int
+
+
 class FieldBuffer:
-    """A fixed list of fields of one device. `read` raises NVMLError where the call as a whole
-    fails."""
+    """A fixed list of fields of one device.
+
+    What the driver writes is kept as it is until it is asked for: many times a second only the
+    call itself is made, and what it told is decoded a few at a time.
+    """
 
     def __init__(self, nvml: Any, handle: Any, fields: Sequence[Field]) -> None:
-        self._nvml, self._handle, self._fields = nvml, handle, fields
+        self._handle, self._fields, self._count = handle, fields, len(fields)
         self._call = nvml._nvmlGetFunctionPointer("nvmlDeviceGetFieldValues")
-        self._buffer = bytearray(
-            b"".join(_FIELD_VALUE.pack(f.id, f.scope, 0, 0, 0, 0, b"") for f in fields)
-        )
-        self._address = (ctypes.c_char * len(self._buffer)).from_buffer(self._buffer)
+        asked = b"".join(_FIELD_VALUE.pack(f.id, f.scope, 0, 0, 0, 0, b"") for f in fields)
+        self._buffer = bytearray(asked * READINGS_KEPT)
+        self._layout = struct.Struct(_TOLD * self._count)
+        row = ctypes.c_char * len(asked)
+        self._rows = [
+            row.from_buffer(self._buffer, number * len(asked)) for number in range(READINGS_KEPT)
+        ]
+        #: When each row was filled, and how the call ended.
+        self._taken: list[tuple[int, int]] = []
 
-    def read(self) -> tuple[dict[Field, int], int]:
-        """Values of the fields that answered, and the driver's stamp in µs, 0 where it has none."""
-        code = self._call(self._handle, len(self._fields), self._address)
-        if code:
-            raise self._nvml.NVMLError(code)
+    @property
+    def is_full(self) -> bool:
+        return len(self._taken) == READINGS_KEPT
+
+    def take(self, now_ns: Callable[[], int]) -> None:
+        """For one that is not full."""
+        code = self._call(self._handle, self._count, self._rows[len(self._taken)])
+        self._taken.append((now_ns(), code))
+
+    def told(self) -> list[Reading]:
+        """What was taken since the last time, oldest first."""
+        taken, self._taken = self._taken, []
+        size = self._layout.size
+        return [
+            self._decoded(number * size, at_ns, code) for number, (at_ns, code) in enumerate(taken)
+        ]
+
+    def _decoded(self, offset: int, at_ns: int, code: int) -> Reading:
         values: dict[Field, int] = {}
-        first_stamp_us = 0
-        for field, element in zip(
-            self._fields, _FIELD_VALUE.iter_unpack(self._buffer), strict=True
+        if code:
+            return Reading(at_ns, code, values, 0)
+        told = self._layout.unpack_from(self._buffer, offset)
+        for field, kind, failure, union in zip(
+            self._fields, told[1::4], told[2::4], told[3::4], strict=True
         ):
-            _, _, stamp_us, _, kind, code, union = element
-            first_stamp_us = first_stamp_us or stamp_us
-            if not code and kind < len(_MEMBERS):
+            if not failure and kind < len(_MEMBERS):
                 (value,) = _MEMBERS[kind].unpack_from(union)
                 if value == value:  # NaN differs from itself
                     values[field] = int(value)
-        return values, first_stamp_us
+        return Reading(at_ns, 0, values, next(filter(None, told[::4]), 0))
 
 
 class ProcessCalls:

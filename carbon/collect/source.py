@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from enum import StrEnum
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from msgspec import Struct
 
@@ -81,3 +81,12 @@ class Source(Protocol):
         ...
 
     def close(self) -> None: ...
+
+
+@runtime_checkable
+class GlancingSource(Source, Protocol):
+    """One whose looks cost less where several are told of at once."""
+
+    def glance(self) -> None:
+        """A look that the next `sample` tells of, before its own."""
+        ...

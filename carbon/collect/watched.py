@@ -17,7 +17,7 @@ from queue import Empty, SimpleQueue
 from typing import Any, Final, TypeVar
 
 from carbon.collect.schedule import NS_PER_S, Schedule
-from carbon.collect.source import Device, ProcessUse, Sample, Source
+from carbon.collect.source import Device, GlancingSource, ProcessUse, Sample, Source
 from carbon.errors import Unavailable
 
 T = TypeVar("T")
@@ -42,6 +42,7 @@ class Watched:
     ) -> None:
         self.name = source.name
         self._source = source
+        self._glance = source.glance if isinstance(source, GlancingSource) else None
         self._schedule = Schedule(rate_hz, time.monotonic_ns())
         self._timeout_s, self._first_timeout_s = timeout_s, first_timeout_s
         self._seen: deque[Sample] = deque(maxlen=_LOOKS_KEPT)
@@ -109,6 +110,12 @@ class Watched:
         detail = f"{self.name} has not answered for {self._timeout_s:g} s: left out until it does"
         return Unavailable("source_hangs", detail)
 
+    def _look(self) -> None:
+        if self._glance is not None:
+            self._glance()
+        else:
+            self._seen.extend(self._source.sample())
+
     def _look_now(self) -> Sequence[Sample]:
         now = self._source.sample()
         looks = [*self._seen, *now]
@@ -127,7 +134,7 @@ class Watched:
             except Empty:
                 # What is wrong now shows when it is asked for.
                 with suppress(Exception):
-                    self._seen.extend(self._source.sample())
+                    self._look()
                 continue
             if call is None:
                 return

@@ -260,6 +260,38 @@ def test_a_gpu_that_tells_nothing_is_left_out(play: Play) -> None:
     )
 
 
+def test_glances_are_told_of_at_the_next_look_with_their_own_times(play: Play) -> None:
+    bare = replace(TWO, rules=(refused(FIELD_VALUES),))
+    scenario = play(Script((replace(ONE, update_ms=0), bare)))
+    source = source_of(scenario)
+    source.devices()
+    for _ in range(40):  # more than are kept undecoded
+        scenario.clock.advance(0.1)
+        source.glance()
+    scenario.clock.advance(0.1)
+    samples = source.sample()
+    for gpu, start_mj, power_mw in ((ONE, 5_000, 300_000), (TWO, 0, 100_000)):
+        own = [sample for sample in samples if sample.device == gpu.uuid]
+        assert [sample.at_ns for sample in own] == [n * 100_000_000 for n in range(1, 42)]
+        assert [sample.counter_mj for sample in own] == [
+            start_mj + power_mw * n // 10 for n in range(1, 42)
+        ]
+    assert [sample.at_ns for sample in source.sample()] == [4_100_000_000] * 2
+
+
+def test_a_gpu_that_is_lost_between_looks_gives_the_glances_before_it(play: Play) -> None:
+    lost = Rule(EVERY_CALL, code=Nvml.GPU_IS_LOST, from_ms=250)
+    scenario = play(Script((replace(ONE, rules=(lost,)), TWO)))
+    source = source_of(scenario)
+    source.devices()
+    for _ in range(4):
+        scenario.clock.advance(0.1)
+        source.glance()
+    samples = source.sample()
+    assert [s.at_ns // 1_000_000 for s in samples if s.device == ONE.uuid] == [100, 200]
+    assert len([s for s in samples if s.device == TWO.uuid]) == 5
+
+
 def test_a_field_that_goes_away_is_replaced_and_comes_back_with_the_next_probe(play: Play) -> None:
     rules = tuple(
         Rule(call, code=Nvml.NOT_SUPPORTED, from_ms=1000, to_ms=2000)

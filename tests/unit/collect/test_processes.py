@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 from itertools import pairwise
@@ -249,3 +250,33 @@ def test_of_another_processs_environment_and_command_no_more_is_kept_than_is_ask
     assert silent.place.slurm_name == "train"
     assert silent.place.command == ""
     assert "--password=y" in asked.place.command
+
+
+def open_files() -> set[str]:
+    folder = Path("/proc/self/fd")
+    return {os.readlink(fd) for fd in folder.iterdir() if fd.exists()}
+
+
+@pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="no /proc here")
+def test_files_of_known_processes_are_kept_open_up_to_a_bound(tmp_path: Path) -> None:
+    for pid in (7, 8, 9):
+        write_stat(tmp_path, pid, 1)
+    reader = ProcfsReader(tmp_path, most_open=2)
+    for _ in range(3):
+        assert {process.pid for process in reader.processes()} == {7, 8, 9}
+    ours = [path for path in open_files() if path.startswith(str(tmp_path))]
+    assert len(ours) == 2
+    for pid in (7, 8, 9):
+        shutil.rmtree(tmp_path / str(pid))
+    assert list(reader.processes()) == []
+    assert not any(path.startswith(str(tmp_path)) for path in open_files())
+
+
+@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="no /proc here")
+def test_a_process_that_ended_is_told_from_its_kept_file() -> None:
+    reader = ProcfsReader(most_open=10_000)
+    child = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
+    assert reader.process(child.pid) is not None
+    child.communicate()
+    assert reader.process(child.pid) is None
+    assert child.pid not in {process.pid for process in reader.processes()}
