@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
-from pydantic import SecretStr, field_validator
+from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from carbon.data_dir import default_data_dir
@@ -69,6 +69,13 @@ class Settings(BaseSettings):
     #: Largest request body, as sent and (below) after decompression.
     max_body_bytes: int = 8 * 1024 * 1024
     max_decoded_bytes: int = 64 * 1024 * 1024
+    #: Days that raw readings stay in the database before they go to the cold tier.
+    hot_days: int = Field(14, ge=2)
+    #: Days that 5-minute buckets are kept; quarter-hours last.
+    bucket_days: int = Field(90, ge=15)
+    #: The cold tier: a folder, or an address that fsspec knows (`s3://bucket/prefix`); unset means
+    #: `cold` in the data folder.
+    cold_store: str | None = None
     #: Names that writes may create on their own, per deployment.
     max_created_names: int = 100_000
     #: `carbon up` starts this machine's agent as its child.

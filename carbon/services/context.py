@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from sqlalchemy import Engine
 
 from carbon.clock import Clock
+from carbon.domain.units import MS_PER_DAY, floor_to
 from carbon.settings import Settings
 
 
@@ -15,3 +16,8 @@ class Context:
     engine: Engine
     settings: Settings
     clock: Clock
+
+    @property
+    def hot_from_ms(self) -> int:
+        """The UTC day from which on raw readings are expected in the database itself."""
+        return floor_to(self.clock.now_ms(), MS_PER_DAY) - self.settings.hot_days * MS_PER_DAY

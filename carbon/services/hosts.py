@@ -21,6 +21,7 @@ from carbon.storage.host_reports import HostReport, host_reports
 from carbon.storage.identities import Identities
 from carbon.storage.names import device, host_period
 from carbon.storage.places import last_begun
+from carbon.storage.repricing import mark_price
 from carbon.wire.hosts import HostAnswer, HostBody, HostList
 
 _FACTS = ("site", "zone", "pue", "owner", "commissioned_ms", "retired_ms")
@@ -61,7 +62,7 @@ def record_host(context: Context, body: HostBody, times: HostTimes) -> HostAnswe
         if not any(all(period[k] == v for k, v in row.items()) for period in known):
             connection.execute(host_period.insert().values(**row, recorded_ms=now_ms))
             if zone is not None or body.pue is not None:
-                re_rate(connection, host_id, times.valid_from_ms)
+                re_rate(connection, host_id, times.valid_from_ms, hot_ms=context.hot_from_ms)
         for address in body.trackers:
             declare_address(connection, host_id, address, now_ms)
     day_ms = now_ms - MS_PER_DAY
@@ -85,12 +86,24 @@ def _check_dates(known: list[dict[str, Any]], times: HostTimes) -> None:
         )
 
 
-def re_rate(connection: Connection, host_id: int, start_ms: int, end_ms: int | None = None) -> int:
-    """Marks what a host ran over [start, end) to be priced anew; answers how many buckets."""
+def re_rate(
+    connection: Connection,
+    host_id: int,
+    start_ms: int,
+    end_ms: int | None = None,
+    *,
+    hot_ms: int,
+) -> int:
+    """Marks what a host ran over [start, end) to be priced anew: from readings since `hot_ms`,
+    before that in sets. Answers how many hot buckets."""
     of_host = select(device.c.id).where(device.c.host_id == host_id)
+    devices = connection.scalars(of_host).all()
+    if devices:
+        aged_end_ms = hot_ms if end_ms is None else min(end_ms, hot_ms)
+        mark_price(connection, "", floor_to(start_ms, BUCKET_MS), aged_end_ms)
     marked = 0
-    for device_id in connection.scalars(of_host).all():
-        touched = rolled_buckets(connection, device_id, floor_to(start_ms, BUCKET_MS))
+    for device_id in devices:
+        touched = rolled_buckets(connection, device_id, floor_to(max(start_ms, hot_ms), BUCKET_MS))
         inside = [bucket for bucket in touched if end_ms is None or bucket[0] < end_ms]
         mark_dirty(connection, inside)
         marked += len(inside)

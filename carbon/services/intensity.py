@@ -35,6 +35,7 @@ from carbon.storage.intensity import (
     quarantine,
     save_vintage,
 )
+from carbon.storage.repricing import mark_price
 from carbon.storage.rollups import buckets_of_zone
 
 #: How much history the own forecaster is given.
@@ -85,10 +86,36 @@ def points_of(
     of sources that may not be redistributed are left out, but for those it names.
     """
     stored = [
-        replace(point, source_rank=_rank(zone, point))
-        for point in points_between(connection, zone, start_ms, end_ms, signal, scope, as_of_ms)
+        point
+        for point in ranked_points(connection, zone, start_ms, end_ms, signal, scope, as_of_ms)
         if passed_on is None or may_pass_on(point.source, point.flags, passed_on)
     ]
+    return held_points(zone, stored, start_ms, end_ms, signal, scope)
+
+
+def ranked_points(
+    connection: Connection,
+    zone: str,
+    start_ms: int,
+    end_ms: int,
+    signal: Signal = Signal.AVERAGE,
+    scope: EmissionScope | None = None,
+    as_of_ms: int | None = None,
+) -> list[RatedPoint]:
+    """All stored points that reach into [start, end), with their place in the zone's ladder."""
+    found = points_between(connection, zone, start_ms, end_ms, signal, scope, as_of_ms)
+    return [replace(point, source_rank=_rank(zone, point)) for point in found]
+
+
+def held_points(
+    zone: str,
+    stored: Sequence[RatedPoint],
+    start_ms: int,
+    end_ms: int,
+    signal: Signal = Signal.AVERAGE,
+    scope: EmissionScope | None = None,
+) -> list[RatedPoint]:
+    """As `points_of`, of the stored points that reach into [start, end)."""
     if scope is None and stored:
         best = min(stored, key=lambda point: (point.source == OWN_FORECAST, point.source_rank))
         stored = [point for point in stored if point.scope is best.scope]
@@ -246,7 +273,9 @@ def store_vintage(context: Context, vintage: Vintage) -> None:
             return
         start_ms = floor_to(min(p.start_ms for p in vintage.points), BUCKET_MS)
         end_ms = max(p.end_ms for p in vintage.points)
-        touched = buckets_of_zone(connection, vintage.zone, start_ms, end_ms)
+        hot_ms = context.hot_from_ms
+        mark_price(connection, vintage.zone, start_ms, min(end_ms, hot_ms))
+        touched = buckets_of_zone(connection, vintage.zone, max(start_ms, hot_ms), end_ms)
         mark_dirty(connection, touched)
 
 

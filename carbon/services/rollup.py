@@ -11,9 +11,11 @@ from carbon.domain.rollup import BucketRow, Rate
 from carbon.domain.units import MS_PER_HOUR
 from carbon.services.bucket_roller import rolled_devices
 from carbon.services.context import Context
+from carbon.services.repricing import reprice
 from carbon.services.settling import mark_unsettled
 from carbon.storage.engine import reading, writing
 from carbon.storage.ratings import Ratings, is_stored
+from carbon.storage.repricing import price_marks
 from carbon.storage.rollups import (
     is_behind,
     oldest_dirty,
@@ -27,6 +29,8 @@ from carbon.storage.rollups import (
 
 #: Devices of one bucket that are read and computed together.
 _DEVICES_AT_ONCE = 2_000
+#: Civil days priced anew at a time, where others wait for their turn.
+_DAYS_AT_ONCE = 8
 
 
 def roll_up(
@@ -42,7 +46,7 @@ def roll_up(
     `pause` is called between transactions with the seconds that the last one took.
     """
     with reading(context.engine) as connection:
-        if not is_behind(connection):
+        if not is_behind(connection) and not price_marks(connection):
             return 0
     buckets, hours = Pace(), Pace()
     done = 0
@@ -51,6 +55,8 @@ def roll_up(
         if not count:
             break
         done += count
+    days = None if most is None else _DAYS_AT_ONCE
+    reprice(context, end_ms, days, pause)
     while _roll_hours(context, hours, pause):
         pass
     return done

@@ -317,3 +317,9 @@ def runs_between(
         r.subject_id.in_(subject_ids), r.start_ms < end_ms, r.end_ms > start_ms
     )
     return connection.execute(query).all()
+
+
+def models_of_devices(connection: Connection) -> dict[int, int]:
+    """device_id → model_id, of all devices."""
+    query = select(device.c.id, device.c.model_id)
+    return {row[0]: row[1] for row in connection.execute(query)}

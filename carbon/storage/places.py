@@ -50,6 +50,19 @@ def places_at(
     }
 
 
+def place_changes(connection: Connection, start_ms: int, end_ms: int) -> list[int]:
+    """In order, the moments in (start, end) at which any device may change its place."""
+    p, z = host_period.c, device_zone.c
+    moments = {
+        at
+        for column in (p.start_ms, p.end_ms, z.start_ms)
+        for at in connection.scalars(
+            select(column).where(column > start_ms, column < end_ms).distinct()
+        )
+    }
+    return sorted(moments)
+
+
 def zone_of_host(
     connection: Connection, host_name: str, at_ms: int, default_zone: str | None
 ) -> str:

@@ -237,11 +237,36 @@ def set_buckets(
     workloads = set(touched.scalars())
     workloads |= set(connection.exec_driver_sql(_quarters(quarter_ms, listed, now_ms)).scalars())
     hour_ms = floor_to(start_ms, MS_PER_HOUR)
+    mark_hours(connection, ((hour_ms, workload_id) for workload_id in workloads), now_ms)
+
+
+def mark_hours(connection: Connection, hours: Iterable[tuple[int, ...]], now_ms: int) -> None:
+    """Marks (start_ms, workload_id) as behind their quarter-hours."""
     marks = [
-        {"start_ms": hour_ms, "workload_id": workload_id, "marked_ms": now_ms}
-        for workload_id in sorted(workloads)
+        {"start_ms": start_ms, "workload_id": workload_id, "marked_ms": now_ms}
+        for start_ms, workload_id in sorted(hours)
     ]
     set_rows(connection, dirty_hour, marks)
+
+
+def requarter(connection: Connection, start_ms: int, devices: Collection[int], now_ms: int) -> None:
+    """Sets some devices' quarter-hour from their buckets, where only prices changed."""
+    replace_quarter(connection, start_ms, devices, [])
+    connection.exec_driver_sql(_quarters(start_ms, _listed(devices), now_ms)).close()
+
+
+def replace_quarter(
+    connection: Connection,
+    start_ms: int,
+    devices: Collection[int],
+    rows: Sequence[tuple[object, ...]],
+) -> None:
+    """Replaces the rows of some devices' quarter-hour."""
+    connection.exec_driver_sql(
+        f"DELETE FROM quarter_hour WHERE start_ms = {int(start_ms)} "
+        f"AND device_id IN ({_listed(devices)})"
+    )
+    insert_rows(connection, quarter_hour, rows)
 
 
 def _quarters(quarter_ms: int, devices: str, now_ms: int) -> str:

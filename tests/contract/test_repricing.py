@@ -1,0 +1,175 @@
+"""Prices that change later say what they would have said at once, on every store."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from ledger import ADMIN, Ledger, interval
+from sqlalchemy import Engine, delete, select
+
+from carbon.clock import FakeClock
+from carbon.services.context import Context
+from carbon.services.hosts import HostTimes, record_host
+from carbon.services.rollup import roll_up
+from carbon.services.settling import settle
+from carbon.storage.energy import dirty_bucket
+from carbon.storage.engine import memory_engine, reading, writing
+from carbon.storage.migrations import upgrade
+from carbon.storage.ratings import ratings
+from carbon.storage.repricing import dirty_price
+from carbon.storage.rollups import bucket, quarter_hour, workload_day, workload_hour
+from carbon.storage.settled import device_day, device_month
+from carbon.wire.hosts import HostBody
+
+HOUR = 3_600_000
+DAY = 24 * HOUR
+#: 2026-01-31 00:00 UTC.
+T = 1_769_817_600_000
+NOW = T + 60 * DAY
+TABLES = (bucket, quarter_hour, workload_hour, workload_day, device_day, device_month)
+FIRST = [101.3 + n * 1.7 for n in range(3 * 24)]
+REVISED = [88.8 + n * 2.3 for n in range(3 * 24)]
+
+
+@pytest.fixture
+def ledger(engine: Engine, new_context: Callable[[Engine], Context]) -> Iterator[Ledger]:
+    made = _ledger(new_context(engine))
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def told_at_once(new_context: Callable[[Engine], Context]) -> Iterator[Ledger]:
+    store = memory_engine()
+    upgrade(store)
+    made = _ledger(new_context(store))
+    yield made
+    made.close()
+
+
+def _ledger(context: Context) -> Ledger:
+    settings = context.settings.model_copy(update={"timezone": "Asia/Kathmandu"})
+    return Ledger(Context(context.engine, settings, FakeClock(NOW)))
+
+
+def fill(ledger: Ledger) -> None:
+    """Two days, three devices of two hosts, one of them in France."""
+    for n, zone in enumerate((None, None, "FR")):
+        ledger.send(
+            [
+                interval(at, at + 610_000, 12_345_677 + 31 * hour * (n + 1), f"gpu-{n}", workload=w)
+                for hour, w in enumerate(("a", "b", "a", "a"))
+                for at in [T + hour * 13 * HOUR + 7 * n]
+            ],
+            host=f"host-{n % 2}",
+            **({} if zone is None else {"zone": zone}),
+        )
+    roll_up(ledger.context)
+    settle(ledger.context)
+
+
+def rolled(ledger: Ledger) -> dict[str, list[tuple[Any, ...]]]:
+    """All roll-ups, by what they say: ratings by name, without when and from which vintage."""
+    roll_up(ledger.context)
+    settle(ledger.context)
+    found = {}
+    with reading(ledger.context.engine) as connection:
+        names = ratings(connection)
+        for table in TABLES:
+            rows = [
+                tuple(
+                    str(names[value]) if column.name == "rating_id" else value
+                    for column, value in zip(table.c, row, strict=True)
+                    if column.name not in ("recorded_ms", "vintage_id")
+                )
+                for row in connection.execute(select(table))
+            ]
+            found[table.name] = sorted(rows)
+    return found
+
+
+def assert_priced_in_sets(ledger: Ledger) -> None:
+    with reading(ledger.context.engine) as connection:
+        assert connection.execute(select(dirty_price)).first()
+        assert not connection.execute(select(dirty_bucket)).first()
+
+
+def test_a_revision_prices_as_if_it_had_been_there(ledger: Ledger, told_at_once: Ledger) -> None:
+    ledger.intensity(T, FIRST, published_ms=T)
+    fill(ledger)
+    before = rolled(ledger)
+    ledger.intensity(T + HOUR, REVISED, published_ms=T + 1)
+    assert_priced_in_sets(ledger)
+    told_at_once.intensity(T, FIRST, published_ms=T)
+    told_at_once.intensity(T + HOUR, REVISED, published_ms=T + 1)
+    fill(told_at_once)
+    assert rolled(ledger) == rolled(told_at_once) != before
+    with reading(ledger.context.engine) as connection:
+        assert not connection.execute(select(dirty_price)).first()
+
+
+def test_a_feed_that_comes_late_replaces_the_yearly_figure(
+    ledger: Ledger, told_at_once: Ledger
+) -> None:
+    fill(ledger)
+    ledger.intensity(T, REVISED)
+    assert_priced_in_sets(ledger)
+    told_at_once.intensity(T, REVISED)
+    fill(told_at_once)
+    assert rolled(ledger) == rolled(told_at_once)
+
+
+def test_a_pue_that_is_told_later(ledger: Ledger, told_at_once: Ledger) -> None:
+    pue = HostBody("host-0", pue=1.31)
+    fill(ledger)
+    record_host(ledger.context, pue, HostTimes(T + 20 * HOUR))
+    record_host(told_at_once.context, pue, HostTimes(T + 20 * HOUR))
+    fill(told_at_once)
+    assert rolled(ledger) == rolled(told_at_once)
+
+
+@pytest.mark.parametrize("first", [FIRST, None])
+def test_quarter_hours_alone_are_enough(
+    ledger: Ledger, told_at_once: Ledger, first: list[float] | None
+) -> None:
+    """After 90 days the buckets are gone: each quarter-hour is rounded once instead of thrice."""
+    for one in (ledger, told_at_once):
+        if first:
+            one.intensity(T, first, published_ms=T)
+    fill(ledger)
+    with writing(ledger.context.engine) as connection:
+        connection.execute(delete(bucket))
+    ledger.intensity(T, REVISED, published_ms=T + 1)
+    told_at_once.intensity(T, REVISED, published_ms=T + 1)
+    fill(told_at_once)
+    got, expected = rolled(ledger), rolled(told_at_once)
+    for table, off in ((quarter_hour, 2), (workload_day, 20), (device_month, 20)):
+        place = [c.name for c in table.c if c.name != "vintage_id"].index("operational_ng")
+        for row, other in zip(got[table.name], expected[table.name], strict=True):
+            assert row[:place] + row[place + 1 :] == other[:place] + other[place + 1 :]
+            assert abs(row[place] - other[place]) <= off
+    for table in TABLES[2:]:
+        place = [c.name for c in table.c].index("operational_ng")
+        assert sum(row[place] for row in got[table.name]) == sum(
+            row[[c.name for c in quarter_hour.c].index("operational_ng")]
+            for row in got["quarter_hour"]
+        )
+
+
+def test_another_revision_while_one_is_priced_is_not_lost(ledger: Ledger) -> None:
+    ledger.intensity(T, FIRST, published_ms=T)
+    fill(ledger)
+    ledger.intensity(T, REVISED, published_ms=T + 1)
+    paused = []
+
+    def revise_once_more(_took_s: float) -> None:
+        if not paused:
+            paused.append(1)
+            ledger.intensity(T, FIRST, published_ms=T + 2)
+
+    roll_up(ledger.context, pause=revise_once_more)
+    after = ledger.sci("a", start_ms=T, end_ms=T + 3 * DAY, principal=ADMIN)
+    ledger.intensity(T, FIRST, published_ms=T + 3)
+    assert ledger.sci("a", start_ms=T, end_ms=T + 3 * DAY).operational_g == after.operational_g
