@@ -21,22 +21,29 @@ def group() -> None:
     """Reports as files for others."""
 
 
+Out = Annotated[Path | None, typer.Option(help="File; by default standard output.")]
+ContactName = Annotated[str, typer.Option(help="Who answers for it.")]
+ContactEmail = Annotated[str, typer.Option(help="Where they are reached.")]
+Organization = Annotated[str, typer.Option(help="Whose report it is.")]
+Json = Annotated[bool, typer.Option("--json", help="Say it in one JSON line.")]
+
+
 @export.command("report")
 def report_(
     report_id: str,
     format: Annotated[
-        str, typer.Option(help="gsf, sci-reporting, csv, json or html (to print).")
+        str, typer.Option(help="gsf, sci-reporting, csv, parquet, json or html (to print).")
     ] = "html",
-    out: Annotated[Path | None, typer.Option(help="File; by default standard output.")] = None,
-    contact_name: Annotated[str, typer.Option(help="Who answers for it.")] = "",
-    contact_email: Annotated[str, typer.Option(help="Where they are reached.")] = "",
-    organization: Annotated[str, typer.Option(help="Whose report it is.")] = "",
-    json: Annotated[bool, typer.Option("--json", help="Say it in one JSON line.")] = False,
+    out: Out = None,
+    contact_name: ContactName = "",
+    contact_email: ContactEmail = "",
+    organization: Organization = "",
+    json: Json = False,
 ) -> None:
     """Write a report in one format."""
     from carbon.client import Client
 
-    text = Client().export_report(
+    content = Client().export_report(
         report_id,
         format=format,
         contact_name=contact_name,
@@ -44,8 +51,34 @@ def report_(
         organization=organization,
     )
     if out is None:
-        typer.echo(text, nl=False)
+        typer.echo(content, nl=False)
         return
-    out.write_text(text, "utf-8")
+    out.write_bytes(content)
     if json:
         print_json({"report": report_id, "format": format, "file": str(out)})
+
+
+@export.command("audit-pack")
+def audit_pack(
+    report_id: str,
+    out: Annotated[Path | None, typer.Option(help="Zip file; by default REPORT.zip.")] = None,
+    contact_name: ContactName = "",
+    contact_email: ContactEmail = "",
+    organization: Organization = "",
+    json: Json = False,
+) -> None:
+    """A report with all that it rests on, and a verifier that needs only Python."""
+    from carbon.client import Client
+
+    content = Client().audit_pack(
+        report_id,
+        contact_name=contact_name,
+        contact_email=contact_email,
+        organization=organization,
+    )
+    out = out or Path(f"{report_id}.zip")
+    out.write_bytes(content)
+    if json:
+        print_json({"report": report_id, "file": str(out), "bytes": len(content)})
+    else:
+        typer.echo(f"{out}: unpack it and run: python verify.py")

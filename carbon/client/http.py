@@ -102,9 +102,13 @@ class Client:
     def restate_report(self, report: str, **members: object) -> Json:
         return self._object("POST", f"/v1/reports/{report}/restate", members)
 
-    def export_report(self, report: str, **query: object) -> str:
+    def export_report(self, report: str, **query: object) -> bytes:
         """`format`, `contact_name`, `contact_email`, `organization`."""
-        return self._exchange.send("GET", f"/v1/reports/{report}/export", query=query).text
+        return self._exchange.send("GET", f"/v1/reports/{report}/export", query=query).content
+
+    def audit_pack(self, report: str, **query: object) -> bytes:
+        """A zip. `contact_name`, `contact_email`, `organization`."""
+        return self._exchange.send("GET", f"/v1/reports/{report}/audit-pack", query=query).content
 
     def reports(self, **query: object) -> Json:
         """`limit`, `after`."""

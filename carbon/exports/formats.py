@@ -8,7 +8,7 @@ from enum import StrEnum
 
 import msgspec
 
-from carbon.exports import report_csv, report_html, sci_certificate, sci_reporting
+from carbon.exports import report_csv, report_html, report_parquet, sci_certificate, sci_reporting
 from carbon.exports.issued import Issued
 
 
@@ -18,13 +18,14 @@ class Format(StrEnum):
     CSV = "csv"
     JSON = "json"
     HTML = "html"
+    PARQUET = "parquet"
 
 
 @dataclass(frozen=True, slots=True)
 class Form:
     media_type: str
     suffix: str
-    write: Callable[[Issued], str]
+    write: Callable[[Issued], str | bytes]
 
 
 def _json(issued: Issued) -> str:
@@ -37,5 +38,6 @@ FORMS = {
     Format.SCI_REPORTING: Form("application/yaml", "yaml", sci_reporting.write),
     Format.CSV: Form("text/csv", "csv", report_csv.write),
     Format.JSON: Form("application/json", "json", _json),
+    Format.PARQUET: Form("application/vnd.apache.parquet", "parquet", report_parquet.write),
     Format.HTML: Form("text/html", "html", report_html.write),
 }

@@ -20,14 +20,18 @@ def write(issued: Issued) -> str:
     out = StringIO()
     writer = csv.DictWriter(out, COLUMNS, lineterminator="\n")
     writer.writeheader()
+    for row in table(issued):
+        writer.writerow({name: cell(value) for name, value in row.items()})
+    return out.getvalue()
+
+
+def table(issued: Issued) -> Iterator[dict[str, object]]:
+    """Each part of each workload once, by the names of `COLUMNS`."""
     seen: set[str] = set()
     for line in issued.statement.lines:
-        if line.answer.workload in seen:  # the same grams in another unit
-            continue
-        seen.add(line.answer.workload)
-        for row in _rows(issued, line):
-            writer.writerow({name: _cell(value) for name, value in row.items()})
-    return out.getvalue()
+        if line.answer.workload not in seen:  # else the same grams in another unit
+            seen.add(line.answer.workload)
+            yield from _rows(issued, line)
 
 
 def _rows(issued: Issued, line: ReportLine) -> Iterator[dict[str, object]]:
@@ -73,7 +77,7 @@ def _rows(issued: Issued, line: ReportLine) -> Iterator[dict[str, object]]:
         }
 
 
-def _cell(value: object) -> object:
+def cell(value: object) -> object:
     """Names come from outside; a spreadsheet must not take one for a formula."""
     if isinstance(value, str) and value[:1] in ("=", "+", "-", "@", "\t", "\r"):
         return f"'{value}"

@@ -29,8 +29,16 @@ _EVERY_ONE: Final = 1_000_000
 
 
 def report_hash(report: StoredReport) -> str:
-    """Of all that an issued report says; the team's name stays outside, since it may be erased."""
-    return _hash({f.name: getattr(report, f.name) for f in fields(report) if f.name != "team"})
+    """Of the report's salt and of all that it says."""
+    salted = bytes.fromhex(report.salt) + report_record(report)
+    return f"sha256:{sha256(salted).hexdigest()}"
+
+
+def report_record(report: StoredReport) -> bytes:
+    """All that an issued report says; the team's name stays outside, since it may be erased."""
+    outside = ("team", "salt")
+    told = {f.name: getattr(report, f.name) for f in fields(report) if f.name not in outside}
+    return msgspec.json.encode(told, order="sorted")
 
 
 def experiment_hash(experiment: StoredExperiment) -> str:

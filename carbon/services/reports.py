@@ -259,6 +259,7 @@ def store_report(
         restatement=msgspec.json.encode(restatement, order="sorted").decode()
         if restatement
         else None,
+        salt=secrets.token_hex(32),
     )
     with writing(context.engine) as connection:
         stored.insert_report(connection, team_id(connection, team, now_ms), made)

@@ -56,6 +56,8 @@ class Account:
     ratings: Mapping[int, Rating]
     charges: Sequence[Charge]
     embodied: Sequence[EmbodiedCharge]
+    #: Rows that stand for time that nobody read; part of `rows`.
+    filled: Sequence[LedgerRow]
 
 
 def workload_account(
@@ -118,7 +120,9 @@ def _answer(
         input_hash="",
     )
     answer = _hashed(answer, ledger)
-    return Account(answer, ledger.rows, ledger.devices, ledger.ratings, charges, embodied)
+    return Account(
+        answer, ledger.rows, ledger.devices, ledger.ratings, charges, embodied, ledger.filled_rows
+    )
 
 
 def _drawn(result: Score, terms: Iterable[Term]) -> Score:

@@ -49,6 +49,8 @@ class Ledger:
     bounds: Mapping[RowKey, tuple[int, int]] = field(default_factory=dict)
     #: Where gaps were filled: counts there are no longer set aside.
     filled: Sequence[tuple[int, int]] = ()
+    #: What was filled there; part of `rows`.
+    filled_rows: Sequence[LedgerRow] = ()
 
 
 @dataclass(frozen=True, slots=True)

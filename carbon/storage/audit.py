@@ -36,18 +36,25 @@ class Entry:
     hash: bytes
 
     @property
+    def told(self) -> bytes:
+        """`[at_ms, actor, action, subject, body]` as compact JSON: what the hash covers."""
+        return _told(self.at_ms, self.actor, self.action, self.subject, self.body)
+
+    @property
     def is_sound(self) -> bool:
         """Whether the entry still says what its hash covers."""
-        told = (self.at_ms, self.actor, self.action, self.subject, self.body)
-        return self.hash == entry_hash(self.previous_hash, *told)
+        return self.hash == sha256(self.previous_hash + self.told).digest()
 
 
 def entry_hash(
     previous_hash: bytes, at_ms: int, actor: str, action: str, subject: str, body: str
 ) -> bytes:
     """sha256 of the hash before and of `[at_ms, actor, action, subject, body]` as compact JSON."""
-    told = msgspec.json.encode([at_ms, actor, action, subject, body])
-    return sha256(previous_hash + told).digest()
+    return sha256(previous_hash + _told(at_ms, actor, action, subject, body)).digest()
+
+
+def _told(at_ms: int, actor: str, action: str, subject: str, body: str) -> bytes:
+    return msgspec.json.encode([at_ms, actor, action, subject, body])
 
 
 def append(

@@ -26,6 +26,9 @@ report = Table(
     Column("restates_id", ForeignKey("report.id"), nullable=True, unique=True),
     #: JSON of a restatement: reason, greatest change, whether a notice is due and to whom.
     Column("restatement", Text, nullable=True),
+    #: Before the record in its hash, hexadecimal: without it nobody can try names against the
+    #: audit log. Empty of what was issued before there were salts, or erased.
+    Column("salt", Text, nullable=False, server_default=""),
     Index(None, "team_id", "issued_ms"),
 )
 
@@ -43,6 +46,7 @@ class StoredReport:
     input_hash: str
     restates: str | None
     restatement: str | None
+    salt: str = ""
 
 
 def insert_report(connection: Connection, team_id: int, made: StoredReport) -> None:
@@ -59,6 +63,7 @@ def insert_report(connection: Connection, team_id: int, made: StoredReport) -> N
             input_hash=made.input_hash,
             restates_id=made.restates,
             restatement=made.restatement,
+            salt=made.salt,
         )
     )
 
@@ -105,4 +110,5 @@ def _stored(row: Row[Any]) -> StoredReport:
         row.input_hash,
         row.restates_id,
         row.restatement,
+        row.salt,
     )

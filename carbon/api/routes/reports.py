@@ -11,8 +11,10 @@ from carbon.api.bodies import answer, read_json
 from carbon.auth.access import ContextOf, Reader, requires
 from carbon.domain.principal import Principal
 from carbon.domain.tenancy import Scope
+from carbon.exports.audit_pack import write as write_pack
 from carbon.exports.formats import FORMS, Format
 from carbon.exports.issued import Contact, Issued
+from carbon.services.audit_pack import audit_pack
 from carbon.services.explanation import explain_report
 from carbon.services.reports import issue_report, list_reports, read_report
 from carbon.services.restatement import restate_report
@@ -69,7 +71,7 @@ def get_export(
     contact_email: str = "",
     organization: str = "",
 ) -> Response:
-    """A report as a file: `gsf`, `sci-reporting`, `csv`, `json` or `html`."""
+    """A report as a file: `gsf`, `sci-reporting`, `csv`, `json`, `html`, `parquet`."""
     report = read_report(context, principal, report_id)
     issued = Issued.of(report, Contact(contact_name, contact_email, organization))
     form = FORMS[format]
@@ -78,6 +80,23 @@ def get_export(
         "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'",
     }
     return Response(form.write(issued), media_type=form.media_type, headers=headers)
+
+
+@router.get("/{report_id}/audit-pack")
+def get_audit_pack(
+    context: ContextOf,
+    principal: Reader,
+    report_id: str,
+    contact_name: str = "",
+    contact_email: str = "",
+    organization: str = "",
+) -> Response:
+    """Report, factors, boundary, quarter-hours, the audit log and its verifier in one zip."""
+    principal.require(Scope.AUDIT_READ)
+    contact = Contact(contact_name, contact_email, organization)
+    pack = audit_pack(context, principal, report_id, contact)
+    headers = {"Content-Disposition": f'attachment; filename="{report_id}.zip"'}
+    return Response(write_pack(pack), media_type="application/zip", headers=headers)
 
 
 @router.post("/{report_id}/restate")
