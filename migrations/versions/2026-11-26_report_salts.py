@@ -1,13 +1,13 @@
 """A salt of each report, so that names cannot be tried against the audit log.
 
-Revises: 0008_budgets
+Revises: 0010_price_marks
 """
 
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0009_report_salts"
-down_revision = "0008_budgets"
+revision = "0011_report_salts"
+down_revision = "0010_price_marks"
 branch_labels = None
 depends_on = None
 
