@@ -38,6 +38,7 @@ def _register() -> None:
         intensity,
         jobs,
         keys,
+        playbook,
         report,
         run,
         sci,
@@ -48,7 +49,7 @@ def _register() -> None:
     )
 
     measuring = (agent, top, doctor)
-    stating = (sci, report, experiment, export, factors, audit)
+    stating = (sci, report, experiment, playbook, export, factors, audit)
     planning = (jobs, wait, intensity, simulate)
     keeping = (hosts, budgets, keys, database, bench)
     for module in (up, run, *stating, *planning, *measuring, *keeping):

@@ -15,11 +15,10 @@ _WORDS = {
 
 
 def line_of(summary: dict[str, Any]) -> str:
-    change = _percent(summary["relative"], summary["relative_low"], summary["relative_high"])
     gates = "" if summary["passed"] else "  GATE FAILED"
     return (
         f"{summary['id']}  {summary['recorded'][:10]}  {summary['workload']}  "
-        f"{summary['technique']}  {summary['verdict']}  SCI {change}{gates}"
+        f"{summary['technique']}  {summary['verdict']}  SCI {change_words(summary)}{gates}"
     )
 
 
@@ -52,10 +51,8 @@ def _lines(told: dict[str, Any]) -> Iterable[str]:
 
 
 def _delta_line(name: str, delta: dict[str, Any], show: Any, unit: str) -> str:
-    change = _percent(delta["relative"], delta["relative_low"], delta["relative_high"])
-    return (
-        f"  {name:12} {show(delta['baseline'])} -> {show(delta['treatment'])} per {unit}  {change}"
-    )
+    before, after = show(delta["baseline"]), show(delta["treatment"])
+    return f"  {name:12} {before} -> {after} per {unit}  {change_words(delta)}"
 
 
 def _fairness_line(fairness: dict[str, Any]) -> str:
@@ -86,6 +83,11 @@ def _rebound(total: dict[str, Any], unit: str) -> str:
     )
 
 
+def change_words(delta: dict[str, Any]) -> str:
+    """Of the baseline, with its bounds."""
+    return _percent(delta["relative"], delta["relative_low"], delta["relative_high"])
+
+
 def _percent(value: float | None, low: float | None, high: float | None) -> str:
     if value is None or low is None or high is None:
         return "no baseline"
@@ -111,8 +113,7 @@ def experiment_markdown(told: dict[str, Any]) -> str:
         f"| per {unit} | baseline | treatment | change (95 %) |",
         "|-|-|-|-|",
         *(
-            f"| {name} | {show(d['baseline'])} | {show(d['treatment'])} | "
-            f"{_percent(d['relative'], d['relative_low'], d['relative_high'])} |"
+            f"| {name} | {show(d['baseline'])} | {show(d['treatment'])} | {change_words(d)} |"
             for name, d, show in rows
         ),
     ]

@@ -1,9 +1,11 @@
 """The effect of the treatment over interleaved blocks, free of a steady drift.
 
-Each block gives one figure, y. Least squares on y = site + drift·place + effect·arm over blocks
+Each block gives one figure, y. Least squares on ln y = site + drift·place + effect·arm over blocks
 in order of time: in A/B/A/B every treatment block comes later than its baseline block, so a plain
 difference of pairs would count a warming machine as an effect. Where noise persists from block to
-block, alternating arms make the stated interval too wide rather than too narrow.
+block, alternating arms make the stated interval too wide rather than too narrow. Logarithms, since
+noise, drift and what a site has of its own are parts of what is drawn: no interval then reaches
+below nothing. Figures that may be 0 or less, such as a quality, are fitted as they are.
 """
 
 from __future__ import annotations
@@ -73,18 +75,20 @@ def delta(
     rows = _rows(baseline, treatment)
     ys = [figure(block) for block, _, _, _ in rows]
     columns = _columns(rows, interleaved(baseline, treatment))
-    effect, error, degrees = _least_squares(columns, ys)
     means = [_mean(map(figure, blocks)) for blocks in (baseline, treatment)]
+    if min(ys) > 0:
+        fitted = _fitted(columns, [math.log(y) for y in ys])
+        value, *bounds = (means[0] * math.expm1(x) for x in fitted)
+    else:
+        value, *bounds = _fitted(columns, ys)
+    return Delta(means[0], means[1], value, *bounds)
+
+
+def _fitted(columns: Sequence[Sequence[float]], ys: Sequence[float]) -> tuple[float, ...]:
+    """Effect, its bounds as they are shown, and those of the verdict."""
+    effect, error, degrees = _least_squares(columns, ys)
     shown, verdict = (error * t_quantile(0.5 + level / 2, degrees) for level in (SHOWN, VERDICT))
-    return Delta(
-        means[0],
-        means[1],
-        effect,
-        effect - shown,
-        effect + shown,
-        effect - verdict,
-        effect + verdict,
-    )
+    return effect, effect - shown, effect + shown, effect - verdict, effect + verdict
 
 
 _Row = tuple[Block, int, int, int]

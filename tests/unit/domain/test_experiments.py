@@ -21,7 +21,7 @@ from carbon.domain.experiments.arms import (
     config_diff,
     interleaved,
 )
-from carbon.domain.experiments.comparison import delta, pairs_needed
+from carbon.domain.experiments.comparison import Delta, delta, pairs_needed
 from carbon.domain.experiments.student import t_cdf, t_quantile
 from carbon.domain.experiments.techniques import FIELDS, Technique, check_parameters, technique_of
 from carbon.domain.experiments.verdict import Caveat, Verdict, break_even, find
@@ -56,12 +56,12 @@ def conditions(**changed: Any) -> Conditions:
 def arms(
     baseline: list[float], treatment: list[float], drift: float = 0.0, **changed: Any
 ) -> tuple[Arm, Arm]:
-    """A/B/A/B with a drift in each block's energy."""
+    """A/B/A/B; each block draws a part more than the one before."""
     blocks: tuple[list[Block], list[Block]] = ([], [])
     for n, pair in enumerate(zip(baseline, treatment, strict=True)):
         for arm, energy_mj in enumerate(pair):
             place = 2 * n + arm
-            blocks[arm].append(block(place, energy_mj + drift * place))
+            blocks[arm].append(block(place, energy_mj * math.exp(drift * place)))
     return (
         Arm("baseline", "w", blocks[0], conditions()),
         Arm("treatment", "w", blocks[1], conditions(**changed)),
@@ -195,24 +195,38 @@ def test_before_and_after_is_not_interleaved() -> None:
     assert interleaved([block(n, 1) for n in (0, 2)], [block(n, 1) for n in (1, 3)])
 
 
-@given(st.floats(-0.5, 2), st.floats(-5, 5), st.integers(4, 10))
+@given(st.floats(-0.5, 2), st.floats(-0.05, 0.05), st.integers(4, 10))
 @settings(max_examples=50)
 def test_a_steady_drift_is_no_effect(effect: float, drift: float, n: int) -> None:
     rng = random.Random(n)
-    plain, changed = noisy(rng, 1e6, n, 0.01), noisy(rng, 1e6 * (1 + effect), n, 0.01)
-    still, drifting = (arms(plain, changed, drift=d) for d in (0.0, drift * 1e4))
+    plain, changed = noisy(rng, 1e9, n, 0.01), noisy(rng, 1e9 * (1 + effect), n, 0.01)
+    still, drifting = (arms(plain, changed, drift=d) for d in (0.0, drift))
     found = [find(Technique.DEPLOYMENT, *pair).energy for pair in (still, drifting)]
-    assert found[0].value == pytest.approx(found[1].value, abs=2)
-    assert found[0].high == pytest.approx(found[1].high, abs=2)
+    assert found[0].relative == pytest.approx(found[1].relative, abs=1e-6)
+    assert found[0].relative_bounds == pytest.approx(found[1].relative_bounds, abs=1e-6)
+
+
+def ratio(found: Delta) -> float:
+    assert found.relative is not None
+    return found.relative
+
+
+@given(st.floats(0.01, 0.9), st.integers(0, 99))
+def test_nothing_saves_more_than_all(noise: float, seed: int) -> None:
+    rng = random.Random(seed)
+    energies = [[1e9 * math.exp(rng.gauss(m, noise)) for _ in range(5)] for m in (0, -3)]
+    bounds = find(Technique.PRUNING, *arms(*energies)).sci.relative_bounds
+    assert bounds is not None
+    assert bounds[0] > -1
 
 
 @given(st.lists(st.floats(1, 1e6), min_size=4, max_size=8), st.floats(0.1, 10))
-def test_arms_exchanged_exchange_the_sign(energies: list[float], k: float) -> None:
+def test_arms_exchanged_turn_the_effect_around(energies: list[float], k: float) -> None:
     one = [block(2 * n, e * 1000) for n, e in enumerate(energies)]
     other = [block(2 * n + 1, e * 1000 * k) for n, e in enumerate(energies)]
     forth, back = (delta(a, b, lambda x: x.energy_mj) for a, b in ((one, other), (other, one)))
-    assert forth.value == pytest.approx(-back.value, rel=1e-6, abs=1e-3)
-    assert forth.high == pytest.approx(-back.low, rel=1e-6, abs=1e-3)
+    assert (1 + ratio(forth)) * (1 + ratio(back)) == pytest.approx(1, rel=1e-6)
+    assert (forth.verdict_low > 0) == (back.verdict_high < 0)
 
 
 @given(st.floats(0.001, 1000))
@@ -232,7 +246,7 @@ def test_scaling_the_units_scales_the_rate_and_never_the_verdict(k: float) -> No
 def test_what_a_site_has_of_its_own_cancels() -> None:
     rng = random.Random(5)
     here = arms(noisy(rng, 1e9, 5, 0.01), noisy(rng, 0.95e9, 5, 0.01))
-    there = arms(noisy(rng, 4e9, 5, 0.003), noisy(rng, 3.95e9, 5, 0.003))
+    there = arms(noisy(rng, 4e9, 5, 0.01), noisy(rng, 3.8e9, 5, 0.01))
     both = [
         replace(
             here[arm],
@@ -245,7 +259,8 @@ def test_what_a_site_has_of_its_own_cancels() -> None:
     ]
     found = find(Technique.PRUNING, *both)
     assert found.verdict is Verdict.SAVES
-    assert found.energy.low <= -5e7 <= found.energy.high
+    assert found.energy.relative_bounds is not None
+    assert found.energy.relative_bounds[0] <= -0.05 <= found.energy.relative_bounds[1]
 
 
 def test_the_weather_of_an_hour_is_no_effect_but_a_moved_job_is() -> None:

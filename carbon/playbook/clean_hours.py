@@ -1,0 +1,75 @@
+"""9: a deferrable hour of work, begun at once or when the planner says, on a replayed grid.
+
+The work is real and measured; its power is held for an hour of the replay. The planner is the one
+that places submitted jobs. It sees the grid as it was: what a perfect forecast would save, the
+bound that a real one stays below.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Final
+
+import numpy as np
+
+from carbon.domain.units import MJ_PER_KWH, MS_PER_DAY, MS_PER_HOUR, QUARTER_MS, floor_to
+from carbon.planning.decision import plan
+from carbon.planning.series import IntensitySeries
+from carbon.playbook.comparison import Comparison, Done, Elsewhere
+from carbon.playbook.grid_week import DAYS, START_MS, week
+
+#: Work that arrives at a random hour of the day and has until the same hour of the next.
+_DEADLINE_MS: Final = 24 * MS_PER_HOUR
+_LENGTH_MS: Final = MS_PER_HOUR
+
+
+def comparisons(seed: int, quick: bool) -> Sequence[Comparison]:
+    grid = week()
+    rng = np.random.default_rng(seed)
+    arrivals = [
+        START_MS + day * MS_PER_DAY + int(rng.integers(0, 96)) * QUARTER_MS
+        for day in range(0, DAYS - 1)
+    ]
+    matrix = rng.normal(size=(256, 256))
+
+    def work(rounds: int) -> Done:
+        out = matrix
+        for _ in range(20 * rounds):
+            out = np.tanh(out @ matrix / 16)
+        return Done({"job": 1})
+
+    def replay(arm: str, number: int, energy_mj: int, seconds: float) -> Elsewhere:
+        arrival_ms = arrivals[number % len(arrivals)]
+        hour_mj = round(energy_mj / seconds * _LENGTH_MS / 1000)
+        start_ms = arrival_ms if arm == "baseline" else _planned(grid, arrival_ms, hour_mj)
+        start_ms = floor_to(start_ms, QUARTER_MS)
+        end_ms = start_ms + _LENGTH_MS
+        grams = hour_mj / MJ_PER_KWH * _mean(grid, start_ms, end_ms)
+        return Elsewhere(start_ms, end_ms, f"day {number}", hour_mj, grams)
+
+    stated: dict[str, Any] = {"zones": ["replayed"]}
+    return [
+        Comparison(
+            title="an hour of work within a day: at once, or when the planner says",
+            parameters={"policy": "carbon", "signal": "average", "deadline": "24h"},
+            baseline=work,
+            treatment=work,
+            before={"start": "at once"},
+            after={"start": "cleanest window"},
+            units=["job"],
+            blocks_at_least=12,
+            replay=replay,
+            stated={"baseline": stated, "treatment": stated},
+        )
+    ]
+
+
+def _planned(grid: IntensitySeries, arrival_ms: int, hour_mj: int) -> int:
+    power_w = hour_mj / _LENGTH_MS
+    deadline_ms = arrival_ms + _DEADLINE_MS
+    return plan(grid, arrival_ms, arrival_ms, deadline_ms, _LENGTH_MS, power_w).start_ms
+
+
+def _mean(grid: IntensitySeries, start_ms: int, end_ms: int) -> float:
+    inside = (grid.start_ms >= start_ms) & (grid.end_ms <= end_ms)
+    return float(grid.g_per_kwh[inside].mean())

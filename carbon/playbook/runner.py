@@ -1,0 +1,180 @@
+"""Runs a comparison in measured A/B/A/B blocks and records what was found."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from carbon.client.http import Client
+from carbon.client.run import FIGURES_S
+from carbon.client.session import Measured, RunSession
+from carbon.clock import to_rfc3339
+from carbon.collect.host_agent import AgentOptions
+from carbon.domain.experiments.techniques import Technique
+from carbon.errors import CarbonError
+from carbon.playbook.comparison import Comparison, Done, Work
+
+#: A block lasts at least this long, so that starting and ending it do not count.
+BLOCK_S: Final = 1.2
+BLOCKS: Final = 5
+_DELIVERY_S: Final = 20.0
+_ARMS: Final = ("baseline", "treatment")
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """How much of everything; tests take less."""
+
+    block_s: float = BLOCK_S
+    blocks: int = BLOCKS
+    warm_up: int = 1
+    quick: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class _Block:
+    arm: str
+    number: int
+    run: str
+    measured: Measured
+    done: Done
+
+
+class Recorder:
+    """Measures blocks on this machine and records them on one server."""
+
+    def __init__(self, client: Client, options: AgentOptions, pace: Pace = Pace()) -> None:
+        self._client = client
+        self._options = options
+        self._pace = pace
+
+    def record(self, technique: Technique, comparison: Comparison) -> Iterator[dict[str, Any]]:
+        """The answers of the server: an experiment for each unit."""
+        workload = f"playbook-{technique}"
+        costs = self._costs(workload, comparison)
+        rounds = 1 if comparison.is_whole else self._rounds(comparison)
+        both = tuple(zip(_ARMS, (comparison.baseline, comparison.treatment), strict=True))
+        blocks = [
+            self._block(workload, arm, number, work, rounds)
+            for number in range(self._pace.warm_up + self._blocks(comparison))
+            for arm, work in both
+        ]
+        counted = [block for block in blocks if block.number >= self._pace.warm_up]
+        for unit in comparison.units:
+            yield self._client.create_experiment(
+                workload=workload,
+                technique=str(technique),
+                title=comparison.title,
+                parameters=dict(comparison.parameters),
+                unit=unit,
+                treats=list(comparison.treats),
+                quality_metric=comparison.quality_metric,
+                answers=list(comparison.cells),
+                optimisation=costs,
+                baseline=self._arm("baseline", counted, comparison, comparison.before, unit),
+                treatment=self._arm("treatment", counted, comparison, comparison.after, unit),
+            )
+
+    def _blocks(self, comparison: Comparison) -> int:
+        if self._pace.quick:
+            return self._pace.blocks
+        return max(self._pace.blocks, comparison.blocks_at_least)
+
+    def _costs(self, workload: str, comparison: Comparison) -> list[dict[str, Any]]:
+        """What making the treatment takes, as a run of a workload beside."""
+        if comparison.prepare is None:
+            return []
+        prepare, beside = comparison.prepare, f"{workload}-making"
+
+        def make(_: int) -> Done:
+            prepare()
+            return Done({})
+
+        block = self._block(beside, "making", 0, make, 1)
+        return [{"what": "making the treatment", "run": block.run, "workload": beside}]
+
+    def _rounds(self, comparison: Comparison) -> int:
+        """Turns of the slower arm that fill a block; both arms do the same work."""
+        rounds = 1
+        while True:
+            took = [_seconds(work, rounds) for work in (comparison.baseline, comparison.treatment)]
+            fastest = min(took)
+            if fastest >= self._pace.block_s / 3 or max(took) >= self._pace.block_s:
+                return max(1, round(rounds * self._pace.block_s / max(took)))
+            rounds *= 4
+
+    def _block(self, workload: str, arm: str, number: int, work: Work, rounds: int) -> _Block:
+        """Raises CarbonError(`not_measured`): the server must have a run before it compares it."""
+        session = RunSession(
+            self._options.data_dir, lambda: self._options, workload, wait_cpu_s=FIGURES_S
+        )
+        session.start()
+        try:
+            done = work(rounds)
+            measured = session.end(done.units)
+            undelivered = session.flush(_DELIVERY_S)
+        finally:
+            session.close()
+        if undelivered != 0 or not measured.intervals:
+            raise CarbonError(
+                "not_measured",
+                "a run of the playbook was not measured, or not delivered: start `carbon up`, and "
+                "see `carbon doctor`",
+            )
+        return _Block(arm, number, session.run, measured, done)
+
+    def _arm(
+        self,
+        arm: str,
+        blocks: list[_Block],
+        comparison: Comparison,
+        config: Mapping[str, Any],
+        unit: str,
+    ) -> dict[str, Any]:
+        own = [block for block in blocks if block.arm == arm]
+        if comparison.replay is None:
+            return {"blocks": [_run_of(block) for block in own], "config": dict(config)}
+        methods = sorted({i.method for block in own for i in block.measured.intervals})
+        hardware = sorted({s.kind for block in own for s in block.measured.sources})
+        return {
+            "blocks": [self._total(block, comparison, unit) for block in own],
+            "config": dict(config),
+            "stated": {
+                "factors": [],
+                "methods": methods,
+                "hardware": hardware,
+                "boundary": {"included": hardware, "excluded": [{"component": "embodied"}]},
+                **comparison.stated[arm],
+            },
+        }
+
+    def _total(self, block: _Block, comparison: Comparison, unit: str) -> dict[str, Any]:
+        assert comparison.replay is not None
+        measured = block.measured
+        energy_mj = sum(interval.energy_mj for interval in measured.intervals)
+        seconds = (measured.end_ms - measured.start_ms) / 1000
+        number = block.number - self._pace.warm_up
+        there = comparison.replay(block.arm, number, energy_mj, seconds)
+        return {
+            "start": to_rfc3339(there.start_ms),
+            "end": to_rfc3339(there.end_ms),
+            "site": there.site,
+            "totals": {
+                "energy_mj": there.energy_mj,
+                "operational_g": there.operational_g,
+                "count": block.done.units[unit],
+            },
+        }
+
+
+def _seconds(work: Callable[[int], Done], rounds: int) -> float:
+    before = time.perf_counter()
+    work(rounds)
+    return time.perf_counter() - before
+
+
+def _run_of(block: _Block) -> dict[str, Any]:
+    quality = block.done.quality
+    return {"run": block.run, **({} if quality is None else {"quality": quality})}
