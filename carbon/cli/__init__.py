@@ -35,6 +35,7 @@ def _register() -> None:
         export,
         factors,
         hosts,
+        imports,
         intensity,
         jobs,
         keys,
@@ -51,7 +52,7 @@ def _register() -> None:
     measuring = (agent, top, doctor)
     stating = (sci, report, experiment, playbook, export, factors, audit)
     planning = (jobs, wait, intensity, simulate)
-    keeping = (hosts, budgets, keys, database, bench)
+    keeping = (hosts, budgets, imports, keys, database, bench)
     for module in (up, run, *stating, *planning, *measuring, *keeping):
         module.register(app)
 

@@ -12,6 +12,7 @@ import msgspec
 from carbon.client.exchange import Exchange, Json, known_server
 from carbon.errors import CarbonError
 from carbon.wire.energy import EnergyBatch, IngestAnswer, UnitBatch, UnitCount
+from carbon.wire.quality import TroubleReport, TroublesBody
 
 
 class Client:
@@ -56,6 +57,14 @@ class Client:
 
     def send_units(self, counts: Sequence[UnitCount]) -> IngestAnswer:
         return self._ingest("/v1/units", UnitBatch(list(counts)))
+
+    def note_troubles(self, source: str, troubles: Sequence[TroubleReport]) -> None:
+        """What an importer met and left out."""
+        self._exchange.send("POST", "/v1/quality", TroublesBody(source, list(troubles)))
+
+    def quality(self, **query: object) -> Json:
+        """`start`, `end`."""
+        return self._object("GET", "/v1/quality", query=query)
 
     # Workloads and their SCI
 

@@ -71,7 +71,13 @@ class Reader:
     def keys(self, series: Iterable[Series]) -> set[str]:
         """The tracks that a set of series moves on."""
         placed = (self._mapping.place(each.labels) for each in series)
-        return {f"{self._way}|{p.track}" for p in placed if isinstance(p, Placed)}
+        return {self.key(p) for p in placed if isinstance(p, Placed)}
+
+    def key(self, placed: Placed) -> str:
+        return f"{self._way}|{placed.track}"
+
+    def source(self, placed: Placed) -> str:
+        return f"{self._way}/{placed.title}"
 
     def read(
         self, series: Iterable[Series], tracks: MutableMapping[str, Track], now_ms: int
@@ -107,7 +113,7 @@ class Reader:
         newest: dict[str, int],
         now_ms: int,
     ) -> None:
-        key = f"{self._way}|{placed.track}"
+        key = self.key(placed)
         if each.delta_starts_ms is not None:
             self._take_deltas(harvest, each, placed, now_ms)
             return
@@ -172,7 +178,7 @@ class Reader:
             if rise.amount:
                 harvest.counts.append(self._count(placed, rise))
             return
-        source = f"{self._way}/{placed.title}"
+        source = self.source(placed)
         if placed.device not in harvest.devices:
             harvest.devices[placed.device] = DeviceInfo(placed.device, placed.kind, placed.model)
         method = Method.BRIDGED if rise.is_bridged else rule.energy_method
@@ -199,7 +205,7 @@ class Reader:
     def _count(self, placed: Placed, rise: Rise) -> UnitCount:
         """Each series is a source of its own, and those of a rule add up: a workload's replicas."""
         family = f"prometheus/{placed.title}" if self._way in _PROMETHEUS else None
-        family = family or f"{self._way}/{placed.title}"
+        family = family or self.source(placed)
         series = placed.track.rpartition("|")[2]
         assert placed.workload is not None
         return UnitCount(

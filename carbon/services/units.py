@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from zoneinfo import ZoneInfo
@@ -17,7 +18,7 @@ from carbon.services.sending import check_span
 from carbon.services.settling import mark_unsettled
 from carbon.services.writer import Writer
 from carbon.storage.identities import Identities, check_room
-from carbon.storage.unit_counts import choose_source, write_count
+from carbon.storage.unit_counts import CountRow, choose_source, write_counts
 from carbon.wire.decode import Decoded
 from carbon.wire.energy import IngestAnswer, Rejection, UnitCount
 
@@ -44,7 +45,7 @@ class UnitIngest:
         rejected.sort(key=lambda rejection: rejection.index)
 
         def write(ids: Identities) -> IngestAnswer:
-            verdicts = [_write(ids, principal, sent, name) for sent, name in good]
+            verdicts = _write(ids, principal, good)
             self._unsettle(ids, good)
             if ids.created_workloads:
                 check_room(ids.connection, self._context.settings.max_created_names)
@@ -80,13 +81,22 @@ def _judged(principal: Principal, sent: UnitCount, now_ms: int) -> WorkloadName:
         ) from None
 
 
-def _write(ids: Identities, principal: Principal, sent: UnitCount, name: WorkloadName) -> str:
-    unit_id = ids.unit(ids.workload(name), sent.unit)
-    team_id = ids.team(name.team)
-    source_id = ids.source(team_id, sent.source, principal.meter_kind, sent.family)
-    choose_source(ids.connection, unit_id, source_id)
-    rows = [
-        (end_ms, unit_id, source_id, end_ms - start_ms, count)
-        for start_ms, end_ms, count in cut(sent.start_ms, sent.end_ms, sent.count)
-    ]
-    return write_count(ids.connection, rows, ids.now_ms)
+def _write(
+    ids: Identities, principal: Principal, good: Sequence[tuple[UnitCount, WorkloadName]]
+) -> list[str]:
+    """What became of each count; those of one unit and source are written together."""
+    together: dict[tuple[int, int, bool], list[list[CountRow]]] = defaultdict(list)
+    for sent, name in good:
+        unit_id = ids.unit(ids.workload(name), sent.unit)
+        team_id = ids.team(name.team)
+        source_id = ids.source(team_id, sent.source, principal.meter_kind, sent.family)
+        rows = [
+            (end_ms, unit_id, source_id, end_ms - start_ms, count)
+            for start_ms, end_ms, count in cut(sent.start_ms, sent.end_ms, sent.count)
+        ]
+        together[unit_id, source_id, sent.family is None].append(rows)
+    verdicts = []
+    for (unit_id, source_id, may_overlap), counts in together.items():
+        choose_source(ids.connection, unit_id, source_id)
+        verdicts += write_counts(ids.connection, counts, ids.now_ms, may_overlap)
+    return verdicts

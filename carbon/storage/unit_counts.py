@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from bisect import bisect_right, insort
+from collections.abc import Iterable, Sequence
 
 from sqlalchemy import Connection, Select, or_, select, update
 
+from carbon.domain.units import BUCKET_MS
 from carbon.storage.energy import unit_conflict, unit_count
 from carbon.storage.names import source, workload_unit
 from carbon.storage.upsert import insert_new
@@ -14,35 +16,75 @@ from carbon.storage.upsert import insert_new
 CountRow = tuple[int, int, int, int, int]
 
 
-def write_count(connection: Connection, rows: Sequence[CountRow], now_ms: int) -> str:
-    """Stores the pieces of one sent count: `accepted`, `duplicate`, or `conflict` where any
-    piece contradicts what was acknowledged first (which stays)."""
-    verdicts = {_write_piece(connection, row, now_ms) for row in rows}
-    for verdict in ("conflict", "accepted"):
-        if verdict in verdicts:
-            return verdict
-    return "duplicate"
-
-
-def _write_piece(connection: Connection, row: CountRow, now_ms: int) -> str:
-    end_ms, unit_id, source_id, span_ms, count = row
-    c = unit_count.c
-    known = connection.scalar(
-        select(c.count).where(
-            c.end_ms == end_ms,
-            c.unit_id == unit_id,
-            c.source_id == source_id,
-            c.span_ms == span_ms,
-        )
-    )
-    if known is not None:
-        if known == count:
-            return "duplicate"
-        _keep_conflict(connection, row, now_ms)
-        return "conflict"
+def write_counts(
+    connection: Connection,
+    counts: Sequence[Sequence[CountRow]],
+    now_ms: int,
+    may_overlap: bool = True,
+) -> list[str]:
+    """Stores counts of one unit by one source, each as its pieces: `accepted`, `duplicate`, or
+    `conflict` where any piece contradicts what was acknowledged first (which stays). Of a
+    source that counts each moment once, an overlap in part contradicts, too."""
+    known = _Known(connection, [row for rows in counts for row in rows], may_overlap)
+    verdicts: list[str] = []
+    for rows in counts:
+        each = {known.judge(row) for row in rows}
+        verdicts.append(next(v for v in ("conflict", "accepted", "duplicate") if v in each))
     names = ("end_ms", "unit_id", "source_id", "span_ms", "count")
-    insert_new(connection, unit_count, [dict(zip(names, row, strict=True))])
-    return "accepted"
+    insert_new(connection, unit_count, [dict(zip(names, row, strict=True)) for row in known.new])
+    for row in known.contradicting:
+        _keep_conflict(connection, row, now_ms)
+    return verdicts
+
+
+class _Known:
+    """What a source counted of a unit around some new pieces, and what of these is new."""
+
+    def __init__(self, connection: Connection, rows: Sequence[CountRow], may_overlap: bool) -> None:
+        self.new: list[CountRow] = []
+        self.contradicting: list[CountRow] = []
+        self._counts: dict[tuple[int, int], int] = {}
+        self._ends: list[int] = []
+        self._may_overlap = may_overlap
+        for end_ms, span_ms, count in _pieces_around(connection, rows):
+            self._counts[end_ms, span_ms] = count
+            insort(self._ends, end_ms)
+        self._spans = dict(self._counts.keys())
+
+    def judge(self, row: CountRow) -> str:
+        end_ms, _, _, span_ms, count = row
+        same = self._counts.get((end_ms, span_ms))
+        if same == count:
+            return "duplicate"
+        if same is not None or (not self._may_overlap and self._overlaps(end_ms, span_ms)):
+            self.contradicting.append(row)
+            return "conflict"
+        self._counts[end_ms, span_ms] = count
+        self._spans[end_ms] = span_ms
+        insort(self._ends, end_ms)
+        self.new.append(row)
+        return "accepted"
+
+    def _overlaps(self, end_ms: int, span_ms: int) -> bool:
+        """Pieces of such a source never overlap: the first that ends after the start tells."""
+        n = bisect_right(self._ends, end_ms - span_ms)
+        return n < len(self._ends) and self._ends[n] - self._spans[self._ends[n]] < end_ms
+
+
+def _pieces_around(
+    connection: Connection, rows: Sequence[CountRow]
+) -> Iterable[tuple[int, int, int]]:
+    """(end_ms, span_ms, count); no piece is longer than a bucket."""
+    if not rows:
+        return []
+    c = unit_count.c
+    query = select(c.end_ms, c.span_ms, c.count).where(
+        c.unit_id == rows[0][1],
+        c.source_id == rows[0][2],
+        c.end_ms > min(row[0] - row[3] for row in rows),
+        c.end_ms < max(row[0] for row in rows) + BUCKET_MS,
+    )
+    return [(row[0], row[1], row[2]) for row in connection.execute(query)]
 
 
 def _keep_conflict(connection: Connection, row: CountRow, now_ms: int) -> None:

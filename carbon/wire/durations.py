@@ -31,6 +31,14 @@ def parse_duration_ms(text: str) -> int:
     return total
 
 
+def resolve_past_ms(text: str, now_ms: int) -> int:
+    """RFC 3339 with an offset, or how long ago, as epoch ms. Raises InvalidInput."""
+    try:
+        return now_ms - parse_duration_ms(text)
+    except InvalidInput:
+        return resolve_moment_ms(text, now_ms)
+
+
 def resolve_moment_ms(text: str, now_ms: int) -> int:
     """RFC 3339 with an offset, or a duration from now on, as epoch ms.
 

@@ -28,7 +28,7 @@ from carbon.storage.jobs import job, placement, pool, saving
 from carbon.storage.names import claim_subject
 from carbon.storage.places import state_zone
 from carbon.storage.tables import metadata
-from carbon.storage.unit_counts import choose_source, write_count
+from carbon.storage.unit_counts import choose_source, write_counts
 
 TIMEZONE = ZoneInfo("Europe/Berlin")
 MIDNIGHT_MS = round(datetime(2026, 11, 24, tzinfo=TIMEZONE).timestamp() * 1000)
@@ -151,7 +151,7 @@ class Day:
                 for m in range(8 * 60, (NOW_MS - MIDNIGHT_MS) // MINUTE_MS)
             ]
             choose_source(self.connection, unit_id, source)
-            write_count(self.connection, rows, NOW_MS)
+            write_counts(self.connection, [rows], NOW_MS)
 
 
 def reference(who: SubjectRef | WorkloadName) -> SubjectRef:
