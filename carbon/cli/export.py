@@ -32,7 +32,7 @@ Json = Annotated[bool, typer.Option("--json", help="Say it in one JSON line.")]
 def report_(
     report_id: str,
     format: Annotated[
-        str, typer.Option(help="gsf, sci-reporting, csv, parquet, json or html (to print).")
+        str, typer.Option(help="gsf, sci-reporting, csv, parquet, if, json or html (to print).")
     ] = "html",
     out: Out = None,
     contact_name: ContactName = "",
@@ -56,6 +56,12 @@ def report_(
     out.write_bytes(content)
     if json:
         print_json({"report": report_id, "format": format, "file": str(out)})
+
+
+@export.command("if")
+def if_(report_id: str, out: Out = None, json: Json = False) -> None:
+    """A report as a manifest that the Impact Framework runs, with the same SCI."""
+    report_(report_id, format="if", out=out, json=json)
 
 
 @export.command("audit-pack")

@@ -8,7 +8,14 @@ from enum import StrEnum
 
 import msgspec
 
-from carbon.exports import report_csv, report_html, report_parquet, sci_certificate, sci_reporting
+from carbon.exports import (
+    impact_framework,
+    report_csv,
+    report_html,
+    report_parquet,
+    sci_certificate,
+    sci_reporting,
+)
 from carbon.exports.issued import Issued
 
 
@@ -19,6 +26,7 @@ class Format(StrEnum):
     JSON = "json"
     HTML = "html"
     PARQUET = "parquet"
+    IMPACT_FRAMEWORK = "if"  #: a manifest
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,5 +47,6 @@ FORMS = {
     Format.CSV: Form("text/csv", "csv", report_csv.write),
     Format.JSON: Form("application/json", "json", _json),
     Format.PARQUET: Form("application/vnd.apache.parquet", "parquet", report_parquet.write),
+    Format.IMPACT_FRAMEWORK: Form("application/yaml", "yml", impact_framework.write),
     Format.HTML: Form("text/html", "html", report_html.write),
 }
