@@ -11,7 +11,8 @@ from msgspec import Struct
 
 from carbon.clock import Clock, SystemClock
 from carbon.collect import nvml_processes
-from carbon.collect.nvml_calls import Field, FieldBuffer, ProcessCalls, Reading
+from carbon.collect.nvml_calls import Field, FieldBuffer, ProcessCalls, Reading, sample_value
+from carbon.collect.nvml_mig import MigInstances
 from carbon.collect.source import Device, DeviceKind, ProcessUse, Sample
 from carbon.errors import Unavailable
 
@@ -53,6 +54,9 @@ class _Gpu(Struct, frozen=True):
     #: Plain calls that stand in for missing fields: total energy, power usage.
     asks_energy: bool
     asks_power: bool
+    #: The driver keeps power readings of its own, closer together than our looks: they are taken
+    #: where there is no counter.
+    asks_samples: bool
     power_usage_is_averaged: bool
 
 
@@ -75,12 +79,17 @@ class NvmlSource:
         self._gpus: dict[str, _Gpu] | None = None
         #: Looks that the next `sample` tells of.
         self._earlier: list[Sample] = []
+        self._parts: dict[str, MigInstances] = {}
+        #: The driver's stamp of each GPU's last power reading that was taken, µs.
+        self._taken_us: dict[str, int] = {}
         self._start()
         self._process_calls = ProcessCalls(pynvml)
 
     def devices(self) -> Sequence[Device]:
         """The GPUs that answer, each probed anew."""
         self._gpus = {gpu.device.uuid: gpu for gpu in self._probe_all()}
+        for parts in self._parts.values():
+            parts.look_again()
         return [gpu.device for gpu in self._gpus.values()]
 
     def sample(self) -> Sequence[Sample]:
@@ -88,13 +97,15 @@ class NvmlSource:
         self._known()
         self.glance()
         for gpu in list(self._known().values()):
-            self._earlier += self._looks(gpu)
+            self._earlier += self._kept(gpu) if gpu.asks_samples else self._looks(gpu)
         looks, self._earlier = self._earlier, []
         return looks
 
     def glance(self) -> None:
         """A look at every GPU, of which the next `sample` tells: it costs the calls alone."""
         for gpu in list((self._gpus or {}).values()):
+            if gpu.asks_samples:
+                continue  # the driver looks for us
             if gpu.buffer is None:
                 self._earlier += self._asked(gpu)
                 continue
@@ -109,9 +120,14 @@ class NvmlSource:
         if gpu is None:
             return None
         since_us = self._clock.now_ms() * 1000 - ACTIVITY_WINDOW_US
-        return nvml_processes.processes(self._nvml, self._process_calls, gpu.handle, since_us)
+        parts = self._parts.setdefault(device, MigInstances(self._nvml, gpu.handle))
+        return nvml_processes.processes(
+            self._nvml, self._process_calls, gpu.handle, since_us, parts
+        )
 
     def close(self) -> None:
+        for parts in self._parts.values():
+            parts.close()
         try:
             self._nvml.nvmlShutdown()
         except self._nvml.NVMLError:
@@ -160,9 +176,14 @@ class NvmlSource:
             # The limit is the GPU's; what the module as a whole may draw is not told.
             kind, limit_mw, fields = DeviceKind.MODULE, None, _wanted(answered, 1)
         device = Device(uuid, kind, model, limit_mw)
+        has_counter = asks_energy or ENERGY in fields
+        asks_samples = kind is DeviceKind.GPU and not has_counter and self._keeps_samples(handle)
+        if asks_samples:  # those from before we looked are not ours to count
+            self._taken_us.setdefault(uuid, self._clock.now_ms() * 1000)
         averaged = asks_power and self._averages(handle, model)
         buffer = self._buffer(handle, fields)
-        return _Gpu(handle, device, fields, buffer, asks_energy, asks_power, averaged)
+        asked = (asks_energy, asks_power, asks_samples)
+        return _Gpu(handle, device, fields, buffer, *asked, averaged)
 
     def _answered(self, handle: Any) -> Mapping[Field, int]:
         """What of all that could be asked for is told; raises NVMLError where the GPU is lost."""
@@ -197,6 +218,36 @@ class NvmlSource:
             yield from self._sampled(gpu, at_ns, values)
         if misses:
             self._probe_again(gpu)
+
+    def _keeps_samples(self, handle: Any) -> bool:
+        try:
+            self._nvml.nvmlDeviceGetSamples(handle, self._nvml.NVML_TOTAL_POWER_SAMPLES, 0)
+        except self._nvml.NVMLError as error:
+            self._raise_if_gone(error)
+            return bool(error.value == self._nvml.NVML_ERROR_NOT_FOUND)
+        return True
+
+    def _kept(self, gpu: _Gpu) -> Iterator[Sample]:
+        """The driver's own readings since the last that was taken."""
+        uuid, nvml = gpu.device.uuid, self._nvml
+        now_ns, wall_ms = self._clock.monotonic_ns(), self._clock.now_ms()
+        # Where the wall clock was set back, the last stamp lies in the future.
+        since_us = min(self._taken_us[uuid], wall_ms * 1000)
+        try:
+            kind, told = nvml.nvmlDeviceGetSamples(
+                gpu.handle, nvml.NVML_TOTAL_POWER_SAMPLES, since_us
+            )
+        except nvml.NVMLError as error:
+            self._raise_if_gone(error)
+            if error.value != nvml.NVML_ERROR_NOT_FOUND:  # which says: nothing since
+                self._probe_again(gpu)
+            return
+        for sample in told:
+            power_mw = _believable(INSTANT, sample_value(kind, sample))
+            age_ns = wall_ms * 1_000_000 - sample.timeStamp * 1000
+            if sample.timeStamp > since_us and age_ns >= 0 and power_mw is not None:
+                since_us = self._taken_us[uuid] = sample.timeStamp
+                yield Sample(uuid, now_ns - age_ns, power_mw=power_mw)
 
     def _asked(self, gpu: _Gpu) -> Iterator[Sample]:
         """Of a GPU that answers plain calls alone."""

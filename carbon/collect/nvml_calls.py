@@ -114,14 +114,14 @@ class ProcessCalls:
         for pid, stamp_us, percent, _, _, _ in _elements(_UTIL_SAMPLE, self._samples, count):
             yield pid, stamp_us, percent
 
-    def memory(self, handle: Any) -> Iterator[tuple[int, int]]:
-        """(pid, bytes held) for each context; raises NVMLError."""
+    def contexts(self, handle: Any) -> Iterator[tuple[int, int, int]]:
+        """(pid, bytes held, GPU instance) for each context; raises NVMLError."""
         call = self._nvml._nvmlGetFunctionPointer("nvmlDeviceGetComputeRunningProcesses_v3")
         self._infos, count = self._filled(
             lambda room, count: call(handle, count, room), self._infos, _PROCESS_INFO.size
         )
-        for pid, memory_bytes, _, _ in _elements(_PROCESS_INFO, self._infos, count):
-            yield pid, memory_bytes
+        for pid, memory_bytes, instance, _ in _elements(_PROCESS_INFO, self._infos, count):
+            yield pid, memory_bytes, instance
 
     def _filled(self, call: Any, buffer: bytearray, size: int) -> tuple[bytearray, int]:
         """Again with more room where it was too small: the list may grow in between, too."""
@@ -138,3 +138,11 @@ class ProcessCalls:
 
 def _elements(layout: struct.Struct, buffer: bytearray, count: int) -> Iterator[tuple[int, ...]]:
     return layout.iter_unpack(memoryview(buffer)[: count * layout.size])
+
+
+def sample_value(kind: int, sample: Any) -> int | None:
+    """Of an element of nvmlDeviceGetSamples; None where it is no number."""
+    if not 0 <= kind < len(_MEMBERS):
+        return None
+    (value,) = _MEMBERS[kind].unpack_from(bytes(sample.sampleValue))
+    return int(value) if value == value else None

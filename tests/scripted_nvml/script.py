@@ -13,7 +13,9 @@ A script is plain text, one setting a line, times in µs since the scenario's ze
     counter_start_mj N | update_us US | reset_us US
     sensor WINDOW_US PERIOD_US      instant power is the mean of a window in each period
     util_us US                      period of the process utilisation
-    process PID|@LABEL FROM TO SM MEM BYTES
+    samples_us US                   period of the driver's ring of power readings, 0 for none
+    gpm 0|1 | instance ID SLICES | mig_switch US 0|1
+    process PID|@LABEL FROM TO SM MEM BYTES INSTANCE    under MIG, SM is of the instance's SMs
     rule_error CALL FROM TO CODE    CALL is `nvmlDevice...`, `field:83` or `*`; TO -1 is for ever
     rule_value CALL FROM TO VALUE
 """
@@ -45,6 +47,8 @@ AVERAGE_FIELD = "field:185"
 INSTANT_FIELD = "field:186"
 FIELD_VALUES = "nvmlDeviceGetFieldValues"
 TOTAL_ENERGY = "nvmlDeviceGetTotalEnergyConsumption"
+POWER_SAMPLES = "nvmlDeviceGetSamples"
+GPM_MIG_SAMPLE = "nvmlGpmMigSampleGet"
 POWER_USAGE = "nvmlDeviceGetPowerUsage"
 PROCESS_UTILIZATION = "nvmlDeviceGetProcessUtilization"
 RUNNING_PROCESSES = "nvmlDeviceGetComputeRunningProcesses"
@@ -111,6 +115,8 @@ class Process:
     from_ms: int = 0
     to_ms: int | None = None
     mem_percent: int = 10
+    #: The GPU instance that it runs in while MIG is on.
+    instance: int = 0
 
 
 @dataclass(frozen=True)
@@ -140,8 +146,16 @@ class Gpu:
     util_ms: int = 200
     #: Which scope the power fields answer for: 0 GPU, 1 module.
     scope: int = 0
-    #: None where the device knows no MIG.
+    #: None where the device knows no MIG; what it is at time zero.
     mig: bool | None = False
+    #: (ms, whether MIG is on from there).
+    mig_switches: tuple[tuple[int, bool], ...] = ()
+    #: (id, slices of seven) of each GPU instance, while MIG is on.
+    instances: tuple[tuple[int, int], ...] = ()
+    #: Whether the driver tells what the parts of an instance do.
+    gpm: bool = True
+    #: Period of the driver's own power readings, 0 where it keeps none.
+    samples_ms: int = 0
     #: nvmlDeviceGetPowerUsage is a mean over the last second.
     usage_averages: bool = True
     processes: tuple[Process, ...] = ()
@@ -167,6 +181,10 @@ class Gpu:
         yield f"counter_start_mj {self.counter_start_mj}"
         yield f"update_us {self.update_ms * 1000}"
         yield f"util_us {self.util_ms * 1000}"
+        yield f"samples_us {self.samples_ms * 1000}"
+        yield f"gpm {int(self.gpm)}"
+        yield from (f"instance {number} {slices}" for number, slices in self.instances)
+        yield from (f"mig_switch {ms * 1000} {int(on)}" for ms, on in self.mig_switches)
         yield f"scope {self.scope}"
         yield f"mig {-1 if self.mig is None else int(self.mig)}"
         yield f"usage_averages {int(self.usage_averages)}"
@@ -184,7 +202,7 @@ def _span(from_ms: int, to_ms: int | None) -> str:
 
 
 def _process_line(process: Process) -> str:
-    load = f"{process.sm_percent} {process.mem_percent} {process.memory_bytes}"
+    load = f"{process.sm_percent} {process.mem_percent} {process.memory_bytes} {process.instance}"
     return f"process {process.pid} {_span(process.from_ms, process.to_ms)} {load}"
 
 

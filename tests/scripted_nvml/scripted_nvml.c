@@ -21,12 +21,19 @@ enum { DEVICES = 16, PIECES = 4096, RULES = 256, ROWS = 256, TEXT = 256 };
 typedef __int128 Nanojoules;
 typedef struct { int64_t span_us, power_mw; } Piece;
 typedef struct { char call[64]; int64_t from_us, to_us; int has_value; uint64_t value; int code; } Rule;
-typedef struct { char pid[64]; int64_t from_us, to_us; unsigned sm, memory; uint64_t bytes; } Row;
+typedef struct { char pid[64]; int64_t from_us, to_us; unsigned sm, memory, instance; uint64_t bytes; } Row;
+typedef struct { unsigned id, slices; } Instance;
+typedef struct { int64_t at_us; int is_on; } Switch;
 typedef struct {
     char uuid[TEXT], name[TEXT];
     unsigned limit_mw, architecture;
     int scope, mig, usage_averages;
-    int64_t counter_start_mj, update_us, window_us, period_us, util_us;
+    int64_t counter_start_mj, update_us, window_us, period_us, util_us, samples_us;
+    int has_gpm;
+    Instance instances[8];
+    int instance_count;
+    Switch switches[16];
+    int switch_count;
     Piece once[PIECES], cycle[PIECES];
     int once_count, cycle_count;
     int64_t cycle_us;
@@ -156,10 +163,12 @@ static int parse_device_line(Device *d, const char *word, char *rest) {
         strcpy(r->call, call);
         return d->rule_count < RULES;
     }
-    if (!strcmp(word, "process")
-        && sscanf(rest, "%63s %lld %lld %u %u %llu", call, &a, &b, &sm, &memory, &value) == 6) {
+    unsigned instance;
+    if (!strcmp(word, "process") && sscanf(rest, "%63s %lld %lld %u %u %llu %u", call, &a, &b, &sm,
+                                           &memory, &value, &instance) == 7) {
         Row *row = &d->rows[d->row_count++];
-        *row = (Row){ .from_us = a, .to_us = b, .sm = sm, .memory = memory, .bytes = value };
+        *row = (Row){ .from_us = a, .to_us = b, .sm = sm, .memory = memory, .bytes = value,
+                      .instance = instance };
         strcpy(row->pid, call);
         return d->row_count < ROWS;
     }
@@ -174,6 +183,14 @@ static int parse_device_line(Device *d, const char *word, char *rest) {
         d->cycle_nj += a * b;
         return d->cycle_count < PIECES;
     }
+    if (numbers == 2 && !strcmp(word, "instance") && d->instance_count < 8) {
+        d->instances[d->instance_count++] = (Instance){ (unsigned)a, (unsigned)b };
+        return 1;
+    }
+    if (numbers == 2 && !strcmp(word, "mig_switch") && d->switch_count < 16) {
+        d->switches[d->switch_count++] = (Switch){ a, (int)b };
+        return 1;
+    }
     if (numbers == 2 && !strcmp(word, "sensor")) { d->window_us = a; d->period_us = b; return 1; }
     if (numbers != 1) return 0;
     if (!strcmp(word, "limit_mw")) d->limit_mw = (unsigned)a;
@@ -181,6 +198,8 @@ static int parse_device_line(Device *d, const char *word, char *rest) {
     else if (!strcmp(word, "counter_start_mj")) d->counter_start_mj = a;
     else if (!strcmp(word, "update_us")) d->update_us = a;
     else if (!strcmp(word, "util_us")) d->util_us = a;
+    else if (!strcmp(word, "samples_us")) d->samples_us = a;
+    else if (!strcmp(word, "gpm")) d->has_gpm = (int)a;
     else if (!strcmp(word, "scope")) d->scope = (int)a;
     else if (!strcmp(word, "mig")) d->mig = (int)a;
     else if (!strcmp(word, "usage_averages")) d->usage_averages = (int)a;
@@ -347,12 +366,128 @@ int nvmlDeviceGetGraphicsRunningProcesses_v3(Device *d, unsigned *room, void *in
     return failing(d, "nvmlDeviceGetGraphicsRunningProcesses");
 }
 
+/* MIG: on from the start, or switched while the script plays. */
+
+static int mig_is_on(const Device *d) {
+    int64_t now = now_us();
+    int is_on = d->mig > 0;
+    for (int i = 0; i < d->switch_count; i++)
+        if (d->switches[i].at_us <= now) is_on = d->switches[i].is_on;
+    return is_on;
+}
+
 int nvmlDeviceGetMigMode(Device *d, unsigned *current, unsigned *pending) {
     int code = failing(d, "nvmlDeviceGetMigMode");
     if (!users) return UNINITIALIZED;
     if (d->mig < 0) return NOT_SUPPORTED;
-    *current = *pending = (unsigned)d->mig;
+    *current = *pending = (unsigned)mig_is_on(d);
     return code;
+}
+
+int nvmlDeviceGetMaxMigDeviceCount(Device *d, unsigned *count) {
+    ANSWER(d, "nvmlDeviceGetMaxMigDeviceCount", count, d->mig < 0 ? 0u : 7u);
+}
+
+int nvmlDeviceGetMigDeviceHandleByIndex(Device *d, unsigned index, Instance **handle) {
+    int code = failing(d, "nvmlDeviceGetMigDeviceHandleByIndex");
+    if (code) return code;
+    if (!mig_is_on(d) || index >= (unsigned)d->instance_count) return NOT_FOUND;
+    *handle = &d->instances[index];
+    return OK;
+}
+
+int nvmlDeviceGetGpuInstanceId(Instance *instance, unsigned *id) {
+    *id = instance->id;
+    return OK;
+}
+
+typedef struct { unsigned multiprocessors, engines[5], gpu_slices, compute_slices; uint64_t memory_mb; } Attributes;
+
+int nvmlDeviceGetAttributes_v2(Instance *instance, Attributes *attributes) {
+    *attributes = (Attributes){ .multiprocessors = 16 * instance->slices, .gpu_slices = instance->slices,
+                                .compute_slices = instance->slices, .memory_mb = 10240 };
+    return OK;
+}
+
+/* GPM: two samples of an instance give the mean utilisation of its SMs in between. */
+
+typedef struct { const Device *device; unsigned instance; int64_t at_us; } GpmSample;
+typedef struct { unsigned id; int code; double value; const char *names[3]; } GpmMetric;
+typedef struct { unsigned version, count; GpmSample *first, *second; GpmMetric metrics[]; } GpmMetrics;
+enum { GPM_SM_UTIL = 2 };
+
+int nvmlGpmSampleAlloc(GpmSample **sample) {
+    *sample = calloc(1, sizeof **sample);
+    return OK;
+}
+
+int nvmlGpmSampleFree(GpmSample *sample) {
+    free(sample);
+    return OK;
+}
+
+int nvmlGpmMigSampleGet(Device *d, unsigned instance, GpmSample *sample) {
+    if (!users) return UNINITIALIZED;
+    int code = failing(d, "nvmlGpmMigSampleGet");
+    if (code) return code;
+    if (!d->has_gpm || !mig_is_on(d)) return NOT_SUPPORTED;
+    for (int i = 0; i < d->instance_count; i++)
+        if (d->instances[i].id == instance) {
+            *sample = (GpmSample){ d, instance, now_us() };
+            return OK;
+        }
+    return INVALID;
+}
+
+static double sm_util(const GpmSample *from, const GpmSample *to) {
+    const Device *d = to->device;
+    double busy = 0, span = (double)(to->at_us - from->at_us);
+    for (int i = 0; i < d->row_count; i++) {
+        const Row *row = &d->rows[i];
+        int64_t start = row->from_us > from->at_us ? row->from_us : from->at_us;
+        int64_t end = row->to_us >= 0 && row->to_us < to->at_us ? row->to_us : to->at_us;
+        if (row->instance == to->instance && end > start) busy += (double)(end - start) * row->sm;
+    }
+    return span > 0 ? busy / span : 0;
+}
+
+int nvmlGpmMetricsGet(GpmMetrics *metrics) {
+    for (unsigned i = 0; i < metrics->count; i++) {
+        GpmMetric *m = &metrics->metrics[i];
+        m->code = m->id == GPM_SM_UTIL ? OK : NOT_SUPPORTED;
+        m->value = sm_util(metrics->first, metrics->second);
+    }
+    return OK;
+}
+
+/* The driver's own ring of power readings: each is the mean since the one before. */
+
+typedef struct { uint64_t stamp_us; union { uint32_t ui; uint64_t ull; } value; } PowerSample;
+enum { SAMPLES_KEPT = 120 };
+
+int nvmlDeviceGetSamples(Device *d, int kind, uint64_t since_us, int *type, unsigned *room,
+                         PowerSample *samples) {
+    if (!users) return UNINITIALIZED;
+    int code = failing(d, "nvmlDeviceGetSamples");
+    if (code) return code;
+    if (kind != 0 || !d->samples_us) return NOT_SUPPORTED;
+    int64_t now = now_us(), to_stamp = stamp_us() - now, last = now / d->samples_us;
+    int64_t first = ((int64_t)since_us - to_stamp) / d->samples_us + 1;
+    if ((int64_t)since_us < to_stamp) first = 1;
+    if (first < 1) first = 1;
+    if (first < last - SAMPLES_KEPT + 1) first = last - SAMPLES_KEPT + 1;
+    unsigned given = *room, count = first > last ? 0 : (unsigned)(last - first + 1);
+    *type = TYPE_UINT;
+    *room = count;
+    if (!count) return NOT_FOUND;
+    if (!samples) return OK;
+    if (given < count) return TOO_SMALL;
+    for (unsigned i = 0; i < count; i++) {
+        int64_t mark = (first + i) * d->samples_us;
+        samples[i].stamp_us = (uint64_t)(mark + to_stamp);
+        samples[i].value.ui = mean_mw(d, mark - d->samples_us, mark);
+    }
+    return OK;
 }
 
 typedef struct {
@@ -430,7 +565,7 @@ int nvmlDeviceGetProcessUtilization(Device *d, UtilSample *samples, unsigned *ro
     if (!users) return UNINITIALIZED;
     int code = failing(d, "nvmlDeviceGetProcessUtilization");
     if (code) return code;
-    if (d->mig > 0) return NOT_SUPPORTED;
+    if (mig_is_on(d)) return NOT_SUPPORTED;
     unsigned count = utilisation(d, (int64_t)since_us, samples, *room);
     int fits = samples && count <= *room;
     *room = count;
@@ -444,11 +579,13 @@ int nvmlDeviceGetComputeRunningProcesses_v3(Device *d, unsigned *room, ProcessIn
     if (!users) return UNINITIALIZED;
     int code = failing(d, "nvmlDeviceGetComputeRunningProcesses");
     unsigned pids[64], count = 0, given = *room;
+    int mig = mig_is_on(d);
     for (int i = 0; i < d->row_count && !code; i++) {
         int found = is_active(&d->rows[i], now_us()) ? pids_of(d->rows[i].pid, pids, 64) : 0;
         for (int k = 0; k < found; k++, count++)
             if (infos && count < given)
-                infos[count] = (ProcessInfo){ pids[k], d->rows[i].bytes, ~0u, ~0u };
+                infos[count] = (ProcessInfo){ pids[k], d->rows[i].bytes, mig ? d->rows[i].instance : ~0u,
+                                              mig ? 0 : ~0u };
     }
     if (code) return code;
     *room = count;
