@@ -30,7 +30,7 @@ def run_on(engine: Engine, work: Callable[..., Answer], *args: Any, **named: Any
     """Runs `work` there and waits. Its arguments and answer must be picklable."""
     if engine is Engine.LOCAL:
         return work(*args, **named)
-    import ray  # type: ignore[import-not-found, import-untyped, unused-ignore]
+    import ray
 
     ray.init(ignore_reinit_error=True, log_to_driver=False, logging_level="error")
     try:

@@ -1,4 +1,8 @@
-"""`carbon wait`: returns when the grid is clean, and in time whatever any forecast says."""
+"""`carbon wait`: returns when the grid is clean, and in time whatever any forecast says.
+
+It searches its one window by itself and not through `planning`: it belongs to the base install,
+where NumPy is not, and looks at some hundred points.
+"""
 
 from __future__ import annotations
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+from pathlib import Path
 from typing import Any
 
 import generated_day
@@ -13,6 +14,8 @@ from fastapi.testclient import TestClient
 from rendered import Page, at_path
 
 from carbon.services.context import Context
+from carbon.storage.engine import writing
+from carbon.storage.jobs import attempt
 from carbon.web.screens import SCREENS
 
 RESNET = f"{generated_day.RESNET}"
@@ -43,6 +46,11 @@ SHOWN = {
     "/keys": "/web/keys.json",
     "/reports": "/web/reports.json",
 }
+
+#: How a screen shows that it has nothing to show.
+EMPTY_STATES = {"empty", "empty-table", "empty-chart"}
+#: A newcomer has a key already, and a question to ask.
+NEVER_EMPTY = {"keys"}
 
 
 def shown(client: TestClient, path: str) -> Page:
@@ -78,7 +86,9 @@ def test_a_screen_links_to_its_data_and_the_links_work(admin: TestClient, path: 
 @pytest.mark.parametrize("screen", SCREENS, ids=lambda screen: screen.key)
 def test_a_screen_without_any_data_says_so(newcomer: TestClient, screen: Any) -> None:
     page = shown(newcomer, screen.path)
-    assert page.text.strip()
+    classes = {a.get("class") or "" for _, a in page.tags}
+    told = {name for names in classes for name in names.split()} & EMPTY_STATES
+    assert told or screen.key in NEVER_EMPTY
 
 
 def test_the_breakdown_sums_to_the_day_of_the_first_page(admin: TestClient) -> None:
@@ -119,6 +129,25 @@ def test_a_team_sees_its_own_alone(day: Context) -> None:
     offered = {a["href"] for tag, a in shown(team, "/breakdown").tags if tag == "a"}
     assert "/keys" not in offered
     assert "/hosts" not in offered
+
+
+def test_a_team_reads_of_no_other_team_s_jobs_on_the_scheduler_s_screen(tmp_path: Path) -> None:
+    context = generated_day.empty_context(tmp_path)
+    generated_day.fill(context)
+    told = {"number": 1, "epoch": 1, "state": "lost", "handed_over_ms": generated_day.NOW_MS}
+    rows = [
+        {**told, "id": f"{job}-1", "job_id": job, "detail": "no such host"} for job in ("j1", "j5")
+    ]
+    with writing(context.engine) as connection:
+        connection.execute(attempt.insert(), rows)
+    admin = browser(context, generated_day.admin_key(context))
+    search = browser(context, generated_day.team_key(context, "search"))
+    assert len(admin.get("/web/scheduler.json").json()["trouble"]) == 2
+    seen = search.get("/web/scheduler.json").json()
+    assert [line["job"] for line in seen["trouble"]] == ["rebuild index"]
+    assert seen["states"] == {"failed": 1}
+    assert (seen["begun"], seen["begun_late"]) == (0, 0)
+    assert "resnet" not in shown(search, "/scheduler").text
 
 
 @pytest.mark.parametrize(
