@@ -53,6 +53,7 @@ def insert_key(
     team_number: int,
     scopes: Iterable[Scope],
     expires_ms: int | None = None,
+    role: str | None = None,
 ) -> tuple[str, str]:
     """As `create_key`, within the caller's transaction and for a team that is there."""
     text = KeyText.generate()
@@ -63,6 +64,7 @@ def insert_key(
         hmac=_key_hmac(context.settings, text),
         team_id=team_number,
         scopes=" ".join(sorted(scopes)),
+        role=role,
         created_ms=context.clock.now_ms(),
         expires_ms=expires_ms,
     )

@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from carbon.cli import people
 from carbon.cli.output import print_json
 from carbon.cli.up import DataDir, Db, settings_with
 
@@ -13,6 +14,7 @@ keys = typer.Typer(help="API keys of this deployment.", no_args_is_help=True)
 
 
 def register(app: typer.Typer) -> None:
+    people.register(keys)
     app.add_typer(keys, name="key")
 
 

@@ -154,6 +154,19 @@ class Client:
     def add_host(self, **members: object) -> Json:
         return self._object("POST", "/v1/hosts", members)
 
+    def people(self) -> Json:
+        return self._object("GET", "/v1/people")
+
+    def invite(self, **members: object) -> Json:
+        """`name`, `role`; `team`, `organisation`, `expires_in`."""
+        return self._object("POST", "/v1/people", members)
+
+    def sign_in_link(self, person: str) -> Json:
+        return self._object("POST", f"/v1/people/{person}/link")
+
+    def remove_person(self, person: str) -> None:
+        self._exchange.send("DELETE", f"/v1/people/{person}")
+
     def make_join_token(self, **members: object) -> Json:
         """`name`, `uses`, `expires_in`, `team`; the answer's `token` is told once."""
         return self._object("POST", "/v1/hosts/tokens", members)

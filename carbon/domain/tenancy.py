@@ -58,6 +58,7 @@ class Scope(StrEnum):
     INTENSITY_WRITE = "intensity:write"
     JOBS_WRITE = "jobs:write"
     HOSTS_WRITE = "hosts:write"
+    PEOPLE_INVITE = "people:invite"  #: invites people to its team, with roles it has itself
     KEYS_ADMIN = "keys:admin"
     AUDIT_READ = "audit:read"
     METRICS_READ = "metrics:read"  #: /metrics, which names workloads of every team

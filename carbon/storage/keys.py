@@ -35,6 +35,8 @@ api_key = Table(
     Column("hmac", LargeBinary, nullable=False),
     Column("team_id", ForeignKey("team.id"), nullable=False),
     Column("scopes", Text, nullable=False),  # blank-separated
+    #: Of a person who was invited (domain.roles); null for a program's key.
+    Column("role", Text, nullable=True),
     Column("created_ms", Ms, nullable=False),
     Column("expires_ms", Ms, nullable=True),
     Column("revoked_ms", Ms, nullable=True),
@@ -84,6 +86,7 @@ class StoredKey:
     hmac: bytes
     team: str
     scopes: str
+    role: str | None
     created_ms: int
     expires_ms: int | None
     revoked_ms: int | None
@@ -165,6 +168,7 @@ def _key(row: Row[Any]) -> StoredKey:
         hmac=bytes(row.hmac),
         team=row.team,
         scopes=row.scopes,
+        role=row.role,
         created_ms=row.created_ms,
         expires_ms=row.expires_ms,
         revoked_ms=row.revoked_ms,

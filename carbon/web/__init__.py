@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from fastapi import FastAPI
 
-from carbon.web import budget_routes, lead_routes, platform_routes, routes, team_routes
+from carbon.web import budget_routes, lead_routes, people_routes, platform_routes, routes, team_routes
 
 
 def mount(app: FastAPI) -> None:
     """Adds the pages to an application whose `state.context` is, or will be, set."""
-    for module in (routes, lead_routes, budget_routes, team_routes, platform_routes):
+    for module in (routes, lead_routes, budget_routes, people_routes, team_routes, platform_routes):
         app.include_router(module.router)

@@ -55,6 +55,7 @@ SCREENS: Final = (
     Screen("scheduler", "/scheduler", "platform"),
     Screen("hosts", "/hosts", "platform", Scope.ALL_TEAMS),
     Screen("names", "/names", "platform"),
+    Screen("people", "/people", "platform", Scope.PEOPLE_INVITE),
     Screen("keys", "/keys", "platform", Scope.KEYS_ADMIN),
 )
 

@@ -44,6 +44,7 @@ SHOWN = {
     "/hosts": "/web/hosts.json",
     "/names": "/web/names.json",
     "/keys": "/web/keys.json",
+    "/people": "/web/people.json",
     "/reports": "/web/reports.json",
 }
 
