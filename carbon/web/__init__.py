@@ -4,7 +4,14 @@ from __future__ import annotations
 
 from fastapi import FastAPI
 
-from carbon.web import budget_routes, lead_routes, people_routes, platform_routes, routes, team_routes
+from carbon.web import (
+    budget_routes,
+    lead_routes,
+    people_routes,
+    platform_routes,
+    routes,
+    team_routes,
+)
 
 
 def mount(app: FastAPI) -> None:
