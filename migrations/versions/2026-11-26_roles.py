@@ -1,13 +1,13 @@
 """The role of a person beside the scopes that it stands for.
 
-Revises: 0010_price_marks
+Revises: 0011_report_salts
 """
 
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0011_roles"
-down_revision = "0010_price_marks"
+revision = "0012_roles"
+down_revision = "0011_report_salts"
 branch_labels = None
 depends_on = None
 
