@@ -13,6 +13,7 @@ from typing import Final
 
 import msgspec
 
+from carbon.collect.container import has_own_processes
 from carbon.collect.cpu_model import FigureCache, Machine
 from carbon.collect.nvml import NvmlSource
 from carbon.collect.rapl import RaplSource
@@ -20,8 +21,6 @@ from carbon.collect.source import DeviceKind, Sample, Source
 from carbon.collect.watched import Watched
 from carbon.errors import Unavailable
 
-#: PROC_PID_INIT_INO: the process namespace that the kernel starts with (linux/proc_ns.h).
-HOST_PID_NAMESPACE: Final = "pid:[4026531836]"
 #: A driver that takes longer to list its GPUs is said to hang.
 _PATIENCE_S: Final = 5.0
 _MENDS: Final = {
@@ -140,17 +139,13 @@ def _check_model(cpu: Sequence[Finding], cache_dir: Path) -> Iterator[Finding]:
 
 
 def _check_namespace(proc: Path) -> Finding:
-    try:
-        own = os.readlink(proc / "self/ns/pid")
-    except OSError:
-        own = HOST_PID_NAMESPACE
-    if own == HOST_PID_NAMESPACE:
+    if not has_own_processes(proc / "self/ns/pid"):
         return Finding("processes", State.OK, "the host's processes are seen")
     return Finding(
         "processes",
         State.LIMITED,
-        "this is a container with processes of its own: the pids that a driver names mean nothing "
-        "here",
+        "this is a container with processes of its own: CPU and memory are its share of the "
+        "host's, and the pids that a GPU driver names mean nothing here",
         "`hostPID: true` (Kubernetes) or `--pid=host` (Docker)",
     )
 

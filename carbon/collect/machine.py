@@ -38,8 +38,12 @@ def part_uuid(machine: str, part: str) -> str:
     Every source that knows a part names it alike, so that a meter and a model of one CPU are
     two meters of one device.
     """
-    kind = "CPU" if part.startswith("package") else "DRAM"
-    return f"{kind}-{uuid.uuid5(_NAMESPACE, f'{machine}/{part}')}"
+    return named_uuid("CPU" if part.startswith("package") else "DRAM", f"{machine}/{part}")
+
+
+def named_uuid(kind: str, name: str) -> str:
+    """The same for the same name."""
+    return f"{kind}-{uuid.uuid5(_NAMESPACE, name)}"
 
 
 def cpu_name(cpuinfo: Path = CPUINFO) -> str:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from msgspec import Struct, field
 
+from carbon.collect.container import Container, own_container
 from carbon.collect.cpu_times import read_cpu_times
 from carbon.collect.machine import memory_bytes
 from carbon.collect.place import SLURM_VARIABLES, Place, place_of
@@ -51,6 +52,8 @@ class ProcfsReader(Struct):
     reads_commands: bool = False
     #: How many files may be kept open; none inside somebody's program, whose children inherit them.
     most_open: int = 0
+    #: Where the processes are a container's, the totals are its own, too.
+    container: Container | None = None
     _known: dict[int, _Known] = field(default_factory=dict)
     _open: int = 0
     _kernel_threads: set[int] = field(default_factory=set)
@@ -71,8 +74,11 @@ class ProcfsReader(Struct):
         return self._read(pid)
 
     def totals(self) -> MachineTotals:
-        busy_s = read_cpu_times(self.root / "stat").busy_s
-        return MachineTotals(busy_s, memory_bytes(), os.cpu_count() or 1)
+        cores = os.cpu_count() or 1
+        if self.container is not None:
+            own = (self.container.cpu_s(), self.container.memory_bytes())
+            return MachineTotals(*own, cores)
+        return MachineTotals(read_cpu_times(self.root / "stat").busy_s, memory_bytes(), cores)
 
     def _read(self, pid: int) -> Process | None:
         folder = f"{self.root}/{pid}"
@@ -192,7 +198,9 @@ def process_reader(reads_commands: bool = False, keeps_open: bool = False) -> Pr
     """The quickest reader of this machine. `keeps_open`: this process is ours alone."""
     if Path("/proc/self/stat").exists():
         most_open = _files_allowed() // _SHARE_OF_FILES if keeps_open else 0
-        return ProcfsReader(reads_commands=reads_commands, most_open=most_open)
+        return ProcfsReader(
+            reads_commands=reads_commands, most_open=most_open, container=own_container()
+        )
     from carbon.collect.psutil_processes import PsutilReader  # late: it loads psutil
 
     return PsutilReader()

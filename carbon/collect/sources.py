@@ -6,6 +6,8 @@ import logging
 from collections.abc import Callable
 from pathlib import Path
 
+from carbon.collect.container import own_container
+from carbon.collect.container_share import ContainerShare
 from carbon.collect.modelled import ModelledSource
 from carbon.collect.nvml import NvmlSource
 from carbon.collect.rapl import RaplSource
@@ -21,10 +23,15 @@ def machine_sources(cache_dir: Path, rate_hz: float = 10.0) -> list[Source]:
     this machine does not have is left out, with one line that says why. `rate_hz` is of the
     looks at GPUs: counters without power beside them, and models that are linear in time, need
     no more than the agent's own pace."""
+    container = own_container()
+
+    def ours(source: Source) -> Source:
+        return source if container is None else ContainerShare(source, container)
+
     families: list[Callable[[], Source]] = [
         lambda: Watched(NvmlSource(), rate_hz),
-        RaplSource,
-        lambda: ModelledSource(cache_dir),
+        lambda: ours(RaplSource()),
+        lambda: ours(ModelledSource(cache_dir)),
     ]
     sources = []
     for family in families:
