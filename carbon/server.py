@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import gc
 import json
 import logging
 import os
@@ -226,6 +227,10 @@ def _serve(
         server_header=False,
         proxy_headers=False,
     )
+    # What lives as long as the server is not gone through again with each collection: that would
+    # make a batch in a hundred wait.
+    gc.collect()
+    gc.freeze()
     server = _Server(config)
     server.agent, server.asked = agent, asked
     server.run(sockets=[listener])

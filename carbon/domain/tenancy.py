@@ -6,6 +6,7 @@ import re
 import unicodedata
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import lru_cache
 
 from carbon.errors import InvalidInput
 
@@ -25,6 +26,7 @@ class WorkloadName:
         return f"{self.team}/{self.name}"
 
 
+@lru_cache(4096)
 def parse_workload(text: str, own_team: str) -> WorkloadName:
     """`name` (of `own_team`) or `team/name`.
 

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from carbon.clock import LAST_MS
 from carbon.errors import InvalidInput, MalformedInput, UnsupportedMedia
 from carbon.services.arrow_messages import has_compressed_buffers
-from carbon.services.sent_columns import SentBatch, SentColumns, WhoText
+from carbon.services.sent_columns import SentBatch, SentColumns, WhoText, distinct_whos
 from carbon.storage.interval_columns import Ints
 from carbon.wire.energy import EnergyBatch, Rejection
 
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 #: Metadata that is text as it stands; the others are JSON.
 _TEXTS = frozenset({"source", "boot_id", "host", "zone"})
+_FIELDS = {field.name for field in structs.fields(EnergyBatch)} - {"intervals"}
 _LONGEST_TEXT = 200
 _MOST_MJ = 1 << 53
 
@@ -76,8 +77,7 @@ def _read(table: pa.Table) -> SentBatch:
 
 def _batch(metadata: dict[bytes, bytes]) -> EnergyBatch:
     fields: dict[str, Any] = {"intervals": []}
-    names = {field.name for field in structs.fields(EnergyBatch)} - {"intervals"}
-    for name in names:
+    for name in _FIELDS:
         said = metadata.get(name.encode())
         if said is None:
             continue
@@ -127,18 +127,16 @@ def _numbers(table: pa.Table, name: str, most: int, faults: _Faults) -> Ints:
     column = _column(table, name)
     if not pa.types.is_integer(column.type):
         raise InvalidInput("invalid_body", f"the column {name!r} holds {column.type}, not integers")
-    faults.add(_nulls(column), "missing_field", f"{name} is missing")
-    values = column.fill_null(0).to_numpy(zero_copy_only=False)
+    if column.null_count:
+        is_null = column.is_null().to_numpy(zero_copy_only=False)
+        faults.add(is_null, "missing_field", f"{name} is missing")
+        column = column.fill_null(0)
+    values = column.to_numpy()
     code = "negative_energy" if name == "energy_mj" else "invalid_field"
     faults.add(values < 0, code, f"{name} is below 0")
     faults.add(values > most, "invalid_field", f"{name} is above {most}")
     numbers: Ints = values.astype(np.int64)
     return numbers
-
-
-def _nulls(column: pa.Array) -> NDArray[np.bool_]:
-    found: NDArray[np.bool_] = column.is_null().to_numpy(zero_copy_only=False)
-    return found
 
 
 def _coded(column: pa.Array, name: str) -> tuple[list[str | None], Ints]:
@@ -151,7 +149,8 @@ def _coded(column: pa.Array, name: str) -> tuple[list[str | None], Ints]:
         column = column.dictionary_encode() if _is_text(column.type) else column
     if not pa.types.is_dictionary(column.type) or not _is_text(column.type.value_type):
         raise InvalidInput("invalid_body", f"the column {name!r} holds {column.type}, not text")
-    codes = column.indices.fill_null(-1).to_numpy(zero_copy_only=False).astype(np.int64)
+    indices = column.indices.fill_null(-1) if column.null_count else column.indices
+    codes: Ints = indices.to_numpy().astype(np.int64)
     return [None, *column.dictionary.to_pylist()], codes + 1
 
 
@@ -174,21 +173,11 @@ def _words(table: pa.Table, name: str, faults: _Faults) -> tuple[Sequence[str], 
 
 
 def _whos(table: pa.Table, faults: _Faults) -> tuple[Sequence[WhoText], Ints]:
-    parts = []
+    parts: list[tuple[Sequence[str | None], Ints]] = []
     for name in ("workload", "run", "subject"):
         if name in table.schema.names:
             parts.append(_coded(_column(table, name), name))
         else:
             parts.append(([None], np.zeros(table.num_rows, dtype=np.int64)))
-    (workloads, w), (runs, r), (subjects, s) = parts
-    together = (w * len(runs) + r) * len(subjects) + s
-    distinct, who = np.unique(together, return_inverse=True)
-    whos = [
-        (
-            workloads[key // len(subjects) // len(runs)],
-            runs[key // len(subjects) % len(runs)],
-            subjects[key % len(subjects)],
-        )
-        for key in distinct.tolist()
-    ]
-    return whos, who.astype(np.int64)
+    workloads, runs, subjects = parts
+    return distinct_whos(workloads, runs, subjects)

@@ -7,7 +7,7 @@ from concurrent.futures import Future
 from hashlib import blake2b
 
 import numpy as np
-from sqlalchemy import bindparam, select, update
+from sqlalchemy import bindparam, select
 
 from carbon.domain.claims import SubjectKind, SubjectRef
 from carbon.domain.principal import Principal
@@ -39,11 +39,6 @@ _SAME_BATCH = select(_b.body_hash, _b.intervals).where(
     _b.boot_id == bindparam("of_boot"),
     _b.seq == bindparam("of_seq"),
 )
-_SOURCE_SEEN = (
-    update(names.source)
-    .where(names.source.c.id == bindparam("of_source"))
-    .values(last_seen_ms=bindparam("last_seen_ms"), skew_ms=bindparam("skew_ms"))
-)
 
 
 class Ingest:
@@ -69,7 +64,7 @@ class Ingest:
         self, principal: Principal, sent: SentBatch, raw_body: bytes
     ) -> Future[IngestAnswer]:
         """As `submit`, of a batch whose intervals are columns."""
-        return self._writer.submit(self._work(principal, sent, raw_body))
+        return self._writer.submit(self._work(principal, sent, raw_body), len(sent.columns))
 
     def work(
         self, principal: Principal, decoded: Decoded, raw_body: bytes
@@ -151,24 +146,44 @@ class _Write:
         """The same batch key with the same body, judged alike (what was from the future may be
         accepted now): nothing needs a look. Else the rows decide."""
         batch = self._sending.batch
-        key = {"of_source": source_id, "of_boot": batch.boot_id, "of_seq": batch.seq}
-        known = ids.connection.execute(_SAME_BATCH, key).one_or_none()
-        return known is not None and tuple(known) == (self._body_hash, len(self._sending.accepted))
+        key = (source_id, batch.boot_id, batch.seq)
+        if key in ids.pending.batches:
+            known = ids.pending.batches[key]
+        elif self._is_later(ids, source_id):
+            return False
+        else:
+            named = dict(zip(("of_source", "of_boot", "of_seq"), key, strict=True))
+            found = ids.connection.execute(_SAME_BATCH, named).mappings().one_or_none()
+            if found is None:
+                return False
+            known = dict(found)
+        as_now = (self._body_hash, len(self._sending.accepted))
+        return (known["body_hash"], known["intervals"]) == as_now
+
+    def _is_later(self, ids: Identities, source_id: int) -> bool:
+        """Its number is above all that this process took of the source's boot: it cannot have
+        taken the batch before, and where another process did, the rows decide."""
+        batch = self._sending.batch
+        newest = ("seq", source_id, batch.boot_id)
+        known = ids.fresh.get(newest, ids.cache.get(newest))
+        ids.fresh[newest] = max(batch.seq, known or 0)
+        return known is not None and batch.seq > known
 
     def _note_batch(self, ids: Identities, source_id: int) -> None:
         batch, now_ms = self._sending.batch, self._sending.now_ms
-        row = {
-            "source_id": source_id,
-            "boot_id": batch.boot_id,
-            "seq": batch.seq,
-            "body_hash": self._body_hash,
-            "intervals": len(self._sending.accepted),
-            "recorded_ms": now_ms,
-        }
-        insert_new(ids.connection, energy.ingest_batch, [row])
+        ids.pending.batches.setdefault(
+            (source_id, batch.boot_id, batch.seq),
+            {
+                "source_id": source_id,
+                "boot_id": batch.boot_id,
+                "seq": batch.seq,
+                "body_hash": self._body_hash,
+                "intervals": len(self._sending.accepted),
+                "recorded_ms": now_ms,
+            },
+        )
         skew_ms = batch.sent_ms - now_ms if batch.sent_ms is not None else None
-        seen = {"of_source": source_id, "last_seen_ms": now_ms, "skew_ms": skew_ms}
-        ids.connection.execute(_SOURCE_SEEN, seen)
+        ids.pending.sources[source_id] = (now_ms, skew_ms)
 
     def _devices(self, ids: Identities, team_id: int) -> dict[str, int]:
         """Ids of the devices of the batch that this key may write for; refuses the intervals of
@@ -205,7 +220,7 @@ class _Write:
         ids.fresh[stated] = value
         if state_zone(ids.connection, device_id, zone, is_guess, start_ms, now_ms):
             later = energy.rolled_buckets(ids.connection, device_id, start_ms)
-            ids.dirty.update(later)
+            ids.pending.dirty.update(later)
 
     def _reserve(self, ids: Identities, sent: ReservationInfo, device_id: int) -> None:
         sending = self._sending
@@ -225,7 +240,7 @@ class _Write:
         past = range(
             floor_to(sent.start_ms, BUCKET_MS), min(sent.end_ms, sending.now_ms), BUCKET_MS
         )
-        ids.dirty.update([(at, device_id) for at in past])
+        ids.pending.dirty.update([(at, device_id) for at in past])
 
     def _check_share(
         self, ids: Identities, sent: ReservationInfo, device_id: int, subject_id: int
@@ -252,11 +267,12 @@ class _Write:
         if not len(self._sending.accepted):
             return 0, 0
         pieces = self._pieces(ids, source_id, devices)
-        ids.dirty |= pieces.dirty
-        in_order = self._frontier.advance(pieces.columns)
-        written = energy.write_intervals(ids.connection, pieces.columns, in_order)
-        if written is energy.NOTHING_SEEN_BEFORE:
+        ids.pending.dirty |= pieces.dirty
+        if self._frontier.advance(pieces.columns):
+            ids.pending.add_new(pieces.columns)
             return 0, 0
+        ids.pending.flush_rows(ids.connection)
+        written = energy.write_intervals(ids.connection, pieces.columns)
         now_ms = self._sending.now_ms
         energy.keep_conflicts(ids.connection, pieces.columns, written.contradictions, now_ms)
         owners = pieces.owners.tolist()
@@ -321,7 +337,7 @@ class _Write:
         connection, now_ms = ids.connection, ids.now_ms
         if names.claim_subject(connection, subject_id, workload_id, start_ms, "sent", now_ms):
             rolled = buckets_of_subject(connection, subject_id, floor_to(start_ms, BUCKET_MS))
-            ids.dirty.update(rolled)
+            ids.pending.dirty.update(rolled)
 
 
 def _own_host(principal: Principal, source: str) -> str:

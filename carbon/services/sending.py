@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -91,7 +91,7 @@ class Sending:
         np.maximum.at(last, sent.who, sent.end_ms)
         spans = zip(first.tolist(), last.tolist(), strict=True)
         self.whos = {
-            at: replace(self.whos[at], start_ms=start_ms, end_ms=end_ms)
+            at: Who(self.whos[at].subject, self.whos[at].workload, start_ms, end_ms)
             for at, (start_ms, end_ms) in enumerate(spans)
             if end_ms
         }

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
-from operator import attrgetter
 from typing import TypeVar
 
 import numpy as np
@@ -18,10 +17,6 @@ Word = TypeVar("Word", bound=Hashable)
 
 #: (workload, run, subject) as sent.
 WhoText = tuple[str | None, str | None, str | None]
-
-_fields = attrgetter(
-    "device", "method", "workload", "run", "subject", "start_ms", "end_ms", "energy_mj"
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,17 +39,18 @@ class SentColumns:
     @classmethod
     def of(cls, intervals: Sequence[EnergyInterval], positions: Sequence[int]) -> SentColumns:
         """Raises nothing: the wire has seen to the range of each number."""
-        fields = zip(*map(_fields, intervals), strict=True) if intervals else iter([()] * 8)
-        device, method, workload, run, subject, start_ms, end_ms, energy_mj = fields
-        whos = list(zip(workload, run, subject, strict=True))
         return cls(
-            *_once(device),
-            *_once(method),
-            *_once(whos),
-            np.array(start_ms, dtype=np.int64),
-            np.array(end_ms, dtype=np.int64),
-            np.array(energy_mj, dtype=np.int64),
-            np.array(positions, dtype=np.int64),
+            *_once([one.device for one in intervals]),
+            *_once([one.method for one in intervals]),
+            *distinct_whos(
+                _once([one.workload for one in intervals]),
+                _once([one.run for one in intervals]),
+                _once([one.subject for one in intervals]),
+            ),
+            np.array([one.start_ms for one in intervals], dtype=np.int64),
+            np.array([one.end_ms for one in intervals], dtype=np.int64),
+            np.array([one.energy_mj for one in intervals], dtype=np.int64),
+            _numbers(positions),
         )
 
     def __len__(self) -> int:
@@ -94,7 +90,34 @@ class SentBatch:
         return cls(decoded.body, columns, decoded.rejected)
 
 
-def _once(words: Sequence[Word]) -> tuple[list[Word], Ints]:
-    """Each word once, and for each place which it is."""
-    place = {word: at for at, word in enumerate(dict.fromkeys(words))}
-    return list(place), np.fromiter(map(place.__getitem__, words), np.int64, len(words))
+#: Words that are each given once, and for each place which it is.
+Words = tuple[Sequence[Word], Ints]
+
+
+def _once(words: Sequence[Word]) -> Words[Word]:
+    distinct = dict.fromkeys(words)
+    if len(distinct) == 1:
+        return list(distinct), np.zeros(len(words), dtype=np.int64)
+    place = {word: at for at, word in enumerate(distinct)}
+    return list(place), np.array([place[word] for word in words], dtype=np.int64)
+
+
+def distinct_whos(
+    workloads: Words[str | None], runs: Words[str | None], subjects: Words[str | None]
+) -> Words[WhoText]:
+    """Three columns of words as one."""
+    (of_workload, w), (of_run, r), (of_subject, s) = workloads, runs, subjects
+    distinct, who = np.unique((w * len(of_run) + r) * len(of_subject) + s, return_inverse=True)
+    places = (distinct // len(of_subject)).tolist()
+    last = (distinct % len(of_subject)).tolist()
+    whos = [
+        (of_workload[at // len(of_run)], of_run[at % len(of_run)], of_subject[s_at])
+        for at, s_at in zip(places, last, strict=True)
+    ]
+    return whos, who.astype(np.int64)
+
+
+def _numbers(positions: Sequence[int]) -> Ints:
+    if isinstance(positions, range):
+        return np.arange(positions.start, positions.stop, positions.step)
+    return np.array(positions, dtype=np.int64)

@@ -91,10 +91,13 @@ class Write:
         connection = self._ids.connection
         if self._rows:
             columns = columns_of(self._rows)
-            in_order = self._frontier.advance(columns)
-            written = energy.write_intervals(connection, columns, in_order)
-            energy.keep_conflicts(connection, columns, written.contradictions, self._ids.now_ms)
-            self._ids.dirty |= self._dirty
+            if self._frontier.advance(columns):
+                self._ids.pending.add_new(columns)
+            else:
+                self._ids.pending.flush_rows(connection)
+                written = energy.write_intervals(connection, columns)
+                energy.keep_conflicts(connection, columns, written.contradictions, self._ids.now_ms)
+            self._ids.pending.dirty |= self._dirty
         insert_new(connection, trackers.tracker_emission, emissions)
         self._see()
         self._ids.take_created_devices()  # asked for by nobody here

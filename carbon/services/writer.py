@@ -12,14 +12,15 @@ from typing import Any
 from carbon.clock import Clock
 from carbon.errors import TooBusy
 from carbon.services.context import Context
-from carbon.storage.energy import mark_dirty
 from carbon.storage.engine import writing
 from carbon.storage.identities import IdCache, Identities
+from carbon.storage.pending import NotAllNew
 
 #: Sendings that may wait; beyond, clients are told to come back.
 _QUEUE_SIZE = 256
-#: Sendings that share one commit.
-_GROUP_SIZE = 32
+#: Sendings that share one commit, and rows: beyond, whoever came first waits too long.
+_GROUP_SIZE = 64
+_GROUP_ROWS = 10_000
 
 Work = Callable[[Identities], Any]
 
@@ -28,6 +29,8 @@ Work = Callable[[Identities], Any]
 class _Order:
     work: Work
     done: Future[Any]
+    #: About how many it writes.
+    rows: int
 
 
 class Writer:
@@ -54,13 +57,13 @@ class Writer:
         self._orders.put(None)
         self._thread.join()
 
-    def submit(self, work: Work) -> Future[Any]:
+    def submit(self, work: Work, rows: int = 1) -> Future[Any]:
         """Queues a sending; the future holds its answer once committed.
 
         Raises TooBusy(`ingest_full`) where too many wait.
         """
         self.check_room()
-        order = _Order(work, Future())
+        order = _Order(work, Future(), rows)
         order.done.set_running_or_notify_cancel()  # who hangs up cancels nothing that is queued
         self._orders.put(order)
         return order.done
@@ -90,7 +93,8 @@ class Writer:
 
     def _fill(self, group: list[_Order]) -> bool:
         """Takes what is waiting already; never waits for more. True where the end is reached."""
-        while len(group) < _GROUP_SIZE:
+        rows = group[0].rows
+        while len(group) < _GROUP_SIZE and rows < _GROUP_ROWS:
             try:
                 order = self._orders.get_nowait()
             except queue.Empty:
@@ -98,12 +102,18 @@ class Writer:
             if order is None:
                 return True
             group.append(order)
+            rows += order.rows
         return False
 
     def _write(self, group: list[_Order]) -> None:
         self._wrote = True
         try:
-            answers = self._commit(group)
+            try:
+                answers = self._commit(group)
+            except NotAllNew:
+                if len(group) > 1:
+                    raise
+                answers = self._commit(group)  # which now looks at each row
         except BaseException as error:
             if len(group) == 1:
                 group[0].done.set_exception(error)
@@ -118,6 +128,6 @@ class Writer:
         with writing(self._engine) as connection:
             ids = Identities(connection, self._clock.now_ms(), self._ids)
             answers = [order.work(ids) for order in group]
-            mark_dirty(connection, ids.dirty)
+            ids.pending.flush(connection)
         ids.remember()
         return answers

@@ -13,6 +13,7 @@ from carbon.domain.energy import MeterKind
 from carbon.domain.tenancy import WorkloadName
 from carbon.errors import InvalidInput
 from carbon.storage import names
+from carbon.storage.pending import Pending
 from carbon.storage.upsert import insert_new
 
 IdCache = dict[tuple[Hashable, ...], int]
@@ -30,8 +31,8 @@ class Identities:
     now_ms: int
     cache: IdCache
     fresh: IdCache = field(default_factory=dict)
-    #: (start_ms, device_id) of the buckets that this transaction changed, marked at its end.
-    dirty: set[tuple[int, int]] = field(default_factory=set)
+    #: What is written at the end of the transaction.
+    pending: Pending = field(default_factory=Pending)
     #: Names created in this transaction, for the answer.
     created_devices: list[str] = field(default_factory=list)
     created_workloads: list[str] = field(default_factory=list)
@@ -73,7 +74,7 @@ class Identities:
     def device(self, uuid: str, host_id: int, team_id: int = 0) -> int:
         """A device first seen is of unknown kind until `describe_device` tells, and belongs to
         the team that sent it (0 is the deployment)."""
-        known = self._known(names.device, {"uuid": uuid})
+        known = self.cache.get(("device", uuid)) or self._known(names.device, {"uuid": uuid})
         if known is not None:
             return known
         self.created_devices.append(uuid)
@@ -106,6 +107,9 @@ class Identities:
         self.fresh[described] = device_id
 
     def meter(self, device_id: int, source_id: int) -> int:
+        known = self.cache.get(("meter", device_id, source_id))
+        if known is not None:
+            return known
         key = {"device_id": device_id, "source_id": source_id}
         return self._id(names.meter, key, stamped=False)
 

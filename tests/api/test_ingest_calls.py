@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import gzip
 import json
+import threading
+from concurrent.futures import wait
 from typing import Any
 
 import pytest
@@ -12,7 +14,7 @@ from ledger import interval
 from service import HOUR, MINUTE, NOON_MS, Service, T, an_hour, batch, count, refused
 
 from carbon.domain.tenancy import AGENT_SCOPES, Scope
-from carbon.errors import TooBusy
+from carbon.services.writer import Writer
 
 JSON = {"Content-Type": "application/json"}
 
@@ -220,16 +222,24 @@ def test_a_charset_in_the_content_type_does_no_harm(admin: TestClient) -> None:
     assert admin.post("/v1/energy", content=body, headers=headers).status_code == 202
 
 
-def test_a_full_queue_is_429_with_retry_after(
-    service: Service, admin: TestClient, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("body", [b"{}", json.dumps(batch(an_hour())).encode()])
+def test_a_full_queue_is_429_with_retry_after_before_the_body_is_read(
+    service: Service, admin: TestClient, body: bytes
 ) -> None:
-    def full(_work: object) -> None:
-        raise TooBusy("ingest_full", "too many", 3)
-
-    monkeypatch.setattr(service.app.state.writer, "submit", full)
-    answer = admin.post("/v1/energy", json=batch(an_hour()))
+    writer: Writer = service.app.state.writer
+    admin.post("/v1/energy", json=batch(an_hour(), seq=7))  # so that the key is known
+    begun, held = threading.Event(), threading.Event()
+    writer.submit(lambda _ids: begun.set() or held.wait(20))
+    assert begun.wait(20)
+    waiting = [writer.submit(lambda _ids: None) for _ in range(256)]
+    try:
+        answer = admin.post("/v1/energy", content=body, headers=JSON)
+    finally:
+        held.set()
     refused(answer, 429, "ingest_full")
-    assert answer.headers["retry-after"] == "3"
+    assert answer.headers["retry-after"] == "1"
+    wait(waiting, timeout=20)
+    assert admin.post("/v1/energy", json=batch(an_hour())).status_code == 202
 
 
 def test_a_team_writes_for_itself_alone(team: TestClient) -> None:

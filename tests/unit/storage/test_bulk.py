@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from itertools import pairwise
 
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from job_house import fresh_engine
@@ -15,6 +16,7 @@ from carbon.storage.energy import energy_interval, keep_conflicts, write_interva
 from carbon.storage.engine import reading, writing
 from carbon.storage.interval_columns import columns_of
 from carbon.storage.partitions import day_of_end, partition_name
+from carbon.storage.pending import NotAllNew, Pending
 
 T = 1_772_431_200_000
 
@@ -69,9 +71,9 @@ def test_what_ends_at_midnight_belongs_to_the_day_before() -> None:
 
 def test_a_contradiction_is_told_by_its_reason(engine: Engine) -> None:
     with writing(engine) as connection:
-        write_intervals(connection, columns_of([row(0), row(10)]), in_order=False)
+        write_intervals(connection, columns_of([row(0), row(10)]))
         sent = [row(0), row(10, mj=9), row(5), row(20), row(0, 20), row(3, 4)]
-        written = write_intervals(connection, columns_of(sent), in_order=False)
+        written = write_intervals(connection, columns_of(sent))
         assert written.duplicates == {0}
         assert [(c.position, c.reason) for c in written.contradictions] == [
             (1, "value"),
@@ -84,20 +86,32 @@ def test_other_meters_and_other_subjects_of_the_same_period_contradict_nothing(
     engine: Engine,
 ) -> None:
     with writing(engine) as connection:
-        write_intervals(connection, columns_of([row(0)]), in_order=False)
+        write_intervals(connection, columns_of([row(0)]))
         others = [row(0, subject=2), row(5, meter=2)]
-        written = write_intervals(connection, columns_of(others), in_order=False)
+        written = write_intervals(connection, columns_of(others))
         assert (written.duplicates, written.contradictions) == (frozenset(), ())
 
 
-def test_a_promise_of_order_that_is_broken_by_an_equal_key_costs_a_look_and_no_row(
-    engine: Engine,
-) -> None:
+def test_rows_that_wait_are_written_together_in_the_order_of_the_key(engine: Engine) -> None:
+    pending = Pending()
     with writing(engine) as connection:
-        write_intervals(connection, columns_of([row(0)]), in_order=True)
-        written = write_intervals(connection, columns_of([row(0, mj=7), row(10)]), in_order=True)
-        assert [c.reason for c in written.contradictions] == ["value"]
-        assert stored(connection) == [row(0), row(10)]
+        pending.add_new(columns_of([row(10), row(0, meter=2)]))
+        pending.add_new(columns_of([row(0)]))
+        assert stored(connection) == []
+        pending.flush_rows(connection)
+        pending.flush_rows(connection)
+        assert stored(connection) == sorted([row(0), row(0, meter=2), row(10)])
+
+
+def test_a_promise_that_is_broken_by_an_equal_key_is_told(engine: Engine) -> None:
+    with writing(engine) as connection:
+        write_intervals(connection, columns_of([row(0)]))
+    pending = Pending()
+    pending.add_new(columns_of([row(0, mj=7), row(10)]))
+    with pytest.raises(NotAllNew), writing(engine) as connection:
+        pending.flush(connection)
+    with reading(engine) as connection:
+        assert stored(connection) == [row(0)]
 
 
 rows = st.builds(
@@ -119,7 +133,7 @@ def test_every_row_sent_is_stored_known_or_kept_aside(batches: list[list[Interva
         connection.exec_driver_sql("PRAGMA defer_foreign_keys=ON")
         kept = 0
         for batch in filter(None, batches):
-            written = write_intervals(connection, columns_of(batch), in_order=False)
+            written = write_intervals(connection, columns_of(batch))
             new = len(batch) - len(written.duplicates) - len(written.contradictions)
             kept += new
         found = stored(connection)
@@ -143,7 +157,7 @@ def test_contradictions_are_kept_for_people_to_see(memory: Engine) -> None:
         meter = ids.meter(device, ids.source(0, "s", MeterKind.AGENT))
         subject = ids.subject(IDLE)
         sent = [row(0, meter=meter, subject=subject), row(0, mj=9, meter=meter, subject=subject)]
-        written = write_intervals(connection, columns_of(sent), in_order=False)
+        written = write_intervals(connection, columns_of(sent))
         keep_conflicts(connection, columns_of(sent), written.contradictions, 7)
         kept = connection.execute(select(interval_conflict)).one()
         assert (kept.start_ms, kept.end_ms, kept.energy_mj) == (T, T + 10, 9)

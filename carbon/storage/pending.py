@@ -1,0 +1,64 @@
+"""What the sendings of one transaction have in common is written once, at its end."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+from sqlalchemy import Connection, bindparam, update
+
+from carbon.storage.bulk import insert_columns
+from carbon.storage.energy import ingest_batch, mark_dirty
+from carbon.storage.interval_columns import END, METER, SUBJECT, Ints
+from carbon.storage.names import source
+from carbon.storage.upsert import Row, insert_new
+
+# Built once: on the path of every small sending, building a statement costs more than running it.
+_SOURCE_SEEN = (
+    update(source)
+    .where(source.c.id == bindparam("of_source"))
+    .values(last_seen_ms=bindparam("last_seen_ms"), skew_ms=bindparam("skew_ms"))
+)
+
+
+class NotAllNew(Exception):
+    """Of rows that were promised to be new some were known: the transaction is void, and each of
+    its sendings has to look at its rows one by one."""
+
+
+@dataclass
+class Pending:
+    #: (start_ms, device_id) of the buckets that change.
+    dirty: set[tuple[int, int]] = field(default_factory=set)
+    #: Rows of the table `ingest_batch`, by its key.
+    batches: dict[tuple[int, str, int], Row] = field(default_factory=dict)
+    #: When each source was last seen, and its skew.
+    sources: dict[int, tuple[int, int | None]] = field(default_factory=dict)
+    _columns: list[Ints] = field(default_factory=list)
+
+    def add_new(self, columns: Ints) -> None:
+        """Rows of `energy_interval` that contradict nothing, and whose keys should be new."""
+        self._columns.append(columns)
+
+    def flush_rows(self, connection: Connection) -> None:
+        """Before anybody looks at rows that are stored. Raises NotAllNew."""
+        if not self._columns:
+            return
+        columns = np.concatenate(self._columns, axis=1)
+        self._columns = []
+        # In the order of the key, so that the table grows at its end.
+        order = np.lexsort((columns[SUBJECT], columns[METER], columns[END]))
+        if insert_columns(connection, columns[:, order]) != columns.shape[1]:
+            raise NotAllNew
+
+    def flush(self, connection: Connection) -> None:
+        """Raises NotAllNew."""
+        self.flush_rows(connection)
+        insert_new(connection, ingest_batch, list(self.batches.values()))
+        if self.sources:
+            seen = [
+                {"of_source": one, "last_seen_ms": at_ms, "skew_ms": skew_ms}
+                for one, (at_ms, skew_ms) in sorted(self.sources.items())
+            ]
+            connection.execute(_SOURCE_SEEN, seen)
+        mark_dirty(connection, self.dirty)
