@@ -42,6 +42,7 @@ def _register() -> None:
         playbook,
         report,
         run,
+        scheduler,
         sci,
         simulate,
         top,
@@ -51,7 +52,7 @@ def _register() -> None:
 
     measuring = (agent, top, doctor)
     stating = (sci, report, experiment, playbook, export, factors, audit)
-    planning = (jobs, wait, intensity, simulate)
+    planning = (jobs, scheduler, wait, intensity, simulate)
     keeping = (hosts, budgets, imports, keys, database, bench)
     for module in (up, run, *stating, *planning, *measuring, *keeping):
         module.register(app)

@@ -238,6 +238,15 @@ class Client:
     def job_event(self, job: str, **members: object) -> Json:
         return self._object("POST", f"/v1/jobs/{job}/events", members)
 
+    def scheduler(self) -> Json:
+        return self._object("GET", "/v1/scheduler")
+
+    def pause_scheduler(self, reason: str) -> Json:
+        return self._object("POST", "/v1/scheduler/pause", {"reason": reason})
+
+    def resume_scheduler(self) -> Json:
+        return self._object("POST", "/v1/scheduler/resume")
+
     def pools(self) -> Json:
         return self._object("GET", "/v1/pools")
 

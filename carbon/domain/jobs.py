@@ -50,6 +50,7 @@ class PlacementReason(StrEnum):
     NO_FORECAST = "no_forecast"
     DEADLINE_GUARD = "deadline_guard"
     ASKED_TO_START = "asked_to_start"
+    SCHEDULER_PAUSED = "scheduler_paused"
 
 
 class AttemptState(StrEnum):

@@ -13,6 +13,7 @@ from carbon.services.context import Context
 from carbon.services.dispatch import Dispatch
 from carbon.services.replan import newest_vintage, replan
 from carbon.services.savings import book_savings
+from carbon.services.scheduler_pause import release_waiting
 from carbon.storage.leases import Lease, LeaseLost
 
 TICK_S: Final = 0.5
@@ -65,6 +66,7 @@ class Scheduler:
     def _lead(self, lease: Lease) -> None:
         dispatch = Dispatch(self._context, self._executors, lease)
         dispatch.poll()
+        release_waiting(self._context, lease)
         dispatch.hand_over_due()
         now_ms = self._context.clock.now_ms()
         if abs(now_ms - self._replanned_ms) >= _REPLAN_EVERY_MS:

@@ -35,6 +35,7 @@ AT_ONCE: Final = frozenset(
         PlacementReason.NO_FORECAST,
         PlacementReason.DEADLINE_GUARD,
         PlacementReason.ASKED_TO_START,
+        PlacementReason.SCHEDULER_PAUSED,
     }
 )
 
@@ -104,6 +105,18 @@ def decide(
         reason=placed.reason,
         decided_ms=now_ms,
         vintages=tuple(sorted({p.vintage for p in points if p.vintage})),
+    )
+
+
+def unmoved(decision: PlacementRow, earliest_ms: int) -> PlacementRow:
+    """The same job begun as soon as it may, since the scheduler is paused."""
+    start_ms = max(decision.decided_ms, earliest_ms)
+    return replace(
+        decision,
+        start_ms=start_ms,
+        end_ms=start_ms + decision.end_ms - decision.start_ms,
+        expected_g=decision.start_now_g,
+        reason=PlacementReason.SCHEDULER_PAUSED,
     )
 
 

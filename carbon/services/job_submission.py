@@ -15,7 +15,7 @@ from carbon.domain.principal import Principal
 from carbon.errors import Conflicting
 from carbon.executors.registry import Executors
 from carbon.services.context import Context
-from carbon.services.job_plans import Wish, decide, points_until, zone_of
+from carbon.services.job_plans import Wish, decide, points_until, unmoved, zone_of
 from carbon.services.job_requests import JobRequest, JobSpec, hash_of, judged, workload_of
 from carbon.services.pools import capacity_of, pool_for, taken_spans
 from carbon.storage.engine import reading, writing
@@ -30,6 +30,7 @@ from carbon.storage.job_queries import (
     place,
 )
 from carbon.storage.pools import find_pool
+from carbon.storage.scheduler_pauses import current_pause
 from carbon.wire.jobs import JobBody
 
 
@@ -88,7 +89,8 @@ def placement_of(
     assert pool is not None  # a job's pool is never removed
     taken = taken_spans(connection, pool, capacity_of(pool, executors), row.id)
     wish = Wish(row.earliest_ms, row.deadline_ms, row.length_ms, row.power_w)
-    return decide(wish, zone, points, taken, context.clock.now_ms())
+    decision = decide(wish, zone, points, taken, context.clock.now_ms())
+    return decision if current_pause(connection) is None else unmoved(decision, row.earliest_ms)
 
 
 def _job_of_key(

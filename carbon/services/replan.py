@@ -19,7 +19,13 @@ from carbon.storage.job_queries import JobRow, get_job, place, waiting_jobs
 from carbon.storage.leases import Lease, check_lease
 
 #: Placements that no intensity changes.
-_FIXED = frozenset({PlacementReason.ASKED_TO_START, PlacementReason.LENGTH_UNKNOWN})
+_FIXED = frozenset(
+    {
+        PlacementReason.ASKED_TO_START,
+        PlacementReason.LENGTH_UNKNOWN,
+        PlacementReason.SCHEDULER_PAUSED,
+    }
+)
 
 
 def newest_vintage(context: Context) -> int:

@@ -7,7 +7,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, Row, Select, select, tuple_, update
+from sqlalchemy import ColumnElement, Connection, Row, Select, select, tuple_, update
 
 from carbon.domain.jobs import JobState, PlacementReason, check_move
 from carbon.domain.tenancy import WorkloadName
@@ -246,6 +246,14 @@ def due_jobs(connection: Connection, now_ms: int, full_pools: Collection[int]) -
         )
         .order_by(c.deadline_ms, c.priority.desc(), c.created_ms, c.id)
     )
+    return [_job_row(row) for row in connection.execute(query)]
+
+
+def jobs_where(
+    connection: Connection, *conditions: ColumnElement[bool], limit: int
+) -> list[JobRow]:
+    """Of `job` and its `placement` in force, in order of deadline."""
+    query = _jobs().where(*conditions).order_by(job.c.deadline_ms, job.c.id).limit(limit)
     return [_job_row(row) for row in connection.execute(query)]
 
 

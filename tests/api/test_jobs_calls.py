@@ -200,3 +200,19 @@ def test_a_pool_without_room_is_422(admin: TestClient, capacity: object) -> None
 def test_pools_are_the_deployment_s(team: TestClient) -> None:
     refused(team.post("/v1/pools", json={"name": "n", "capacity": 1}), 403, "scope_missing")
     assert team.get("/v1/pools").status_code == 200
+
+
+def test_the_scheduler_is_paused_with_a_reason_and_resumed(service: Service) -> None:
+    admin = service.admin
+    assert admin.get("/v1/scheduler").json()["paused"] is None
+    told = admin.post("/v1/scheduler/pause", json={"reason": "audit day"})
+    assert told.status_code == 200
+    assert told.json()["paused"]["reason"] == "audit day"
+    assert admin.get("/v1/scheduler").json() == told.json()
+    assert admin.post("/v1/scheduler/resume").json()["paused"] is None
+    refused(admin.post("/v1/scheduler/pause", json={}), 422, "invalid_body")
+    team = service.client("blue")
+    refused(team.post("/v1/scheduler/pause", json={"reason": "no"}), 403, "scope_missing")
+    refused(team.post("/v1/scheduler/resume"), 403, "scope_missing")
+    actions = [e["action"] for e in admin.get("/v1/audit").json()["entries"]]
+    assert actions == ["scheduler.paused", "scheduler.resumed"]

@@ -23,7 +23,8 @@ from carbon.storage.migrations import current_revision, head_revision, upgrade
 Carbon = Callable[..., Ended]
 VERBS = [
     *("up", "serve", "agent", "run", "submit", "jobs", "now", "sci", "intensity", "simulate"),
-    *("import", "key", "db", "wait", "host"),
+    *("import", "key", "db", "wait", "host", "scheduler", "experiment", "playbook"),
+    *("top", "report", "factors", "export", "audit", "bench", "doctor", "budget"),
 ]
 
 
@@ -64,6 +65,16 @@ NEEDS_A_SERVER = [
     ("jobs", "cancel", "job_1"),
     ("now", "job_1"),
     ("host", "list"),
+    ("scheduler", "status"),
+    ("scheduler", "pause", "--reason", "r"),
+    ("scheduler", "resume"),
+    ("scheduler", "pools"),
+    ("scheduler", "pool", "gpu", "--capacity", "8"),
+    ("budget", "list"),
+    ("budget", "set", "100"),
+    ("key", "people"),
+    ("key", "invite", "ada", "--role", "viewer"),
+    ("intensity", "quarantine", "DE"),
     ("host", "add", "gpu-1", "--zone", "DE"),
     ("submit", "--deadline", "6h", "--", "true"),
 ]
