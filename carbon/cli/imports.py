@@ -1,11 +1,16 @@
-"""`carbon import prometheus`: history of tools that people already run."""
+"""`carbon import prometheus|sacct|focus`: history of tools that people already run."""
 
 from __future__ import annotations
 
 import os
+import sys
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, TextIO
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
+import msgspec
 import typer
 
 from carbon.cli.intensity import imports
@@ -13,7 +18,10 @@ from carbon.cli.output import print_json
 from carbon.errors import InvalidInput
 
 if TYPE_CHECKING:
+    from carbon.client.bringing import Brought
     from carbon.client.prometheus_history import Result
+    from carbon.imports.harvest import Harvest
+    from carbon.wire.energy import EnergyBatch
     from carbon.wire.quality import TroubleReport
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON line.")]
@@ -26,7 +34,8 @@ MappingFile = Annotated[
 
 def register(_app: typer.Typer) -> None:
     """Verbs below `carbon import`, which `intensity` adds."""
-    imports.command()(prometheus)
+    for command in (prometheus, sacct, focus):
+        imports.command()(command)
 
 
 def prometheus(
@@ -71,17 +80,105 @@ def prometheus(
         _show(result)
 
 
+def sacct(
+    file: Annotated[Path, typer.Argument(help="What sacct printed; - reads standard input.")],
+    timezone: Annotated[str, typer.Option(help="Of the cluster's times.")] = "UTC",
+    energy: Annotated[
+        bool, typer.Option(help="Not where an agent or exporter meters the nodes.")
+    ] = True,
+    simulate: Annotated[
+        Path | None, typer.Option(help="Write the jobs for carbon simulate, too.")
+    ] = None,
+    json: Json = False,
+) -> None:
+    """Slurm's accounts: runs by account, who held which node, energy of exclusive jobs.
+
+    sacct --allusers --allocations --parsable2 --starttime 2026-01-01
+    --format=JobID,JobName,User,Account,State,Submit,Start,End,AllocCPUS,NodeList,ConsumedEnergyRaw
+    """
+    from carbon.imports.harvest import Harvest
+    from carbon.imports.sacct import read_sacct, simulate_rows, to_batches
+
+    harvest = Harvest()
+    with _opened(file) as lines:
+        jobs = read_sacct(lines, _timezone(timezone), harvest)
+    if simulate is not None:
+        rows = "".join(f"{a:g},{n:g},{c}\n" for a, n, c in simulate_rows(jobs))
+        simulate.write_text("arrival_time,length,cpus\n" + rows)
+    batches = to_batches(jobs, harvest)
+    if not energy:
+        batches = (msgspec.structs.replace(batch, intervals=[]) for batch in batches)
+    _bring("sacct", batches, harvest, json, f"{len(jobs)} jobs")
+
+
+def focus(
+    file: Annotated[Path, typer.Argument(help="CSV; - reads standard input.")],
+    tag: Annotated[str, typer.Option(help="Tag that names the workload.")] = "app",
+    json: Json = False,
+) -> None:
+    """A cloud bill in the FOCUS format: machine hours as estimated energy by instance type."""
+    from carbon.imports.focus import read_focus
+    from carbon.imports.harvest import Harvest
+
+    harvest = Harvest()
+    with _opened(file) as lines:
+        batches = list(read_focus(lines, harvest, tag))
+    _bring("focus", batches, harvest, json, "")
+
+
+def _bring(
+    source: str, batches: Iterable[EnergyBatch], harvest: Harvest, json: bool, told: str
+) -> None:
+    from carbon.client import Client
+    from carbon.client.bringing import Bringer, Brought
+
+    brought = Brought()
+    with Client() as client:
+        bringer = Bringer(client, source, brought)
+        bringer.energy_of_all(batches, harvest)
+        bringer.tell(harvest)
+    if json:
+        print_json(brought)
+        return
+    typer.echo(", ".join(filter(None, [told, _told(brought)])))
+    show_troubles(brought.troubles)
+
+
+@contextmanager
+def _opened(file: Path) -> Iterator[TextIO]:
+    if str(file) == "-":
+        yield sys.stdin
+        return
+    try:
+        with file.open(newline="", encoding="utf-8-sig") as lines:
+            yield lines
+    except (OSError, UnicodeDecodeError) as error:
+        raise InvalidInput("file_unreadable", f"cannot read {file}: {error}") from None
+
+
+def _timezone(name: str) -> ZoneInfo:
+    try:
+        return ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError):
+        raise InvalidInput(
+            "unknown_timezone", f"no time zone {name!r}: UTC, Europe/Paris"
+        ) from None
+
+
+def _told(brought: Brought) -> str:
+    return (
+        f"{brought.intervals} intervals, {brought.counts} counts: {brought.accepted} new, "
+        f"{brought.duplicate} known, {brought.conflict} contradict, {brought.rejected} refused"
+    )
+
+
 def _say_progress(done_ms: int, whole_ms: int) -> None:
     typer.echo(f"  {done_ms / whole_ms:4.0%}", err=True)
 
 
 def _show(result: Result) -> None:
     rate = result.points / result.seconds if result.seconds else 0
-    typer.echo(
-        f"{result.points} points in {result.seconds:.1f} s ({rate:,.0f}/s): "
-        f"{result.intervals} intervals, {result.counts} counts; {result.accepted} new, "
-        f"{result.duplicate} known, {result.conflict} contradict, {result.rejected} refused"
-    )
+    typer.echo(f"{result.points} points in {result.seconds:.1f} s ({rate:,.0f}/s), {_told(result)}")
     if not result.is_exact:
         typer.echo("  at the query's times: the server does not tell when readings were taken")
     show_troubles(result.troubles)

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from carbon.cli import intensity_outlook, manifest
+from carbon.cli import intensity_backfill, intensity_outlook, manifest
 from carbon.cli.choices import ScopeOption, SignalOption, choice, series_query
 from carbon.cli.output import print_json, significant
 from carbon.errors import InvalidInput, NotFound
@@ -20,6 +20,7 @@ Json = Annotated[bool, typer.Option("--json", help="Print one JSON line.")]
 
 def register(app: typer.Typer) -> None:
     intensity_outlook.register(intensity)
+    intensity_backfill.register(intensity)
     manifest.register(imports)
     app.add_typer(intensity, name="intensity")
     app.add_typer(imports, name="import")

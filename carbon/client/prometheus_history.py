@@ -11,16 +11,17 @@ import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from hashlib import blake2b
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import msgspec
 import numpy as np
 
+from carbon.client.bringing import Bringer, Brought
 from carbon.client.http import Client
-from carbon.errors import CarbonError, InvalidInput, Retryable
+from carbon.errors import InvalidInput
 from carbon.imports.condense import Condenser, DeviceKey, Piece, plain_pieces
 from carbon.imports.harvest import Harvest, Reader, content_seq, in_batches
 from carbon.imports.mapping import MetricMapping, Misread, Placed
@@ -28,12 +29,10 @@ from carbon.imports.prometheus_api import MOST_POINTS, PrometheusApi
 from carbon.imports.series import Series
 from carbon.imports.tracks import Track
 from carbon.settings import make_private_dir
-from carbon.wire.energy import DeviceInfo, EnergyBatch, EnergyInterval
-from carbon.wire.quality import TroubleReport
+from carbon.wire.energy import DeviceInfo, EnergyBatch, EnergyInterval, IngestAnswer
 
 _WINDOW_MS: Final = 6 * 3_600_000
 _ROWS_AT_ONCE: Final = 10_000
-_TRIES: Final = 8
 
 
 class Progress(msgspec.Struct):
@@ -47,17 +46,10 @@ class Progress(msgspec.Struct):
 
 
 @dataclass
-class Result:
+class Result(Brought):
     """What an import did; counts of this call alone."""
 
     points: int = 0
-    intervals: int = 0
-    counts: int = 0
-    accepted: int = 0
-    duplicate: int = 0
-    conflict: int = 0
-    rejected: int = 0
-    troubles: list[TroubleReport] = field(default_factory=list)
     #: Whether every reading came with its own time, and not the query's.
     is_exact: bool = True
     seconds: float = 0.0
@@ -93,11 +85,11 @@ class PrometheusHistory:
         if window.until_ms <= window.since_ms:
             raise InvalidInput("end_before_start", "--until must lie after --since")
         self._api = api
-        self._client = client
         self._mapping = mapping
         self._window = window
         self._file = progress_file
         self._result = Result()
+        self._bringer = Bringer(client, "prometheus", self._result)
         self._sent_devices: set[str] = set()
 
     def run(self, tell: Callable[[int, int], None] = lambda done_ms, whole_ms: None) -> Result:
@@ -136,7 +128,7 @@ class PrometheusHistory:
             misread = self._mapping.place({"__name__": metric})
             if isinstance(misread, Misread) and misread.code == "unmapped_metric":
                 harvest.tell(misread.code, misread.about, misread.detail, now_ms)
-        self._tell_troubles(harvest)
+        self._bringer.tell(harvest)
         return sorted(self._mapping.metrics & there if there else self._mapping.metrics)
 
     def _fetch(self, metrics: Sequence[str], part: tuple[int, int]) -> tuple[list[Series], bool]:
@@ -175,7 +167,7 @@ class PrometheusHistory:
                 rows[key] += left
         self._result.points += sum(len(each.samples) for each in series)
         self._send(pool, rows, self._devices(series), harvest)
-        self._tell_troubles(harvest)
+        self._bringer.tell(harvest)
         progress.next_ms, progress.open = end_ms, condenser.open
         self._note(progress)
 
@@ -234,7 +226,7 @@ class PrometheusHistory:
         by_host: dict[tuple[str, str], list[EnergyInterval]] = defaultdict(list)
         for (source, host, _), intervals in rows.items():
             by_host[source, host] += intervals
-        waiting: list[Future[Any]] = []
+        waiting: list[Future[IngestAnswer]] = []
         for (source, host), intervals in by_host.items():
             intervals.sort(key=lambda one: (one.start_ms, one.device))
             self._result.intervals += len(intervals)
@@ -242,33 +234,13 @@ class PrometheusHistory:
                 told = {one.device for one in some} & devices.keys()
                 infos = [devices[device] for device in sorted(told)]
                 batch = _batch(source, host, some, infos)
-                waiting.append(pool.submit(_patiently, self._client.send_energy, batch))
+                waiting.append(pool.submit(self._bringer.energy, batch))
         for sent in waiting:
-            self._add_up(sent.result())
+            self._bringer.add_up(sent.result(), harvest)
         for first in range(0, len(harvest.counts), _ROWS_AT_ONCE):
             some_counts = harvest.counts[first : first + _ROWS_AT_ONCE]
             self._result.counts += len(some_counts)
-            self._add_up(_patiently(self._client.send_units, some_counts))
-
-    def _add_up(self, answer: Any) -> None:
-        self._result.accepted += answer.accepted
-        self._result.duplicate += answer.duplicate
-        self._result.conflict += answer.conflict
-        self._result.rejected += len(answer.rejected)
-        for rejection in answer.rejected[:1]:
-            moment = self._window.until_ms
-            harvest = Harvest()
-            harvest.tell(rejection.code, "ledger", rejection.detail, moment)
-            self._tell_troubles(harvest)
-
-    def _tell_troubles(self, harvest: Harvest) -> None:
-        troubles = [
-            TroubleReport(t.code, t.about[:200], t.detail[:1000], t.first_ms, t.last_ms, t.count)
-            for t in harvest.troubles.values()
-        ]
-        self._result.troubles += troubles
-        if troubles:
-            _patiently(self._client.note_troubles, "prometheus", troubles)
+            self._bringer.add_up(self._bringer.units(some_counts), harvest)
 
     def _note(self, progress: Progress) -> None:
         make_private_dir(self._file.parent)
@@ -292,15 +264,3 @@ def _batch(
     return EnergyBatch(
         source, "history", seq, intervals, host=host or None, is_import=True, devices=devices
     )
-
-
-def _patiently(call: Callable[..., Any], *arguments: Any) -> Any:
-    """Waits where the server asks to."""
-    for _ in range(_TRIES - 1):
-        try:
-            return call(*arguments)
-        except Retryable as busy:
-            if not isinstance(busy, CarbonError) or busy.code == "server_unreachable":
-                raise
-            time.sleep(min(busy.retry_after_s, 10))
-    return call(*arguments)

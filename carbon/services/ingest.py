@@ -228,6 +228,9 @@ class _Write:
         subject = sending.subject(None, sent.run, workload)
         subject_id = self._subject(ids, subject, workload, sent.start_ms)
         self._check_share(ids, sent, device_id, subject_id)
+        if subject.kind is SubjectKind.RUN and sent.end_ms <= sending.now_ms:
+            # What held a device ran, also where nobody metered it.
+            self._widen(ids, subject.key, subject_id, workload, sent.start_ms, sent.end_ms)
         row = {
             "device_id": device_id,
             "start_ms": sent.start_ms,
@@ -303,16 +306,20 @@ class _Write:
         """The id of a subject of this batch, its run noted."""
         subject_id = self._subject(ids, who.subject, who.workload, who.start_ms)
         if who.subject.kind is SubjectKind.RUN:
-            workload_id = ids.workload(who.workload) if who.workload else None
-            names.widen_run(
-                ids.connection,
-                who.subject.key,
-                subject_id,
-                workload_id,
-                who.start_ms,
-                who.end_ms,
-            )
+            self._widen(ids, who.subject.key, subject_id, who.workload, who.start_ms, who.end_ms)
         return subject_id
+
+    def _widen(
+        self,
+        ids: Identities,
+        run: str,
+        subject_id: int,
+        workload: WorkloadName | None,
+        start_ms: int,
+        end_ms: int,
+    ) -> None:
+        workload_id = ids.workload(workload) if workload else None
+        names.widen_run(ids.connection, run, subject_id, workload_id, start_ms, end_ms)
 
     def _subject(
         self, ids: Identities, ref: SubjectRef, workload: WorkloadName | None, start_ms: int

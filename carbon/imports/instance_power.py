@@ -1,0 +1,88 @@
+"""What rented machines draw, by the name of their type: always an estimate.
+
+Watts of a virtual CPU at half load, and of memory, are the coefficients of Cloud Carbon Footprint
+(methodology, 2023; derived from SPECpower); a GPU is taken at half of its data sheet's power. A
+type whose size cannot be told from its name is none that we know: it is told, and not guessed.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+#: W of a vCPU at 50 % load: the mean of the idle and the full figure.
+_VCPU_W: Final = {"aws": (0.74 + 3.5) / 2, "gcp": (0.71 + 4.26) / 2, "azure": (0.78 + 3.76) / 2}
+#: W a GB.
+_MEMORY_W: Final = 0.392
+#: GB a vCPU of general types; what a name says of more or less is within the estimate.
+_GB_PER_VCPU: Final = 4.0
+#: W of the data sheet.
+_GPU_W: Final = {
+    "V100": 300,
+    "A100": 400,
+    "H100": 700,
+    "T4": 70,
+    "A10G": 300,
+    "L4": 72,
+    "A10": 150,
+}
+#: Type → (vCPUs, GPU, how many). Prefixes end in `*`, and then the size tells the vCPUs.
+_WITH_GPUS: Final = {
+    "p3.2xlarge": (8, "V100", 1),
+    "p3.8xlarge": (32, "V100", 4),
+    "p3.16xlarge": (64, "V100", 8),
+    "p4d.24xlarge": (96, "A100", 8),
+    "p4de.24xlarge": (96, "A100", 8),
+    "p5.48xlarge": (192, "H100", 8),
+    "g4dn.12xlarge": (48, "T4", 4),
+    "g4dn.*": (0, "T4", 1),
+    "g5.12xlarge": (48, "A10G", 4),
+    "g5.24xlarge": (96, "A10G", 4),
+    "g5.48xlarge": (192, "A10G", 8),
+    "g5.*": (0, "A10G", 1),
+    "g6.*": (0, "L4", 1),
+    "a2-highgpu-1g": (12, "A100", 1),
+    "a2-highgpu-2g": (24, "A100", 2),
+    "a2-highgpu-4g": (48, "A100", 4),
+    "a2-highgpu-8g": (96, "A100", 8),
+    "a3-highgpu-8g": (208, "H100", 8),
+    "g2-standard-*": (0, "L4", 1),
+    "standard_nc24ads_a100_v4": (24, "A100", 1),
+    "standard_nc48ads_a100_v4": (48, "A100", 2),
+    "standard_nc96ads_a100_v4": (96, "A100", 4),
+    "standard_nd96asr_v4": (96, "A100", 8),
+    "standard_nd96isr_h100_v5": (96, "H100", 8),
+}
+#: vCPUs of AWS' sizes below one xlarge.
+_AWS_SIZES: Final = {"nano": 2, "micro": 2, "small": 2, "medium": 2, "large": 2, "xlarge": 4}
+_AWS: Final = re.compile(r"[a-z][a-z0-9-]*\.(?:(\d*)(xlarge)|(nano|micro|small|medium|large))")
+_GCP: Final = re.compile(r"[a-z]\w*-(?:standard|highmem|highcpu|highgpu)-(\d+)g?")
+_AZURE: Final = re.compile(r"standard_[a-z]+(\d+)(?:-\d+)?[a-z]*(?:_\w+)*")
+
+
+def instance_w(provider: str, kind: str) -> float | None:
+    """Watts of a running machine of a type, or None for one that we do not know."""
+    name = kind.lower()
+    vcpus = _vcpus(provider, name)
+    with_gpus = _WITH_GPUS.get(name) or next(
+        (
+            found
+            for key, found in _WITH_GPUS.items()
+            if key[-1] == "*" and name.startswith(key[:-1])
+        ),
+        None,
+    )
+    if with_gpus is not None:
+        vcpus = with_gpus[0] or vcpus
+    if not vcpus or provider not in _VCPU_W:
+        return None
+    watts = vcpus * (_VCPU_W[provider] + _GB_PER_VCPU * _MEMORY_W)
+    return watts + (_GPU_W[with_gpus[1]] * with_gpus[2] / 2 if with_gpus else 0.0)
+
+
+def _vcpus(provider: str, name: str) -> int:
+    if provider == "aws" and (found := _AWS.fullmatch(name)):
+        return int(found[1] or 1) * 4 if found[2] else _AWS_SIZES[found[3]]
+    pattern = {"gcp": _GCP, "azure": _AZURE}.get(provider)
+    found = pattern.fullmatch(name) if pattern else None
+    return int(found[1]) if found else 0

@@ -1,0 +1,144 @@
+"""Cloud bills in the FOCUS format."""
+
+from __future__ import annotations
+
+import csv
+import io
+from typing import Any
+
+import pytest
+
+from carbon.errors import InvalidInput
+from carbon.imports.focus import read_focus
+from carbon.imports.harvest import Harvest
+from carbon.imports.instance_power import instance_w
+from carbon.wire.energy import EnergyBatch
+
+ROW = {
+    "BillingCurrency": "USD",
+    "BilledCost": "3.06",
+    "ChargePeriodStart": "2026-03-01T08:00:00Z",
+    "ChargePeriodEnd": "2026-03-01T09:00:00Z",
+    "ChargeCategory": "Usage",
+    "ChargeClass": "",
+    "ConsumedQuantity": "1",
+    "ConsumedUnit": "Hours",
+    "ProviderName": "Amazon Web Services",
+    "RegionId": "eu-central-1",
+    "ResourceId": "i-1",
+    "ServiceCategory": "Compute",
+    "ServiceName": "EC2",
+    "SkuPriceDetails": '{"InstanceType":"p3.2xlarge"}',
+    "SubAccountName": "search",
+    "CommitmentDiscountStatus": "",
+    "Tags": '{"app":"chat"}',
+}
+
+
+def read(*rows: dict[str, Any]) -> tuple[list[EnergyBatch], set[str]]:
+    text = io.StringIO()
+    writer = csv.DictWriter(text, list(ROW))
+    writer.writeheader()
+    writer.writerows({**ROW, **row} for row in rows)
+    harvest = Harvest()
+    batches = list(read_focus(text.getvalue().splitlines(), harvest))
+    return batches, {code for code, _ in harvest.troubles}
+
+
+def energy(batches: list[EnergyBatch]) -> int:
+    return sum(one.energy_mj for batch in batches for one in batch.intervals)
+
+
+WATTS = instance_w("aws", "p3.2xlarge")
+assert WATTS is not None
+AN_HOUR = round(WATTS * 3_600_000)
+
+
+def test_machine_hours_are_estimated_energy_of_the_instance_type() -> None:
+    [batch], told = read({})
+    [one] = batch.intervals
+    assert (one.device, one.workload, one.method) == ("i-1", "search/chat", "estimated")
+    assert (batch.zone, batch.is_import, told) == ("DE", True, set())
+    assert batch.devices[0].model == "p3.2xlarge"
+    assert one.energy_mj == AN_HOUR
+
+
+def test_hours_split_over_rows_are_one() -> None:
+    assert energy(read({"ConsumedQuantity": ".4"}, {"ConsumedQuantity": ".6"})[0]) == AN_HOUR
+
+
+@pytest.mark.parametrize(
+    ("row", "code"),
+    [
+        ({"ChargeCategory": "Credit", "ConsumedQuantity": "1"}, "credit_or_correction"),
+        ({"ChargeCategory": "Adjustment"}, "credit_or_correction"),
+        ({"ChargeClass": "Correction", "ConsumedQuantity": "-1"}, "credit_or_correction"),
+        ({"ConsumedQuantity": "-1"}, "implausible_hours"),
+        ({"ConsumedQuantity": "9"}, "implausible_hours"),
+        ({"CommitmentDiscountStatus": "Unused"}, "unused_commitment"),
+        ({"ConsumedUnit": "GB"}, "not_machine_hours"),
+        ({"SkuPriceDetails": ""}, "not_machine_hours"),
+        ({"SkuPriceDetails": '{"InstanceType":"x9.metal"}'}, "unknown_instance_type"),
+        ({"ChargePeriodStart": "March"}, "line_unreadable"),
+    ],
+)
+def test_what_is_no_machines_hours_is_told_and_neither_adds_nor_takes_away(
+    row: dict[str, str], code: str
+) -> None:
+    batches, told = read({}, {"ResourceId": "i-2", **row})
+    assert (energy(batches), told) == (AN_HOUR, {code})
+
+
+def test_a_bill_in_another_currency_has_the_same_energy() -> None:
+    assert energy(read({"BillingCurrency": "JPY", "BilledCost": "459"})[0]) == AN_HOUR
+
+
+def test_a_bill_in_several_currencies_is_told() -> None:
+    batches, told = read({}, {"BillingCurrency": "EUR", "ResourceId": "i-2"})
+    assert (energy(batches), told) == (2 * AN_HOUR, {"several_currencies"})
+
+
+def test_storage_taxes_and_purchases_are_no_machines() -> None:
+    others = [
+        {"ServiceCategory": "Storage"},
+        {"ChargeCategory": "Tax"},
+        {"ChargeCategory": "Purchase"},
+    ]
+    assert read(*others) == ([], set())
+
+
+def test_another_table_is_refused_in_one_line() -> None:
+    with pytest.raises(InvalidInput) as caught:
+        list(read_focus(["a,b", "1,2"], Harvest()))
+    assert caught.value.code == "column_missing"
+
+
+@pytest.mark.parametrize(
+    ("provider", "kind"),
+    [
+        ("aws", "m5.large"),
+        ("aws", "c6i.32xlarge"),
+        ("aws", "g5.xlarge"),
+        ("gcp", "n2-standard-8"),
+        ("gcp", "a2-highgpu-1g"),
+        ("gcp", "g2-standard-4"),
+        ("azure", "Standard_D8s_v5"),
+        ("azure", "Standard_ND96asr_v4"),
+    ],
+)
+def test_types_that_a_name_tells(provider: str, kind: str) -> None:
+    watts = instance_w(provider, kind)
+    assert watts is not None
+    assert watts > 0
+
+
+def test_larger_sizes_draw_more_and_gpus_more_again() -> None:
+    kinds = ("m5.large", "m5.xlarge", "m5.4xlarge", "g5.4xlarge", "p4d.24xlarge", "p5.48xlarge")
+    watts = [instance_w("aws", kind) or 0.0 for kind in kinds]
+    assert watts == sorted(watts)
+    assert watts[0] > 0
+
+
+@pytest.mark.parametrize("kind", ["", "metal", "m5.metal", "e2-custom", "db.r5"])
+def test_types_that_no_name_tells_are_unknown(kind: str) -> None:
+    assert instance_w("aws", kind) is None
