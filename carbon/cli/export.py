@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from carbon.cli.output import print_json
+from carbon.cli.output import mass, print_json
 
 export = typer.Typer(no_args_is_help=True)
 
@@ -62,6 +62,39 @@ def report_(
 def if_(report_id: str, out: Out = None, json: Json = False) -> None:
     """A report as a manifest that the Impact Framework runs, with the same SCI."""
     report_(report_id, format="if", out=out, json=json)
+
+
+@export.command()
+def inventory(
+    start: Annotated[str, typer.Option(help="RFC 3339.")],
+    end: Annotated[str, typer.Option(help="RFC 3339.")],
+    frame: Annotated[
+        str | None, typer.Option(help="ghg-protocol or esrs-e1: the standard's own rows.")
+    ] = None,
+    operated: Annotated[str, typer.Option(help="own or rented machines.")] = "own",
+    json: Annotated[bool, typer.Option("--json", help="Print one JSON line.")] = False,
+) -> None:
+    """Energy and carbon of all machines by location and by market."""
+    from carbon.client import Client
+
+    if frame is None:
+        answer = Client().inventory(start, end)
+        lines = [
+            f"{zone['zone']}  {zone['energy_kwh']:.6g} kWh  location {mass(zone['location_g'])}"
+            f"  market {mass(zone['market_g'])}"
+            for zone in answer["zones"]
+        ]
+    else:
+        answer = Client().inventory_frame(frame, start=start, end=end, operated=operated)
+        lines = [
+            f"{row['code']:14} {row['label']:40} "
+            + ("not known" if row["value"] is None else f"{row['value']:.6g} {row['unit']}")
+            for row in answer["lines"]
+        ]
+    if json:
+        print_json(answer)
+    else:
+        typer.echo("\n".join(lines) or "no reading in this window")
 
 
 @export.command("audit-pack")

@@ -134,6 +134,16 @@ class Client:
     def add_factor(self, **members: object) -> Json:
         return self._object("POST", "/v1/factors", members)
 
+    def inventory(self, start: str, end: str) -> Json:
+        return self._object("GET", "/v1/inventory", query={"start": start, "end": end})
+
+    def inventory_frame(self, frame: str, **query: object) -> Json:
+        """`start`, `end`, `operated` (`own` or `rented`)."""
+        return self._object("GET", f"/v1/inventory/frames/{frame}", query=query)
+
+    def add_contract(self, **members: object) -> Json:
+        return self._object("POST", "/v1/inventory/contracts", members)
+
     def verify_audit(self, head: str | None = None) -> Json:
         return self._object("GET", "/v1/audit/verify", query={"head": head})
 

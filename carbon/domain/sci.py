@@ -225,6 +225,8 @@ def score(
 ) -> Score:
     """ΣC / ΣR of one window; `count` is R over the device-time that the charges cover."""
     charges, embodied = list(charges), list(embodied)
+    if not all(isinstance(charge, Charge) for charge in charges):
+        raise TypeError("SCI is location-based: it takes charges of a grid, never of a market")
     energy_mj = sum(charge.energy_mj for charge in charges)
     return Score(
         count=count,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import fields
+from dataclasses import asdict, fields
 from hashlib import sha256
 from typing import Any, Final
 
@@ -12,8 +12,10 @@ from sqlalchemy import Connection
 
 from carbon.clock import to_rfc3339
 from carbon.domain.factor import Factor
+from carbon.domain.inventory import Contract
 from carbon.services.context import Context
 from carbon.storage import audit
+from carbon.storage.contracts import all_contracts
 from carbon.storage.engine import reading
 from carbon.storage.experiments import StoredExperiment, experiments_of
 from carbon.storage.factors import factor_row, factor_rows
@@ -22,6 +24,9 @@ from carbon.wire.reports import AuditEntry, AuditFault, AuditPage, AuditProof
 
 REPORT_ISSUED: Final = "report.issued"
 FACTOR_RECORDED: Final = "factor.recorded"
+CONTRACT_RECORDED: Final = "contract.recorded"
+PERIOD_CLOSED: Final = "period.closed"
+TEAM_ERASED: Final = "team.erased"
 EXPERIMENT_RECORDED: Final = "experiment.recorded"
 
 _MOST_FAULTS: Final = 100
@@ -50,6 +55,10 @@ def experiment_hash(experiment: StoredExperiment) -> str:
 
 def factor_hash(factor: Factor) -> str:
     return _hash(factor_row(factor))
+
+
+def contract_hash(contract: Contract) -> str:
+    return _hash(asdict(contract))
 
 
 def _hash(told: Mapping[str, Any]) -> str:
@@ -117,7 +126,9 @@ def _changed_records(connection: Connection, chain: list[audit.Entry]) -> Iterat
         one.id: (experiment_hash(one), _is_sound(one.statement, one.statement_hash))
         for one in experiments_of(connection, None, _EVERY_ONE)
     }
+    contracts = {made.id: (contract_hash(made), True) for made in all_contracts(connection)}
     recorded = (
+        (CONTRACT_RECORDED, contracts),
         (REPORT_ISSUED, reports),
         (FACTOR_RECORDED, factors),
         (EXPERIMENT_RECORDED, experiments),

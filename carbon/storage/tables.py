@@ -2,6 +2,9 @@
 
 from carbon.storage import (
     budgets,
+    closed_periods,
+    components,
+    contracts,
     energy,
     experiments,
     factors,
@@ -23,6 +26,9 @@ from carbon.storage.schema import metadata
 
 __all__ = [
     "budgets",
+    "closed_periods",
+    "components",
+    "contracts",
     "energy",
     "experiments",
     "factors",

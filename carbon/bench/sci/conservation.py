@@ -10,7 +10,9 @@ from sqlalchemy import Table, func, select
 from carbon.bench.figure import Figure, at_most
 from carbon.bench.sci.made import ADMIN, BEGIN_MS, MadeLedger, made_ledger
 from carbon.clock import to_rfc3339
+from carbon.domain.inventory import ContractKind
 from carbon.domain.units import MS_PER_HOUR
+from carbon.services.inventory import record_contract
 from carbon.services.question import Question
 from carbon.services.reports import statement_of
 from carbon.services.rollup import roll_up
@@ -19,6 +21,7 @@ from carbon.storage.engine import reading
 from carbon.storage.names import device
 from carbon.storage.rollups import bucket, quarter_hour
 from carbon.wire.energy import DeviceInfo, EnergyInterval
+from carbon.wire.inventory import ContractBody
 from carbon.wire.reports import ReportBody
 
 _TENANTS: Final = ("default/a", "default/b", "default/c")
@@ -36,6 +39,7 @@ def figures(quick: bool) -> list[Figure]:
             at_most("tenants, idle and unallocated less the meters", lost, "mJ", 0.0),
             at_most("tenants' answers less their rows", _answered(ledger, end_ms), "mJ", 0.0),
             at_most("components less the total", _components(ledger, end_ms), "1", 1e-12),
+            at_most("change of SCI by contracts", _by_contracts(ledger, end_ms), "statements", 0.0),
         ]
 
 
@@ -85,6 +89,17 @@ def _answered(ledger: MadeLedger, end_ms: int) -> int:
     query = select(func.sum(bucket.c.energy_mj)).where(bucket.c.workload_id > 0)
     with reading(ledger.context.engine) as connection:
         return abs(told - int(connection.scalar(query) or 0))
+
+
+def _by_contracts(ledger: MadeLedger, end_ms: int) -> int:
+    """Whether a statement is another one after the market was bought empty."""
+    window = to_rfc3339(BEGIN_MS), to_rfc3339(end_ms)
+    request = ReportBody(*window, workloads=list(_TENANTS), units=["device_hour"])
+    before = statement_of(ledger.context, ADMIN, request)
+    for kind in (ContractKind.CERTIFICATE, ContractKind.PPA):
+        bought = ContractBody(kind, "DE", *window, 0.0, "registry", 1e6, carbon_free=True)
+        record_contract(ledger.context, ADMIN, bought)
+    return int(statement_of(ledger.context, ADMIN, request) != before)
 
 
 def _components(ledger: MadeLedger, end_ms: int) -> float:
