@@ -1,13 +1,13 @@
 """Contracts of the market, components that no meter sees, and periods that were closed.
 
-Revises: 0011_report_salts
+Revises: 0013_scheduler_pauses
 """
 
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0012_inventory"
-down_revision = "0011_report_salts"
+revision = "0014_inventory"
+down_revision = "0013_scheduler_pauses"
 branch_labels = None
 depends_on = None
 
