@@ -19,6 +19,7 @@ from carbon.services.audit import verify_audit
 from carbon.services.explanation import explain_report
 from carbon.services.reports import issue_report, statement_of
 from carbon.services.rollup import roll_up
+from carbon.services.settling import settle
 from carbon.storage.energy import unit_count
 from carbon.storage.engine import writing
 from carbon.storage.rollups import bucket, quarter_hour
@@ -49,6 +50,7 @@ def _reports(quick: bool) -> list[Figure]:
         roll_up(ledger.context)
         with writing(ledger.context.engine) as connection:
             _repeat(connection, days)
+        settle(ledger.context)
         body = ReportBody(to_rfc3339(BEGIN_MS), to_rfc3339(end_ms), workload="w", units=["token"])
         context = ledger.context
         request = msgspec.structs.replace(body, workload=None, workloads=["default/w"])
