@@ -46,13 +46,13 @@ def gates(limits: Limits, finding: Finding, fairness: Fairness | None) -> list[G
     found = []
     if limits.quality_loss is not None:
         loss = _quality_loss(finding, fairness)
-        found.append(_gate("quality_loss", limits.quality_loss, loss))
+        found.append(judge_harm("quality_loss", limits.quality_loss, loss))
     if limits.worst_group_loss is not None:
         loss = fairness.worst_group_loss if fairness else None
-        found.append(_gate("worst_group_loss", limits.worst_group_loss, loss))
+        found.append(judge_harm("worst_group_loss", limits.worst_group_loss, loss))
     if limits.equalised_odds_change is not None:
         change = fairness.equalised_odds_change if fairness else None
-        found.append(_gate("equalised_odds_change", limits.equalised_odds_change, change))
+        found.append(judge_harm("equalised_odds_change", limits.equalised_odds_change, change))
     if limits.verdict is not None:
         found.append(_verdict_gate(limits.verdict, finding.verdict))
     return found
@@ -72,7 +72,8 @@ def _quality_loss(finding: Finding, fairness: Fairness | None) -> Interval | Non
     return Interval(-quality.value, -quality.high, -quality.low)
 
 
-def _gate(name: str, limit: float, harm: Interval | None) -> Gate:
+def judge_harm(name: str, limit: float, harm: Interval | None) -> Gate:
+    """Whether a loss (above 0 is worse) is shown to lie within its limit."""
     if harm is None:
         return Gate(name, limit, Outcome.NOT_STATED)
     if harm.value > limit:
