@@ -40,6 +40,7 @@ def _register() -> None:
         jobs,
         keys,
         playbook,
+        recommendations,
         report,
         run,
         scheduler,
@@ -51,7 +52,7 @@ def _register() -> None:
     )
 
     measuring = (agent, top, doctor)
-    stating = (sci, report, experiment, playbook, export, factors, audit)
+    stating = (sci, report, experiment, playbook, recommendations, export, factors, audit)
     planning = (jobs, scheduler, wait, intensity, simulate)
     keeping = (hosts, budgets, imports, keys, database, bench)
     for module in (up, run, *stating, *planning, *measuring, *keeping):

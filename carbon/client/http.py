@@ -211,6 +211,14 @@ class Client:
     def experiment(self, experiment: str) -> Json:
         return self._object("GET", f"/v1/experiments/{experiment}")
 
+    def recommendations(self, **query: object) -> Json:
+        """`state`."""
+        return self._object("GET", "/v1/recommendations", query=query)
+
+    def mark_recommendation(self, recommendation: str, **members: object) -> Json:
+        """`state`, `reason`."""
+        return self._object("PATCH", f"/v1/recommendations/{recommendation}", members)
+
     # Jobs
 
     def submit_job(self, job: Mapping[str, object], idempotency_key: str | None = None) -> Json:
