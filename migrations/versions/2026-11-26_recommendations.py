@@ -1,13 +1,13 @@
 """What people decided about recommendations.
 
-Revises: 0011_report_salts
+Revises: 0013_scheduler_pauses
 """
 
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0012_recommendations"
-down_revision = "0011_report_salts"
+revision = "0014_recommendations"
+down_revision = "0013_scheduler_pauses"
 branch_labels = None
 depends_on = None
 
