@@ -1,13 +1,13 @@
 """What people decided about recommendations.
 
-Revises: 0013_scheduler_pauses
+Revises: 0014_inventory
 """
 
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0014_recommendations"
-down_revision = "0013_scheduler_pauses"
+revision = "0015_recommendations"
+down_revision = "0014_inventory"
 branch_labels = None
 depends_on = None
 
