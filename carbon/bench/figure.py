@@ -52,6 +52,8 @@ class Options:
     data: Path | None = None
     #: Smaller and quicker, for a look.
     quick: bool = False
+    #: Raw rows to load, where a bench loads any; None takes its default.
+    rows: int | None = None
 
 
 def report(bench: str, figures: Sequence[Figure]) -> dict[str, Any]:

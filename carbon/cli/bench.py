@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from carbon.bench.figure import Figure
 
 #: Modules of carbon.bench that are no bench themselves.
-_PARTS = frozenset({"figure", "serving"})
+_PARTS = frozenset({"figure", "generated", "ledger", "serving"})
 
 
 def register(app: typer.Typer) -> None:
@@ -28,6 +28,9 @@ def register(app: typer.Typer) -> None:
         json: Annotated[bool, typer.Option("--json", help="Print one JSON line.")] = False,
         db: Annotated[str | None, typer.Option("--db", help="Database URL to measure.")] = None,
         quick: Annotated[bool, typer.Option(help="Smaller and quicker, for a look.")] = False,
+        rows: Annotated[
+            int | None, typer.Option(min=1, help="Raw rows to load, where a bench loads any.")
+        ] = None,
     ) -> None:
         """Measure what this machine achieves; exit 1 where a target is not met."""
         if name not in _benches():
@@ -35,7 +38,7 @@ def register(app: typer.Typer) -> None:
         from carbon.bench.figure import Options, all_met, report
 
         module = import_module(f"carbon.bench.{name}")
-        figures = module.measure(Options(db, _data_dir(), quick))
+        figures = module.measure(Options(db, _data_dir(), quick, rows))
         body = report(name, figures)
         if json:
             print_json(body)

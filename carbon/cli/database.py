@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Annotated
 
 import typer
 
+from carbon.cli.output import print_json
 from carbon.cli.up import DataDir, Db, settings_with
 
 database = typer.Typer(help="The ledger's database.", no_args_is_help=True)
@@ -52,6 +54,35 @@ def restore(file: Path, db: Db = None, data_dir: DataDir = None) -> None:
 
     target = copies.sqlite_file(settings_with(db_url=db, data_dir=data_dir).database_url)
     _tell("is restored and whole", target, copies.copy(file, target))
+
+
+@database.command()
+def generate(
+    gpus: Annotated[int, typer.Option(min=1, help="Devices of the made-up fleet.")] = 1_000,
+    workloads: Annotated[
+        int, typer.Option(min=3, help="Workloads; the first three are planted.")
+    ] = 200,
+    teams: Annotated[int, typer.Option(min=1)] = 12,
+    days: Annotated[int, typer.Option(min=1, help="Days of roll-ups, up to midnight.")] = 365,
+    raw_days: Annotated[float, typer.Option(min=0, help="Days of 10 s readings.")] = 1.0,
+    seed: Annotated[int, typer.Option(help="The same seed makes the same organisation.")] = 1,
+    json: Annotated[bool, typer.Option("--json", help="Print one JSON line.")] = False,
+    db: Db = None,
+    data_dir: DataDir = None,
+) -> None:
+    """Write a made-up year into an empty ledger, for a look around and for measurements."""
+    from carbon.app import open_context
+    from carbon.bench.generated.fleet import PLANTED, Fleet
+    from carbon.bench.generated.year import Year
+
+    context = open_context(settings_with(db_url=db, data_dir=data_dir))
+    fleet = Fleet(gpus, workloads, teams, seed)
+    Year(context, fleet, days, raw_days).write()
+    planted = [f"{w.team}/{w.name}" for w in fleet.workloads[: len(PLANTED)]]
+    if json:
+        print_json({"gpus": gpus, "workloads": workloads, "days": days, "planted": planted})
+    else:
+        typer.echo(f"{days} days of {gpus} GPUs are written; planted: {', '.join(planted)}")
 
 
 def _tell(what: str, file: Path, rows: dict[str, int]) -> None:

@@ -9,9 +9,10 @@ stop anywhere: a day that is done twice says the same.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Final
 from zoneinfo import ZoneInfo
 
@@ -19,16 +20,17 @@ import numpy as np
 from sqlalchemy import Connection, Table
 
 from carbon.domain.civil import civil_days, civil_month
-from carbon.domain.emissions import operational_ng
 from carbon.domain.rollup import Rate
 from carbon.domain.units import BUCKET_MS, MS_PER_HOUR, QUARTER_MS, floor_to
 from carbon.services.context import Context
+from carbon.services.nanograms import Flags, Floats, nanograms, ng_per_mj
 from carbon.services.tariff import Tariff
 from carbon.storage import repricing as store
+from carbon.storage.columns import Ints, summed
 from carbon.storage.engine import reading, writing
 from carbon.storage.names import models_of_devices
 from carbon.storage.ratings import Ratings, is_stored
-from carbon.storage.repricing import Ints, Mark
+from carbon.storage.repricing import Mark
 from carbon.storage.rollups import (
     bucket,
     mark_hours,
@@ -45,10 +47,9 @@ Pause = Callable[[float], None]
 
 #: Sums set in one transaction.
 _ROWS_AT_ONCE: Final = 1_000
+#: A transaction begins no further quarter-hour after it: others wait for its lock.
+_LOCK_S: Final = 0.005
 _START, _DEVICE, _SUBJECT, _WORKLOAD, _METHOD, _RATING, _ENERGY, _NG = range(8)
-#: A float product of three is off by less.
-_FLOAT_ERROR: Final = 1e-15
-_MJ_PER_NG: Final = 3.6
 
 
 def reprice(
@@ -97,13 +98,17 @@ class _Priced:
     """One quarter-hour or bucket in which a price may have changed."""
 
     start_ms: int
-    #: Positions of its rows among those of the day that are priced, and their new ng.
+    #: Whether all rows of the span are priced.
+    is_whole: bool
+    #: Positions of the priced rows among those of the day, and what each ought to say.
     rows: Ints
     ng: Ints
+    ng_per_mj: Floats
+    rating: Ints
     #: Rows whose ng a float product might miss by one.
-    is_near_half: Any
+    is_near_half: Flags
     #: Of each device that is priced.
-    rates: dict[int, Rate]
+    rates: Mapping[int, Rate]
 
 
 @dataclass
@@ -128,11 +133,11 @@ class _Day:
             quarters = store.quarters_of(connection, start_ms, end_ms)
             buckets = store.buckets_of(connection, start_ms, end_ms)
             ratings = Ratings(connection, may_store=False)
-            devices = np.unique(quarters[:, _DEVICE]).tolist()
-            tariff = Tariff.load(context, connection, ratings, devices, start_ms, end_ms)
-        in_quarters = list(_priced(tariff, marks, quarters, QUARTER_MS))
+            devices = np.unique(quarters[:, _DEVICE])
+            tariff = Tariff.load(context, connection, ratings, devices.tolist(), start_ms, end_ms)
+        in_quarters = list(_priced(tariff, marks, devices, quarters, QUARTER_MS))
         in_buckets: dict[int, list[_Priced]] = {}
-        for priced in _priced(tariff, marks, buckets, BUCKET_MS):
+        for priced in _priced(tariff, marks, devices, buckets, BUCKET_MS):
             in_buckets.setdefault(floor_to(priced.start_ms, QUARTER_MS), []).append(priced)
         return cls(
             context, start_ms, end_ms, seen, ratings, quarters, buckets, in_quarters, in_buckets
@@ -142,12 +147,14 @@ class _Day:
         """Answers False where the day changed since it was read; then it is not done."""
         ids = self._stored_ratings()
         is_plain = True  # no way of pricing changed: every sum keeps its rows
-        for priced in self.priced_quarters:
+        left = list(reversed(self.priced_quarters))
+        while left:
             with writing(self.context.engine) as connection:
                 began = time.perf_counter()
                 if store.changes_since(connection, self.start_ms, self.end_ms) != self.seen:
                     return False
-                is_plain &= self._write_quarter(connection, priced, ids)
+                while left and time.perf_counter() - began < _LOCK_S:
+                    is_plain &= self._write_quarter(connection, left.pop(), ids)
             pause(time.perf_counter() - began)
         if is_plain:
             return self._write_sums(pause)
@@ -182,7 +189,9 @@ class _Day:
             )
             store.set_nanograms(connection, bucket, store.QUARTER_COLUMNS[:5], fixed, None)
         rows = self.quarters[priced.rows]
-        new = np.array([ids[priced.rates[d].rating] for d in rows[:, _DEVICE].tolist()])
+        new = priced.rating
+        if (new <= 0).any():  # some were numbered for the moment
+            new = np.array([ids[rating] for rating in new.tolist()])
         is_plain = bool((new == rows[:, _RATING]).all())
         if buckets and is_plain:
             store.sum_quarter(connection, priced.start_ms, self._now_ms)
@@ -197,13 +206,12 @@ class _Day:
     def _price_plainly(self, connection: Connection, priced: _Priced, rows: Ints) -> None:
         """One UPDATE for each rating, where all of its rows have one price."""
         one_by_one = priced.is_near_half.copy()
-        everywhere = len(rows) == self._count(priced.start_ms)
         for rating_id in np.unique(rows[:, _RATING]).tolist():
             of_rating = rows[:, _RATING] == rating_id
-            rates = {_k(priced.rates[d]) for d in np.unique(rows[of_rating, _DEVICE]).tolist()}
-            if everywhere and len(rates) == 1:
+            k = priced.ng_per_mj[of_rating]
+            if priced.is_whole and (k == k[0]).all():
                 store.price_quarter(
-                    connection, priced.start_ms, rating_id, rates.pop(), self._now_ms
+                    connection, priced.start_ms, rating_id, float(k[0]), self._now_ms
                 )
             else:
                 one_by_one |= of_rating
@@ -212,10 +220,6 @@ class _Day:
             connection, quarter_hour, store.QUARTER_COLUMNS[:6], fixed, self._now_ms
         )
         self.quarters[priced.rows, _NG] = priced.ng
-
-    def _count(self, start_ms: int) -> int:
-        lo, hi = np.searchsorted(self.quarters[:, _START], [start_ms, start_ms + 1])
-        return int(hi - lo)
 
     def _rewrite(self, connection: Connection, priced: _Priced, rows: Ints, new: Ints) -> None:
         """Rows whose rating changes are other rows; those that become alike are added up."""
@@ -240,14 +244,14 @@ class _Day:
         own = (q[:, _WORKLOAD], q[:, _DEVICE], q[:, _SUBJECT], q[:, _METHOD], q[:, _RATING])
         day = np.full(len(q), self.start_ms, dtype=np.int64)
         is_whole = (hour >= self.start_ms) & (hour + MS_PER_HOUR <= self.end_ms)
-        hours = _summed((hour, *shared), q[:, _NG], is_whole)
+        hours = summed((hour, *shared), [q[:, _NG]], is_whole)
         cut_hours = np.unique(np.column_stack([hour, q[:, _WORKLOAD]])[~is_whole], axis=0)
         keys = ("start_ms", "workload_id", "model_id", "method", "rating_id")
         own_keys = ("start_ms", "workload_id", "device_id", "subject_id", "method", "rating_id")
         sums: list[tuple[Table, tuple[str, ...], Ints, int | None]] = [
             (workload_hour, keys, hours, self._now_ms),
-            (workload_day, keys, _summed((day, *shared), q[:, _NG]), self._now_ms),
-            (device_day, own_keys, _summed((day, *own), q[:, _NG]), None),
+            (workload_day, keys, summed((day, *shared), [q[:, _NG]]), self._now_ms),
+            (device_day, own_keys, summed((day, *own), [q[:, _NG]]), None),
         ]
         parts = [(*one[:2], part, one[3]) for one in sums for part in _cut(one[2])]
         for table, names, part, now_ms in parts:
@@ -265,67 +269,71 @@ class _Day:
         return True
 
 
-def _priced(tariff: Tariff, marks: Sequence[Mark], rows: Ints, width_ms: int) -> Iterator[_Priced]:
+def _priced(
+    tariff: Tariff, marks: Sequence[Mark], devices: Ints, rows: Ints, width_ms: int
+) -> Iterator[_Priced]:
     """The spans that a mark covers, with the new ng of the rows whose place it prices."""
     starts, firsts, counts = np.unique(rows[:, _START], return_index=True, return_counts=True)
+    device_at = np.searchsorted(devices, rows[:, _DEVICE])
     for at, lo, hi in zip(starts.tolist(), firsts, firsts + counts, strict=True):
-        covering = [m for m in marks if m.start_ms < at + width_ms and m.end_ms > at]
-        zones = {mark.zone for mark in covering}
+        zones = {m.zone for m in marks if m.start_ms < at + width_ms and m.end_ms > at}
         if not zones:
             continue
-        rates = tariff.rates(at, at + width_ms)
-        places = tariff.places(at)
-        of_device = {
-            device: rates[places[device]]
-            for device in np.unique(rows[lo:hi, _DEVICE]).tolist()
-            if "" in zones or places[device].zone in zones
-        }
-        positions = lo + np.flatnonzero(np.isin(rows[lo:hi, _DEVICE], list(of_device)))
-        if len(positions):
-            ng, is_near_half = _nanograms(rows[positions], of_device)
-            yield _Priced(at, positions, ng, is_near_half, of_device)
+        kinds, places = tariff.kinds(at)
+        by_place = tariff.rates(at, at + width_ms)
+        rates = [by_place[place] for place in places]
+        is_meant = np.array(["" in zones or place.zone in zones for place in places])
+        kind = kinds[device_at[lo:hi]]
+        positions = lo + np.flatnonzero(is_meant[kind])
+        if not len(positions):
+            continue
+        kind = kind[positions - lo]
+        g_per_kwh = np.array([rate.g_per_kwh for rate in rates])[kind]
+        pue = np.array([rate.pue for rate in rates])[kind]
+        ng, is_near_half = nanograms(rows[positions, _ENERGY], g_per_kwh, pue)
+        yield _Priced(
+            at,
+            len(positions) == hi - lo,
+            positions,
+            ng,
+            np.array([ng_per_mj(rate.g_per_kwh, rate.pue) for rate in rates])[kind],
+            np.array([rate.rating for rate in rates])[kind],
+            is_near_half,
+            _Rates(rows[positions, _DEVICE], kind, rates),
+        )
 
 
-def _nanograms(rows: Ints, rates: dict[int, Rate]) -> tuple[Ints, Any]:
-    """(ng, where a float product might be off by one): as `domain.emissions` to the last digit."""
-    k = np.array([_k(rates[device]) for device in rows[:, _DEVICE].tolist()])
-    product = rows[:, _ENERGY] * k
-    floor = np.floor(product + 0.5)
-    off = np.maximum(product * _FLOAT_ERROR, 1e-6)
-    is_near_half = np.abs(product - np.floor(product) - 0.5) <= off
-    ng = floor.astype(np.int64)
-    for place in np.flatnonzero(is_near_half).tolist():
-        rate = rates[int(rows[place, _DEVICE])]
-        ng[place] = operational_ng(int(rows[place, _ENERGY]), rate.g_per_kwh, rate.pue)
-    return ng, is_near_half
+class _Rates(Mapping[int, Rate]):
+    """Device → rate; made only where it is asked for, which is where ratings change."""
 
+    def __init__(self, devices: Ints, kinds: Ints, rates: Sequence[Rate]) -> None:
+        self._columns = devices, kinds
+        self._rates = rates
 
-def _k(rate: Rate) -> float:
-    """ng of each mJ."""
-    return rate.g_per_kwh * rate.pue / _MJ_PER_NG
+    @cached_property
+    def _by_device(self) -> dict[int, Rate]:
+        devices, kinds = (column.tolist() for column in self._columns)
+        return {d: self._rates[kind] for d, kind in zip(devices, kinds, strict=True)}
+
+    def __getitem__(self, device: int) -> Rate:
+        return self._by_device[device]
+
+    def __iter__(self) -> Iterator[int]:
+        return iter(self._by_device)
+
+    def __len__(self) -> int:
+        return len(self._by_device)
 
 
 def _device_price(device: int, rate: Rate, ids: dict[int, int]) -> dict[str, int | float]:
     return {
         "device_id": device,
-        "k": _k(rate),
+        "k": ng_per_mj(rate.g_per_kwh, rate.pue),
         "rating_id": ids[rate.rating],
         "vintage_id": rate.vintage,
         "g_per_kwh": rate.g_per_kwh,
         "pue": rate.pue,
     }
-
-
-def _summed(keys: Sequence[Ints], values: Ints, where: Any = slice(None)) -> Ints:
-    """Columns of the distinct keys, then the exact sum of the values of each."""
-    table = np.column_stack(keys)[where]
-    if not len(table):
-        return np.empty((0, len(keys) + 1), dtype=np.int64)
-    order = np.lexsort(table.T[::-1])
-    table = table[order]
-    is_first = np.concatenate(([True], (table[1:] != table[:-1]).any(axis=1)))
-    firsts = np.flatnonzero(is_first)
-    return np.column_stack([table[firsts], np.add.reduceat(values[where][order], firsts)])
 
 
 def _cut(rows: Ints) -> list[Ints]:

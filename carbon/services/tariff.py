@@ -5,6 +5,7 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Mapping, Sequence
 
+import numpy as np
 from sqlalchemy import Connection
 
 from carbon.domain.intensity import RatedPoint
@@ -12,6 +13,7 @@ from carbon.domain.rollup import Rate
 from carbon.services.context import Context
 from carbon.services.intensity import held_points, ranked_points
 from carbon.services.prices import Prices
+from carbon.storage.columns import Ints
 from carbon.storage.places import Place, place_changes, places_at
 from carbon.storage.ratings import Ratings
 
@@ -23,6 +25,7 @@ class Tariff:
         self,
         ratings: Ratings,
         changes_ms: Sequence[int],
+        devices: Sequence[int],
         places: Sequence[Mapping[int, Place]],
         points: Mapping[str, Sequence[RatedPoint]],
     ) -> None:
@@ -30,6 +33,7 @@ class Tariff:
         #: `places[n]` holds from `changes_ms[n]` on.
         self._changes_ms = changes_ms
         self._places = places
+        self._kinds = [_numbered(devices, known) for known in places]
         self._points = points
 
     @classmethod
@@ -47,24 +51,37 @@ class Tariff:
         places = [places_at(connection, devices, at_ms, zone) for at_ms in changes_ms]
         zones = {place.zone for known in places for place in known.values()}
         points = {zone: ranked_points(connection, zone, start_ms, end_ms) for zone in zones}
-        return cls(ratings, changes_ms, places, points)
+        return cls(ratings, changes_ms, devices, places, points)
 
     def places(self, at_ms: int) -> Mapping[int, Place]:
-        return self._places[bisect_right(self._changes_ms, at_ms) - 1]
+        return self._places[self._segment(at_ms)]
+
+    def kinds(self, at_ms: int) -> tuple[Ints, list[Place]]:
+        """Of each device, in the order given, the number of its place; and the places."""
+        return self._kinds[self._segment(at_ms)]
+
+    def _segment(self, at_ms: int) -> int:
+        return bisect_right(self._changes_ms, at_ms) - 1
 
     def rates(self, start_ms: int, end_ms: int) -> dict[Place, Rate]:
         """The rate of each place over a span inside one quarter-hour.
 
         Raises InvalidInput(`missing_intensity`).
         """
-        places = dict(enumerate(set(self.places(start_ms).values())))
+        _, places = self.kinds(start_ms)
+        span = (start_ms, end_ms)
         points = {
-            zone: held_points(zone, _reaching(self._points[zone], start_ms, end_ms), *span)
-            for span in [(start_ms, end_ms)]
-            for zone in {place.zone for place in places.values()}
+            zone: held_points(zone, _reaching(self._points[zone], *span), *span)
+            for zone in {place.zone for place in places}
         }
-        prices = Prices(self._ratings, (start_ms, end_ms), places, points)
-        return {place: prices.rate(number) for number, place in places.items()}
+        prices = Prices(self._ratings, span, dict(enumerate(places)), points)
+        return {place: prices.rate(number) for number, place in enumerate(places)}
+
+
+def _numbered(devices: Sequence[int], places: Mapping[int, Place]) -> tuple[Ints, list[Place]]:
+    numbers: dict[Place, int] = {}
+    of_device = [numbers.setdefault(places[device], len(numbers)) for device in devices]
+    return np.array(of_device, dtype=np.int64), list(numbers)
 
 
 def _reaching(points: Sequence[RatedPoint], start_ms: int, end_ms: int) -> list[RatedPoint]:

@@ -11,6 +11,7 @@ from sqlalchemy import Connection, Select, Table, func, select
 from carbon.domain.units import BUCKET_MS, QUARTER_MS, ceil_to, floor_to
 from carbon.storage.names import device, device_model
 from carbon.storage.rollups import bucket, quarter_hour
+from carbon.storage.sealed_days import buckets_kept_from
 from carbon.storage.settled import pieces_between
 
 #: (device, subject, method, rating)
@@ -112,16 +113,34 @@ def buckets_with_energy(
     end_ms: int,
     subject_id: int | None = None,
 ) -> set[int]:
-    """Starts of the buckets that touch [start, end) in which the workload has energy."""
-    b = bucket.c
-    query = select(b.start_ms).where(
-        b.workload_id == workload_id,
-        b.start_ms > start_ms - BUCKET_MS,
-        b.start_ms < end_ms,
-        b.energy_mj > 0,
+    """Starts of the buckets that touch [start, end) in which the workload has energy; where the
+    buckets are gone, of its quarter-hours with energy all three."""
+    found = _with_energy(connection, bucket, BUCKET_MS, (start_ms, end_ms), workload_id, subject_id)
+    kept_ms = buckets_kept_from(connection)
+    if start_ms < kept_ms:
+        span = (start_ms, min(end_ms, kept_ms))
+        for at in _with_energy(connection, quarter_hour, QUARTER_MS, span, workload_id, subject_id):
+            found |= {at, at + BUCKET_MS, at + 2 * BUCKET_MS}
+    return found
+
+
+def _with_energy(
+    connection: Connection,
+    table: Table,
+    width_ms: int,
+    span_ms: tuple[int, int],
+    workload_id: int,
+    subject_id: int | None,
+) -> set[int]:
+    t = table.c
+    query = select(t.start_ms).where(
+        t.workload_id == workload_id,
+        t.start_ms > span_ms[0] - width_ms,
+        t.start_ms < span_ms[1],
+        t.energy_mj > 0,
     )
     if subject_id is not None:
-        query = query.where(b.subject_id == subject_id)
+        query = query.where(t.subject_id == subject_id)
     return set(connection.scalars(query.distinct()))
 
 

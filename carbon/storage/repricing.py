@@ -28,10 +28,11 @@ from sqlalchemy import (
 )
 
 from carbon.domain.units import BUCKET_MS
+from carbon.storage.columns import Ints
 from carbon.storage.engine import is_sqlite
-from carbon.storage.rollups import bucket, dirty_hour, quarter_hour
+from carbon.storage.rollups import bucket, quarter_hour
 from carbon.storage.schema import Ms, metadata
-from carbon.storage.settled import DAY, dirty_period
+from carbon.storage.settled import DAY
 
 #: Time over which prices changed; taken from its start on.
 dirty_price = Table(
@@ -46,8 +47,6 @@ dirty_price = Table(
     Index(None, "start_ms"),
     sqlite_with_rowid=False,
 )
-
-Ints = np.ndarray[Any, np.dtype[np.int64]]
 
 #: Columns of each array, in order.
 QUARTER_COLUMNS = tuple(c.name for c in quarter_hour.c)[:-1]
@@ -154,14 +153,17 @@ def _array(connection: Connection, query: Select[Any], width: int) -> Ints:
 
 def changes_since(connection: Connection, start_ms: int, end_ms: int) -> tuple[Any, ...]:
     """What tells whether a roll-up of a day changed: its marks."""
-    d, h = dirty_period.c, dirty_hour.c
-    days = select(d.workload_id, d.marks).where(d.kind == DAY, d.start_ms == start_ms)
-    hours = select(h.start_ms, h.workload_id, h.marked_ms).where(
-        h.start_ms >= start_ms, h.start_ms < end_ms
-    )
-    return tuple(
-        tuple(sorted(tuple(row) for row in connection.execute(query))) for query in (days, hours)
-    )
+    # By the driver: it is asked in every transaction, and building it would cost more than running.
+    days = connection.exec_driver_sql(
+        f"SELECT workload_id, marks FROM dirty_period WHERE kind = {DAY} "
+        f"AND start_ms = {int(start_ms)} ORDER BY workload_id"
+    ).all()
+    hours = connection.exec_driver_sql(
+        "SELECT start_ms, workload_id, marked_ms FROM dirty_hour "
+        f"WHERE start_ms >= {int(start_ms)} AND start_ms < {int(end_ms)} "
+        "ORDER BY start_ms, workload_id"
+    ).all()
+    return (*map(tuple, days), *map(tuple, hours))
 
 
 def price_quarter(
@@ -169,8 +171,16 @@ def price_quarter(
 ) -> None:
     """Sets the carbon of a quarter-hour's rows of one rating to energy times `k` (ng/mJ), rounded
     in floats: what lies near a half is the caller's to set."""
-    values = {"k": k, "now_ms": now_ms, "start_ms": start_ms, "rating_id": rating_id}
-    connection.execute(_statement(connection, _QUARTER), values)
+    product = (
+        "CAST(energy_mj * ? + 0.5 AS INTEGER)"
+        if is_sqlite(connection)
+        else "CAST(floor(energy_mj * CAST(%s AS double precision) + 0.5) AS bigint)"
+    )
+    connection.exec_driver_sql(
+        f"UPDATE quarter_hour SET operational_ng = {product}, recorded_ms = {int(now_ms)} "
+        f"WHERE start_ms = {int(start_ms)} AND rating_id = {int(rating_id)}",
+        (k,),
+    )
 
 
 def price_devices(
@@ -179,7 +189,7 @@ def price_devices(
     """Sets what a bucket's devices cost: `device_id`, `k`, `rating_id`, `vintage_id`,
     `g_per_kwh` and `pue` of each; rounded as by `price_quarter`."""
     connection.execute(
-        _statement(connection, _DEVICES), [{**price, "start_ms": start_ms} for price in prices]
+        _of_devices(connection), [{**price, "start_ms": start_ms} for price in prices]
     )
 
 
@@ -190,20 +200,16 @@ def sum_quarter(connection: Connection, start_ms: int, now_ms: int) -> None:
     connection.execute(_SUM, values)
 
 
-def _statement(connection: Connection, template: str) -> TextClause:
+def _of_devices(connection: Connection) -> TextClause:
     # Truncating what is positive and rounding it down are the same; each database has one of both.
     product = (
         "CAST(energy_mj * :k + 0.5 AS INTEGER)"
         if is_sqlite(connection)
         else "CAST(floor(energy_mj * CAST(:k AS double precision) + 0.5) AS bigint)"
     )
-    return text(template.format(product=product))
+    return text(_DEVICES.format(product=product))
 
 
-_QUARTER = (
-    "UPDATE quarter_hour SET operational_ng = {product}, recorded_ms = :now_ms "
-    "WHERE start_ms = :start_ms AND rating_id = :rating_id"
-)
 _DEVICES = (
     "UPDATE bucket SET operational_ng = {product}, rating_id = :rating_id, "
     "vintage_id = :vintage_id, g_per_kwh = :g_per_kwh, pue = :pue "
@@ -224,8 +230,11 @@ def set_nanograms(
     """Sets the carbon of single rows: each of `rows` is its key, then the ng."""
     if not len(rows):
         return
-    where = " AND ".join(f"{key} = :{key}" for key in keys)
-    stamp = "" if now_ms is None else f", recorded_ms = {now_ms:d}"
-    statement = text(f"UPDATE {table.name} SET operational_ng = :ng{stamp} WHERE {where}")
-    names = [*keys, "ng"]
-    connection.execute(statement, [dict(zip(names, row, strict=True)) for row in rows.tolist()])
+    mark = "?" if is_sqlite(connection) else "%s"
+    where = " AND ".join(f"{key} = {mark}" for key in keys)
+    stamp = "" if now_ms is None else f", recorded_ms = {int(now_ms)}"
+    values = np.roll(rows, 1, axis=1).tolist()  # the ng first, as the statement has it
+    connection.exec_driver_sql(
+        f"UPDATE {table.name} SET operational_ng = {mark}{stamp} WHERE {where}",
+        list(map(tuple, values)),
+    )

@@ -2,13 +2,7 @@
 
 from __future__ import annotations
 
-from sqlalchemy import (
-    BigInteger,
-    Column,
-    Integer,
-    Table,
-    Text,
-)
+from sqlalchemy import BigInteger, Column, Connection, Integer, Table, Text, select
 
 from carbon.storage.schema import Amount, Ms, metadata
 
@@ -48,3 +42,8 @@ bucket_horizon = Table(
     Column("id", Integer, primary_key=True),
     Column("kept_from_ms", Ms, nullable=False),
 )
+
+
+def buckets_kept_from(connection: Connection) -> int:
+    """The time before which 5-minute buckets are gone; 0 where none are."""
+    return connection.scalar(select(bucket_horizon.c.kept_from_ms)) or 0
