@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 from sqlalchemy import Connection
 
 from carbon.clock import to_rfc3339
-from carbon.domain.budget import Budget, Measure, projected, standing
+from carbon.domain.budget import Budget, Measure, Standing, projected, standing
 from carbon.domain.principal import Principal
 from carbon.domain.tenancy import Scope
 from carbon.domain.uncertainty import Interval
@@ -104,6 +104,22 @@ def list_budgets(context: Context, principal: Principal) -> BudgetList:
         team = None if principal.sees_all_teams else principal.team
         found = standing_budgets(connection, team)
     return BudgetList(_Standings(context, principal).answers(found))
+
+
+#: The most pressing first.
+_BY_URGENCY: Final = (
+    Standing.EXCEEDED,
+    Standing.MISSED,
+    Standing.AT_RISK,
+    Standing.UNKNOWN,
+    Standing.KEPT,
+)
+
+
+def worst_budgets(context: Context, principal: Principal, limit: int) -> list[BudgetAnswer]:
+    """As `list_budgets`, the most pressing first."""
+    found = list_budgets(context, principal).budgets
+    return sorted(found, key=lambda known: _BY_URGENCY.index(Standing(known.standing)))[:limit]
 
 
 def read_budget(context: Context, principal: Principal, budget_id: int) -> BudgetAnswer:

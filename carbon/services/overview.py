@@ -11,6 +11,7 @@ from sqlalchemy import Connection
 
 from carbon.domain.principal import Principal
 from carbon.domain.yearly import WORLD, normal_zone
+from carbon.services.budgets import worst_budgets
 from carbon.services.context import Context
 from carbon.services.intensity import known_zone
 from carbon.services.live_power import LivePower, live_power
@@ -21,8 +22,10 @@ from carbon.storage.engine import reading
 from carbon.storage.identities import workload_names
 from carbon.storage.places import Place, places_at
 from carbon.storage.recent import JobRow, known_devices, latest_jobs
+from carbon.wire.budgets import BudgetAnswer
 
 _MOST_JOBS: Final = 12
+_MOST_BUDGETS: Final = 3
 
 
 class JobLine(Struct, frozen=True):
@@ -56,6 +59,8 @@ class Overview(Struct, frozen=True):
     intensity: Outlook
     sci: Scores
     jobs: list[JobLine]
+    #: In force, the worst standing first.
+    budgets: list[BudgetAnswer]
 
 
 def overview(context: Context, principal: Principal, zone: str | None = None) -> Overview:
@@ -88,6 +93,7 @@ def overview(context: Context, principal: Principal, zone: str | None = None) ->
         outlook(context, shown, _zone_flags(places, shown)),
         sci,
         [_job_line(row) for row in jobs],
+        worst_budgets(context, principal, _MOST_BUDGETS),
     )
 
 

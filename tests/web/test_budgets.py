@@ -40,6 +40,11 @@ def test_a_budget_is_set_on_the_page_and_its_numbers_are_those_of_the_json(
     for number in page.numbers:
         assert number.value == at_path(answer, number.path), number
     assert "three whole days" in page.text
+    first, overview = Page(lead.get("/").text), lead.get("/web/overview.json").json()
+    assert overview["budgets"][0]["id"] == known["id"]
+    assert {number.path for number in first.numbers} >= {"budgets.0.used", "budgets.0.amount"}
+    for number in first.numbers:
+        assert number.value == at_path(overview, number.path), number
     lead.post(f"/budgets/{known['id']}/end")
     assert "No budget is set" in Page(lead.get("/budgets").text).text
 
