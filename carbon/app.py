@@ -15,6 +15,7 @@ from carbon.api.problems import handle_errors
 from carbon.api.routes import (
     audit,
     budgets,
+    corrections,
     energy,
     experiments,
     factors,
@@ -51,6 +52,7 @@ from carbon.storage.migrations import upgrade
 from carbon.web import mount
 
 _ROUTERS = (
+    corrections,
     energy,
     experiments,
     sci,

@@ -39,6 +39,7 @@ def _register() -> None:
         intensity,
         jobs,
         keys,
+        names,
         playbook,
         recommendations,
         report,
@@ -54,7 +55,7 @@ def _register() -> None:
     measuring = (agent, top, doctor)
     stating = (sci, report, experiment, playbook, recommendations, export, factors, audit)
     planning = (jobs, scheduler, wait, intensity, simulate)
-    keeping = (hosts, budgets, imports, keys, database, bench)
+    keeping = (hosts, names, budgets, imports, keys, database, bench)
     for module in (up, run, *stating, *planning, *measuring, *keeping):
         module.register(app)
 

@@ -187,6 +187,18 @@ class Client:
     def revoke_join_token(self, token_id: str) -> Json:
         return self._object("DELETE", f"/v1/hosts/tokens/{token_id}")
 
+    def corrections(self) -> Json:
+        return self._object("GET", "/v1/corrections")
+
+    def correct(self, **members: object) -> Json:
+        """`kind`, `reason`; `subject`, `workload`, `into`, `host`, `zone`, `pue`, `start`, `end`,
+        `dry_run`."""
+        return self._object("POST", "/v1/corrections", members)
+
+    def undo_correction(self, correction: int, **members: object) -> Json:
+        """`reason`, `dry_run`."""
+        return self._object("POST", f"/v1/corrections/{correction}/undo", members)
+
     def intensity(self, zone: str, **query: object) -> Json:
         """`start`, `end`, `signal`, `scope`."""
         return self._object("GET", f"/v1/intensity/{zone}", query=query)

@@ -61,10 +61,14 @@ class Claim:
     end_ms: int
     recorded_ms: int
     claim: int = 0
+    #: By a person with a reason: what senders state, however late, does not outweigh it.
+    is_correction: bool = False
 
 
 def workload_of(claims: Sequence[Claim], at_ms: int) -> int:
-    """The workload that one subject's claims name at a moment: the latest recorded one that
-    covers it, or NO_WORKLOAD."""
+    """The workload that one subject's claims name at a moment: the latest recorded correction
+    that covers it, else the latest recorded claim, or NO_WORKLOAD."""
     holding = [c for c in claims if c.start_ms <= at_ms < c.end_ms]
-    return max(holding, key=lambda c: (c.recorded_ms, c.claim)).workload if holding else NO_WORKLOAD
+    if not holding:
+        return NO_WORKLOAD
+    return max(holding, key=lambda c: (c.is_correction, c.recorded_ms, c.claim)).workload

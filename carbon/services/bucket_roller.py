@@ -15,10 +15,11 @@ from carbon.domain.units import BUCKET_MS
 from carbon.services.bucket_columns import Bucket, roll_columns
 from carbon.services.context import Context
 from carbon.services.prices import Prices
+from carbon.storage.attributed import claims_of
 from carbon.storage.energy import readings_between, reservations_between
 from carbon.storage.interval_columns import SUBJECT, columns_between
 from carbon.storage.ledger_rows import LedgerRow
-from carbon.storage.names import MeterRef, claims_of, meters_of
+from carbon.storage.names import MeterRef, meters_of
 from carbon.storage.ratings import Ratings
 
 

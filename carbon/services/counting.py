@@ -13,6 +13,7 @@ from carbon.errors import InvalidInput
 from carbon.services.question import Question
 from carbon.services.unit_sums import counted_between, counted_finely
 from carbon.services.window_ledger import Ledger, Scope
+from carbon.storage.corrections import members
 from carbon.storage.names import run
 from carbon.storage.unit_counts import units_of
 
@@ -64,7 +65,9 @@ def _runs(connection: Connection, ledger: Ledger) -> int:
     """Runs that ended in the window."""
     r = run.c
     query = select(func.count()).where(
-        r.workload_id == ledger.workload_id, r.end_ms > ledger.start_ms, r.end_ms <= ledger.end_ms
+        r.workload_id.in_(members(connection, ledger.workload_id)),
+        r.end_ms > ledger.start_ms,
+        r.end_ms <= ledger.end_ms,
     )
     if ledger.subject_id is not None:
         query = query.where(r.subject_id == ledger.subject_id)

@@ -194,7 +194,8 @@ def _expected(known: dict[str, Any], report: HostReport, start_ms: int, end_ms: 
 
 
 def _periods(connection: Connection, host_id: int) -> list[dict[str, Any]]:
-    query = select(host_period).where(host_period.c.host_id == host_id)
+    p = host_period.c
+    query = select(host_period).where(p.host_id == host_id, p.correction_id.is_(None))
     return [dict(row) for row in connection.execute(query).mappings()]
 
 

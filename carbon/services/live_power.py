@@ -11,8 +11,9 @@ from sqlalchemy import Connection
 from carbon.domain.claims import Claim, workload_of
 from carbon.domain.energy import MeterView, Reading, clip, counting_meter, settle
 from carbon.domain.units import BUCKET_MS, floor_to, watts
+from carbon.storage.attributed import claims_of
 from carbon.storage.energy import readings_between
-from carbon.storage.names import MeterRef, claims_of, meters_of
+from carbon.storage.names import MeterRef, meters_of
 from carbon.storage.recent import KnownDevice, known_devices
 
 #: "Now" is the mean of the last minute that a device has readings of.

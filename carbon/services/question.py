@@ -11,6 +11,7 @@ from carbon.domain.intensity import EmissionScope, Signal
 from carbon.domain.principal import Principal
 from carbon.domain.tenancy import WorkloadName
 from carbon.errors import InvalidInput, NotFound
+from carbon.storage.corrections import members
 from carbon.storage.identities import find_workload, workload_names
 from carbon.storage.ledger_rows import life_of
 from carbon.storage.names import run
@@ -57,7 +58,9 @@ def span_of_run(
     if run_id is None:
         return None, None
     key = f"{name.team}/{run_id}"
-    query = select(run).where(run.c.id == key, run.c.workload_id == workload_id)
+    query = select(run).where(
+        run.c.id == key, run.c.workload_id.in_(members(connection, workload_id))
+    )
     row = connection.execute(query).one_or_none()
     if row is None:
         raise NotFound("unknown_run", f"{name} has no run {run_id!r}")

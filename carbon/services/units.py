@@ -17,6 +17,7 @@ from carbon.services.context import Context
 from carbon.services.sending import check_span
 from carbon.services.settling import mark_unsettled
 from carbon.services.writer import Writer
+from carbon.storage.corrections import counted_as
 from carbon.storage.identities import Identities, check_room
 from carbon.storage.unit_counts import CountRow, choose_source, write_counts
 from carbon.wire.decode import Decoded
@@ -62,8 +63,9 @@ class UnitIngest:
     def _unsettle(self, ids: Identities, good: Sequence[tuple[UnitCount, WorkloadName]]) -> None:
         timezone = ZoneInfo(self._context.settings.timezone)
         days = {
-            (ids.workload(name), *day)
+            (workload_id, *day)
             for sent, name in good
+            for workload_id in counted_as(ids.connection, ids.workload(name))
             for day in civil_days(sent.start_ms, sent.end_ms, timezone)
         }
         mark_unsettled(ids.connection, days, timezone)

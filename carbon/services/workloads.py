@@ -80,8 +80,13 @@ def _check_persona(persona: str) -> None:
 def name_workload(ids: Identities, name: WorkloadName) -> int:
     """The workload of a name that a person gave."""
     workload_id = ids.workload(name, is_named=True)
-    _set(ids.connection, workload_id, is_named=True)
+    set_named(ids.connection, workload_id)
     return workload_id
+
+
+def set_named(connection: Connection, workload_id: int) -> None:
+    """A person has said what it is."""
+    _set(connection, workload_id, is_named=True)
 
 
 def _is_named(connection: Connection, name: WorkloadName) -> bool:

@@ -9,6 +9,7 @@ from sqlalchemy import Connection, select, tuple_
 
 from carbon.domain.energy import Method
 from carbon.domain.units import BUCKET_MS
+from carbon.storage.corrections import members
 from carbon.storage.energy import energy_interval
 from carbon.storage.names import claim, device, meter, source
 from carbon.storage.rollups import bucket, rating
@@ -81,7 +82,8 @@ def readings_behind(
 ) -> list[ReadingEvidence]:
     """Raw readings of one bucket, of the subjects that a claim has ever given to the workload."""
     t = energy_interval.c
-    claimed = select(claim.c.subject_id).where(claim.c.workload_id == workload_id)
+    own = members(connection, workload_id)
+    claimed = select(claim.c.subject_id).where(claim.c.workload_id.in_(own))
     query = (
         select(t.end_ms - t.span_ms, t.end_ms, device.c.uuid, source.c.name, t.method, t.energy_mj)
         .join_from(energy_interval, meter, meter.c.id == t.meter_id)

@@ -13,6 +13,7 @@ from carbon.domain.energy import MeterKind
 from carbon.domain.tenancy import WorkloadName
 from carbon.errors import InvalidInput
 from carbon.storage import names
+from carbon.storage.corrections import alias_of, final, is_merged, merges, undone
 from carbon.storage.pending import Pending
 from carbon.storage.upsert import insert_new
 
@@ -53,8 +54,11 @@ class Identities:
         return self._id(names.team, {"name": name})
 
     def workload(self, name: WorkloadName, is_named: bool = False) -> int:
-        key = {"team_id": self.team(name.team), "name": name.name}
+        team_id = self.team(name.team)
+        key: dict[str, Any] = {"team_id": team_id, "name": name.name}
         known = self._known(names.workload, key)
+        if known is None:  # a name that it had before; asked each time, since it may be undone
+            known = alias_of(self.connection, team_id, name.name)
         if known is not None:
             return known
         self.created_workloads.append(str(name))
@@ -150,17 +154,22 @@ def team_id(connection: Connection, name: str, now_ms: int) -> int:
 
 
 def find_workload(connection: Connection, name: WorkloadName) -> int | None:
-    return connection.scalar(
-        select(names.workload.c.id)
-        .join(names.team)
-        .where(names.team.c.name == name.team, names.workload.c.name == name.name)
-    )
+    """By its name or one that it had before; where it was merged, the one that it counts as."""
+    team, workload = names.team.c, names.workload.c
+    of_team = connection.scalar(select(team.id).where(team.name == name.team))
+    if of_team is None:
+        return None
+    by_name = select(workload.id).where(workload.team_id == of_team, workload.name == name.name)
+    found = connection.scalar(by_name)
+    if found is None:
+        found = alias_of(connection, of_team, name.name)
+    return None if found is None else final(merges(connection, undone(connection)), found)
 
 
 def workload_names(
     connection: Connection, team: str | None = None
 ) -> list[tuple[int, WorkloadName]]:
-    """All workloads, of one team or of all, in order of name."""
+    """All workloads, of one team or of all, in order of name; merged ones under their new name."""
     query = (
         select(names.workload.c.id, names.team.c.name, names.workload.c.name)
         .join(names.team)
@@ -168,7 +177,12 @@ def workload_names(
     )
     if team is not None:
         query = query.where(names.team.c.name == team)
-    return [(row[0], WorkloadName(row[1], row[2])) for row in connection.execute(query)]
+    merged = is_merged(connection)
+    return [
+        (row[0], WorkloadName(row[1], row[2]))
+        for row in connection.execute(query)
+        if row[0] not in merged
+    ]
 
 
 def check_room(connection: Connection, limit: int) -> None:

@@ -221,19 +221,22 @@ correction = Table(
 )
 
 
-def claims_of(connection: Connection, subject_ids: Collection[int]) -> dict[int, list[Claim]]:
-    found: dict[int, list[Claim]] = {}
-    c = claim.c
-    query = select(c.subject_id, c.workload_id, c.start_ms, c.end_ms, c.recorded_ms, c.id).where(
-        c.subject_id.in_(subject_ids)
-    )
-    for row in connection.execute(query):
-        found.setdefault(row[0], []).append(Claim(*row))
-    return found
-
-
 #: The end of a claim that has none.
 FOR_EVER_MS = 1 << 53
+
+
+def stated_claims(
+    connection: Connection, subject_ids: Collection[int]
+) -> dict[int, list[tuple[Claim, int | None]]]:
+    """As they were recorded, each with its correction; `storage.attributed` says what holds."""
+    c = claim.c
+    columns = (c.subject_id, c.workload_id, c.start_ms, c.end_ms, c.recorded_ms, c.id)
+    query = select(*columns, c.correction_id).where(c.subject_id.in_(subject_ids))
+    found: dict[int, list[tuple[Claim, int | None]]] = {}
+    for row in connection.execute(query):
+        made = Claim(row[0], row[1], row[2], row[3], row[4], row[5], row[6] is not None)
+        found.setdefault(made.subject, []).append((made, row[6]))
+    return found
 
 
 def claim_subject(
@@ -244,9 +247,11 @@ def claim_subject(
     reason: str,
     now_ms: int,
 ) -> bool:
-    """Claims a subject for a workload from a time on, where no claim says so yet."""
-    held = claims_of(connection, [subject_id]).get(subject_id, [])
-    if workload_of(held, start_ms) == workload_id:
+    """Claims a subject for a workload from a time on, where no sender has said so yet: what a
+    person corrected stands beside it."""
+    held = stated_claims(connection, [subject_id]).get(subject_id, [])
+    sent = [claim for claim, correction_id in held if correction_id is None]
+    if workload_of(sent, start_ms) == workload_id:
         return False
     connection.execute(
         claim.insert().values(

@@ -10,6 +10,7 @@ from typing import Any, Final
 from sqlalchemy import Connection, RowMapping, select
 
 from carbon.domain.yearly import WORLD
+from carbon.storage.corrections import undone
 from carbon.storage.names import device, device_zone, host, host_period
 from carbon.storage.upsert import insert_new
 
@@ -121,8 +122,10 @@ def _host_periods(
     connection: Connection, host_ids: Collection[int], at_ms: int
 ) -> dict[int, list[RowMapping]]:
     c = host_period.c
+    gone = undone(connection)
     query = select(host_period).where(
         c.host_id.in_(host_ids),
+        c.correction_id.is_(None) | c.correction_id.not_in(gone),
         c.start_ms <= at_ms,
         c.end_ms.is_(None) | (c.end_ms > at_ms),
     )

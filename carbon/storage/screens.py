@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from sqlalchemy import ColumnElement, Connection, case, func, select
 
+from carbon.storage.corrections import members
 from carbon.storage.energy import interval_conflict
 from carbon.storage.intensity import intensity_quarantine
 from carbon.storage.jobs import attempt, job, placement, saving
@@ -77,7 +78,11 @@ def runs_of(
     r = run.c
     query = (
         select(r.id, r.start_ms, r.end_ms, r.exit_code)
-        .where(r.workload_id == workload_id, r.end_ms > start_ms, r.end_ms <= end_ms)
+        .where(
+            r.workload_id.in_(members(connection, workload_id)),
+            r.end_ms > start_ms,
+            r.end_ms <= end_ms,
+        )
         .order_by(r.start_ms.desc(), r.id)
         .limit(limit)
     )

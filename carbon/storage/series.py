@@ -12,6 +12,7 @@ from sqlalchemy import BigInteger, Connection, Select, Table, case, cast, func, 
 
 from carbon.domain.claims import SubjectKind
 from carbon.domain.units import floor_to
+from carbon.storage.corrections import members
 from carbon.storage.experiments import experiment_subject
 from carbon.storage.names import run, subject
 from carbon.storage.rollups import quarter_hour
@@ -129,7 +130,9 @@ def run_ends(
     """Step → (runs that ended in it, 0); a run that ends on a mark ended in the step before."""
     starts = [start_ms for start_ms, _ in steps]
     query = select(run.c.end_ms).where(
-        run.c.workload_id == workload_id, run.c.end_ms > starts[0], run.c.end_ms <= steps[-1][1]
+        run.c.workload_id.in_(members(connection, workload_id)),
+        run.c.end_ms > starts[0],
+        run.c.end_ms <= steps[-1][1],
     )
     found: dict[int, tuple[int, int]] = {}
     for end_ms in connection.scalars(query):

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 from sqlalchemy import Connection, Select, or_, select, update
 
 from carbon.domain.units import BUCKET_MS
+from carbon.storage.corrections import members
 from carbon.storage.energy import unit_conflict, unit_count
 from carbon.storage.names import source, workload_unit
 from carbon.storage.upsert import insert_new
@@ -121,7 +122,27 @@ def counts_between(
     connection: Connection, unit_id: int, start_ms: int, end_ms: int
 ) -> list[tuple[int, int, int]]:
     """(start_ms, end_ms, count) of the pieces that reach into [start, end), of the counting
-    source and its family."""
+    source and its family; those of merged workloads with them."""
+    return [
+        piece
+        for same in _same_unit(connection, unit_id)
+        for piece in _counts_of(connection, same, start_ms, end_ms)
+    ]
+
+
+def _same_unit(connection: Connection, unit_id: int) -> list[int]:
+    """A unit, and that of the same name of each workload that was merged into its own."""
+    u = workload_unit.c
+    row = connection.execute(select(u.workload_id, u.name).where(u.id == unit_id)).one()
+    own = members(connection, row.workload_id)
+    if len(own) == 1:
+        return [unit_id]
+    return list(connection.scalars(select(u.id).where(u.workload_id.in_(own), u.name == row.name)))
+
+
+def _counts_of(
+    connection: Connection, unit_id: int, start_ms: int, end_ms: int
+) -> list[tuple[int, int, int]]:
     c = unit_count.c
     query = select(c.end_ms - c.span_ms, c.end_ms, c.count).where(
         c.unit_id == unit_id,

@@ -7,6 +7,7 @@ from fastapi import FastAPI
 from carbon.web import (
     budget_routes,
     lead_routes,
+    names_routes,
     people_routes,
     platform_routes,
     routes,
@@ -16,5 +17,13 @@ from carbon.web import (
 
 def mount(app: FastAPI) -> None:
     """Adds the pages to an application whose `state.context` is, or will be, set."""
-    for module in (routes, lead_routes, budget_routes, people_routes, team_routes, platform_routes):
+    for module in (
+        routes,
+        lead_routes,
+        budget_routes,
+        people_routes,
+        names_routes,
+        team_routes,
+        platform_routes,
+    ):
         app.include_router(module.router)

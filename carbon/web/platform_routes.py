@@ -20,11 +20,9 @@ from carbon.services.fleet_view import FleetView, fleet_view
 from carbon.services.grid_view import GridView, grid_view
 from carbon.services.hosts import list_hosts
 from carbon.services.scheduler_view import SchedulerView, scheduler_view
-from carbon.services.workloads import list_workloads
 from carbon.web.screens import screen_csv, screen_json, screen_page, show_screen
 from carbon.wire.hosts import HostList
 from carbon.wire.reports import AuditPage, AuditProof
-from carbon.wire.workloads import WorkloadAnswer
 
 router = APIRouter(include_in_schema=False)
 
@@ -170,42 +168,6 @@ def hosts_csv(_principal: AllTeams, context: ContextOf) -> Response:
             )
             for h in _hosts_today(context).hosts
         ),
-    )
-
-
-class ToBeNamed(Struct, frozen=True):
-    """Workloads that a write created and no person has named yet."""
-
-    workloads: list[WorkloadAnswer]
-    named: int
-
-
-def _to_be_named(context: Context, principal: Principal) -> ToBeNamed:
-    known = list_workloads(context, principal)
-    return ToBeNamed([w for w in known if not w.is_named], sum(w.is_named for w in known))
-
-
-@router.get("/names")
-def names_screen(request: Request, context: ContextOf) -> Response:
-    return show_screen(
-        request,
-        lambda principal: screen_page(
-            request, principal, "names", _to_be_named(context, principal)
-        ),
-    )
-
-
-@router.get("/web/names.json")
-def names_json(principal: Reader, context: ContextOf) -> Response:
-    return screen_json(_to_be_named(context, principal))
-
-
-@router.get("/web/names.csv")
-def names_csv(principal: Reader, context: ContextOf) -> Response:
-    return screen_csv(
-        "names",
-        ("workload", "created"),
-        ((w.name, w.created) for w in _to_be_named(context, principal).workloads),
     )
 
 

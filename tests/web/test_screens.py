@@ -230,3 +230,22 @@ def test_a_table_for_a_spreadsheet_starts_no_formula() -> None:
 
     made = screen_csv("x", ("name",), [("=1+1",), ("@sum",), ("plain",), (None,)])
     assert bytes(made.body).decode().splitlines() == ["name", "'=1+1", "'@sum", "plain", '""']
+
+
+def test_a_workload_is_renamed_on_the_page_after_it_said_what_moves(admin: TestClient) -> None:
+    form = {"workload": RESNET, "into": "renamed", "reason": "what it is"}
+    origin = {"origin": str(admin.base_url)}
+    tried = admin.post("/names/correct", data=form, headers=origin)
+    assert (tried.status_code, "This would move" in tried.text) == (200, True)
+    assert admin.get("/v1/corrections").json()["corrections"] == []
+    sure = {**form, "sure": "1"}
+    done = admin.post("/names/correct", data=sure, headers=origin, follow_redirects=False)
+    assert done.status_code == 303
+    (made,) = admin.get("/web/names.json").json()["corrections"]
+    assert made["kind"] == "rename"
+    undo = f"/names/{made['correction']}/undo"
+    back = admin.post(undo, data={"reason": "no"}, headers=origin, follow_redirects=False)
+    assert back.status_code == 303
+    assert admin.get("/web/names.json").json()["corrections"][1]["is_undone"]
+    foreign = admin.post("/names/correct", data=sure, headers={"origin": "https://evil.example"})
+    assert foreign.status_code == 403
