@@ -122,7 +122,9 @@ def _mark(connection: Connection, subjects: Sequence[int], start_ms: int, end_ms
     mark_dirty(connection, [(row[0], row[1]) for row in connection.execute(query)])
 
 
-def effect_of_host(connection: Connection, host_id: int, start_ms: int, end_ms: int) -> Effect:
+def effect_of_host(
+    connection: Connection, host_id: int, start_ms: int, end_ms: int, hot_ms: int
+) -> Effect:
     """What a host ran over [start, end) is priced anew; whose it is does not change."""
     q = quarter_hour.c
     rows = connection.execute(
@@ -138,7 +140,7 @@ def effect_of_host(connection: Connection, host_id: int, start_ms: int, end_ms: 
         .group_by(q.workload_id)
         .order_by(q.workload_id)
     ).all()
-    re_rate(connection, host_id, start_ms, end_ms)
+    re_rate(connection, host_id, start_ms, end_ms, hot_ms=hot_ms)
     if not rows:
         return Effect()
     names = frozenset(str(name_of_workload(connection, row[0])) for row in rows if row[0])

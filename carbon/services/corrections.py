@@ -331,7 +331,8 @@ def _host(change: _Change, body: CorrectionBody, period: Period) -> Effect:
         correction_id=change.id,
         recorded_ms=change.now_ms,
     )
-    return effect_of_host(change.connection, host_id, period.start_ms, period.end_ms)
+    hot_ms = change.context.hot_from_ms
+    return effect_of_host(change.connection, host_id, period.start_ms, period.end_ms, hot_ms)
 
 
 _KINDS: dict[str, Callable[[_Change, CorrectionBody, Period], Effect]] = {
@@ -384,7 +385,8 @@ def _undo_rename(change: _Change, told: dict[str, Any], undoes: int) -> Effect:
 def _undo_host(change: _Change, told: dict[str, Any], undoes: int) -> Effect:
     host_id = host_id_of(change.connection, told["host"])
     assert host_id is not None
-    return effect_of_host(change.connection, host_id, 0, FOR_EVER_MS)
+    hot_ms = change.context.hot_from_ms
+    return effect_of_host(change.connection, host_id, 0, FOR_EVER_MS, hot_ms)
 
 
 _UNDOERS: dict[str, Callable[[_Change, dict[str, Any], int], Effect]] = {

@@ -1,13 +1,13 @@
 """Workloads that count as another, and names that they had before.
 
-Revises: 0009_host_dates
+Revises: 0012_roles
 """
 
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0010_corrections"
-down_revision = "0009_host_dates"
+revision = "0013_corrections"
+down_revision = "0012_roles"
 branch_labels = None
 depends_on = None
 

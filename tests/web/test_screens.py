@@ -237,7 +237,7 @@ def test_a_workload_is_renamed_on_the_page_after_it_said_what_moves(admin: TestC
     origin = {"origin": str(admin.base_url)}
     tried = admin.post("/names/correct", data=form, headers=origin)
     assert (tried.status_code, "This would move" in tried.text) == (200, True)
-    assert admin.get("/v1/corrections").json()["corrections"] == []
+    assert admin.get("/web/names.json").json()["corrections"] == []
     sure = {**form, "sure": "1"}
     done = admin.post("/names/correct", data=sure, headers=origin, follow_redirects=False)
     assert done.status_code == 303
