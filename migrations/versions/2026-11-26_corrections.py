@@ -1,13 +1,13 @@
 """Workloads that count as another, and names that they had before.
 
-Revises: 0012_roles
+Revises: 0013_scheduler_pauses
 """
 
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0013_corrections"
-down_revision = "0012_roles"
+revision = "0014_corrections"
+down_revision = "0013_scheduler_pauses"
 branch_labels = None
 depends_on = None
 

@@ -247,5 +247,5 @@ def test_a_workload_is_renamed_on_the_page_after_it_said_what_moves(admin: TestC
     back = admin.post(undo, data={"reason": "no"}, headers=origin, follow_redirects=False)
     assert back.status_code == 303
     assert admin.get("/web/names.json").json()["corrections"][1]["is_undone"]
-    foreign = admin.post("/names/correct", data=sure, headers={"origin": "https://evil.example"})
+    foreign = admin.post("/names/correct", data=sure, headers={"Sec-Fetch-Site": "cross-site"})
     assert foreign.status_code == 403
