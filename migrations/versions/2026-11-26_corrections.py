@@ -1,13 +1,13 @@
 """Workloads that count as another, and names that they had before.
 
-Revises: 0013_scheduler_pauses
+Revises: 0015_recommendations
 """
 
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0014_corrections"
-down_revision = "0013_scheduler_pauses"
+revision = "0016_corrections"
+down_revision = "0015_recommendations"
 branch_labels = None
 depends_on = None
 
