@@ -80,8 +80,8 @@ class Settings(BaseSettings):
     max_created_names: int = 100_000
     #: `carbon up` starts this machine's agent as its child.
     agent: bool = True
-    agent_period_s: float = 10.0
-    agent_rate_hz: float = 10.0
+    agent_period_s: float = Field(10.0, ge=0.1, le=3600)
+    agent_rate_hz: float = Field(10.0, ge=1, le=20)
     log_level: str = "info"
 
     @field_validator("timezone")

@@ -73,8 +73,8 @@ def _started(agent: Agent, stopping: threading.Event) -> bool:
 def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="carbon agent", description=__doc__)
     parser.add_argument("--data-dir", type=Path, default=None)
-    parser.add_argument("--period-s", type=float, default=_stated("PERIOD_S"))
-    parser.add_argument("--rate-hz", type=float, default=_stated("RATE_HZ"))
+    parser.add_argument("--period-s", type=_period_s, default=_stated("PERIOD_S"))
+    parser.add_argument("--rate-hz", type=_rate_hz, default=_stated("RATE_HZ"))
     parser.add_argument("--zone", default=None)
     parser.add_argument("--zone-is-guess", action="store_true")
     parser.add_argument("--url", default=None, help="the server's address")
@@ -102,6 +102,22 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"error: {error.detail}", file=sys.stderr)
         return 2 if isinstance(error, InvalidInput) else 1
     return run_agent(options)
+
+
+def _period_s(text: str) -> float:
+    return _within(text, 0.1, 3600.0, "a period of rows", "seconds")
+
+
+def _rate_hz(text: str) -> float:
+    return _within(text, 1.0, 20.0, "a rate of looks", "a second")
+
+
+def _within(text: str, least: float, most: float, what: str, unit: str) -> float:
+    """More looks than that slow down what is measured, fewer miss what a counter cannot tell."""
+    value = float(text)
+    if not least <= value <= most:
+        raise argparse.ArgumentTypeError(f"{what} is from {least:g} to {most:g} {unit}")
+    return value
 
 
 def _stated(name: str) -> str:

@@ -14,12 +14,13 @@ from msgspec import Struct
 from carbon.collect.attributor import Attributor
 from carbon.collect.batches import Identity
 from carbon.collect.boot import boot_id
+from carbon.collect.idle_power import IdleBook
 from carbon.collect.lock import Role
 from carbon.collect.machine import host_name
 from carbon.collect.naming import Naming, SiteRules, read_rules
 from carbon.collect.processes import ProcessTable
 from carbon.collect.procfs import process_reader
-from carbon.collect.recorder import Recorder
+from carbon.collect.recorder import IDLE_POWER, Recorder
 from carbon.collect.registry import RegistryServer
 from carbon.collect.spool import Spool
 from carbon.collect.spool_db import SpoolDb
@@ -59,12 +60,13 @@ def assemble(agent: Agent) -> Parts:
 
 
 def _attributor(spool: Spool, agent: Agent) -> Attributor:
+    idle = IdleBook(spool.db.meta(IDLE_POWER))
     if agent.role is Role.EMBEDDED:
         book = SubjectBook(EMBEDDED_RULES)
-        return Attributor(agent.sampler, ProcessTable(process_reader()), book)
+        return Attributor(agent.sampler, ProcessTable(process_reader()), book, idle)
     naming = Naming(_site_rules(agent.dir), bytes.fromhex(_pseudonym_secret(spool)))
     table = ProcessTable(process_reader(naming.reads_commands, keeps_open=True))
-    return Attributor(agent.sampler, table, SubjectBook(naming.rules, naming.has_changed))
+    return Attributor(agent.sampler, table, SubjectBook(naming.rules, naming.has_changed), idle)
 
 
 def _pseudonym_secret(spool: Spool) -> str:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from msgspec import Struct, field
 
 from carbon.collect.attribution import Scene, Shares, attribute
-from carbon.collect.idle_power import IdlePower, modelled_idle_mw
+from carbon.collect.idle_power import IdleBook, modelled_idle_mw
 from carbon.collect.odometer import Closed
 from carbon.collect.processes import NOTHING_USED, Process, ProcessTable, Usage
 from carbon.collect.sampler import Sampler
@@ -34,11 +34,11 @@ class Attributor(Struct):
     sampler: Sampler
     table: ProcessTable
     subjects: SubjectBook = field(default_factory=SubjectBook)
+    idle: IdleBook = field(default_factory=IdleBook)
     #: By device, for showing.
     powers: dict[str, Power] = field(default_factory=dict)
     _usage: Usage = NOTHING_USED
     _named: Mapping[int, Subject] = field(default_factory=dict)
-    _idle: dict[str, IdlePower] = field(default_factory=dict)
 
     def look(self) -> None:
         """Reads the process table; the CPU time since the last look belongs to this step."""
@@ -70,7 +70,7 @@ class Attributor(Struct):
         if device.kind in (DeviceKind.GPU, DeviceKind.MODULE):
             on_device = self.sampler.processes(device.uuid)
         scene = Scene(span_ns, self._usage, self._named, on_device, None, holder)
-        idle = self._idle.setdefault(device.uuid, IdlePower())
+        idle = self.idle.of(device.uuid)
         if span_ns >= _TELLING_NS or idle.power_mw is None:
             idle.observe(at_ms, closed.energy_mj * 1e9 / span_ns, scene.utilisation)
         is_modelled = closed.method is Method.MODELLED

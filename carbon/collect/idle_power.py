@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections import deque
+from contextlib import suppress
 from typing import Final
 
+import msgspec
 from msgspec import Struct, field
 
 from carbon.collect.modelled import IDLE_ONE_IN
@@ -52,3 +54,27 @@ class IdlePower(Struct):
             return None
         quietest = min(self._hours)
         return quietest.power_mw * (1.0 - quietest.utilisation)
+
+    @property
+    def quietest(self) -> list[_Quietest]:
+        """Hour by hour, as it may be kept and be the start of another one."""
+        return list(self._hours)
+
+
+class IdleBook:
+    """What was learned of each device; kept over restarts, since an agent that starts on a busy
+    machine has no quiet second to learn from."""
+
+    def __init__(self, kept: str | None = None) -> None:
+        """`kept` is of `encoded`; what cannot be read was never learned."""
+        self._learned: dict[str, IdlePower] = {}
+        with suppress(msgspec.DecodeError):
+            hours = msgspec.json.decode(kept or "{}", type=dict[str, list[_Quietest]])
+            self._learned = {uuid: IdlePower(deque(own)) for uuid, own in hours.items() if own}
+
+    def of(self, uuid: str) -> IdlePower:
+        return self._learned.setdefault(uuid, IdlePower())
+
+    def encoded(self) -> str:
+        hours = {uuid: idle.quietest for uuid, idle in self._learned.items()}
+        return msgspec.json.encode(hours).decode()

@@ -7,8 +7,10 @@ why every public method takes the lock.
 from __future__ import annotations
 
 import logging
+import sqlite3
 import threading
 from collections import Counter
+from contextlib import suppress
 
 from carbon.clock import Clock
 from carbon.collect.attributor import Attributor
@@ -36,6 +38,8 @@ TICK_NS = NS_PER_S
 #: Looks come on marks of a schedule and are late by a little: the next second's may be less so.
 _EARLY_NS = NS_PER_S // 20
 REFRESH_NS = 30 * NS_PER_S
+#: Under which name, and how often, what was learned of idle devices is kept.
+IDLE_POWER, KEEP_IDLE_NS = "idle_power", 60 * NS_PER_S
 #: Kept in memory while the disk takes nothing: hours, even of a large machine.
 UNSAVED_INTERVALS = 100_000
 
@@ -66,6 +70,7 @@ class Recorder:
         self._unsaved: list[EnergyInterval] = []
         self._reservations: list[ReservationInfo] = []
         self._ticked_ms = self._tick_at_ns = self._period_end_ns = self._refresh_at_ns = 0
+        self._keep_idle_at_ns = 0
         self._lock = threading.RLock()
 
     def start(self) -> None:
@@ -84,7 +89,9 @@ class Recorder:
             self._look_at_processes()
             if left is not None:
                 self._bridge(left)
-            self._ticked_ms = self._line.at_ms(now_ns)
+            # The journal is of when its counters are: killed now, the next one bridges from there.
+            first_ns = min(self.sampler.seen_ns.values(), default=now_ns)
+            self._ticked_ms = self._line.at_ms(first_ns)
             self._open_period(now_ns)
             self._save()
 
@@ -246,8 +253,18 @@ class Recorder:
         if self._file.save(self._unsaved, self._reservations, devices, self._journal_of([])):
             self._unsaved = []
             self._reservations = []
+            self._keep_idle_power()
         else:
             del self._unsaved[:-UNSAVED_INTERVALS]
+
+    def _keep_idle_power(self) -> None:
+        """Once in a while, and only where the disk takes it."""
+        now_ns = self.clock.monotonic_ns()
+        if now_ns < self._keep_idle_at_ns:
+            return
+        self._keep_idle_at_ns = now_ns + KEEP_IDLE_NS
+        with suppress(sqlite3.Error):
+            self.spool.db.set_meta(IDLE_POWER, self.attributor.idle.encoded())
 
     def _journal_of(self, intervals: list[EnergyInterval]) -> Journal:
         return Journal(

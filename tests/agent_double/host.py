@@ -40,8 +40,13 @@ class ScriptedHost:
     def __post_init__(self) -> None:
         self.source = ScriptedSource(self.clock, self.meters)
 
-    def start(self) -> Recorder:
+    def start(self, loading_s: float = 0.0) -> Recorder:
+        """`loading_s`: between the first look and all else, as of a real agent."""
         self.sampler = Sampler([self.source])
+        if loading_s:
+            self.sampler.refresh()
+            self.sampler.look()
+            self.pause(loading_s)
         self.spool = Spool(SpoolDb(self.path))
         self.recorder = Recorder(
             identity=Identity("agent-test", self.boot_id, "host-1", "DE"),

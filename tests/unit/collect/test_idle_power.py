@@ -6,7 +6,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from carbon.collect.idle_power import HOUR_MS, REMEMBERED_HOURS, IdlePower, modelled_idle_mw
+from carbon.collect.idle_power import (
+    HOUR_MS,
+    REMEMBERED_HOURS,
+    IdleBook,
+    IdlePower,
+    modelled_idle_mw,
+)
 from carbon.collect.modelled import cpu_power_mw
 from carbon.collect.source import Device, DeviceKind
 
@@ -55,3 +61,21 @@ def test_a_model_says_itself_what_it_draws_at_zero_load() -> None:
     cpu = Device("CPU", DeviceKind.CPU, "", power_limit_mw=65_000)
     assert modelled_idle_mw(cpu) == cpu_power_mw(65_000, 0.0)
     assert modelled_idle_mw(Device("CPU", DeviceKind.CPU, "")) == 0
+
+
+def test_what_was_learned_outlives_a_restart() -> None:
+    """An agent that starts on a busy machine would take a tenth of its load for idle."""
+    before = IdleBook()
+    before.of("GPU-1").observe(HOUR_MS, 70_000, 0.0)
+    before.of("GPU-1").observe(3 * HOUR_MS, 400_000, 0.9)
+    after = IdleBook(before.encoded())
+    after.of("GPU-1").observe(4 * HOUR_MS, 500_000, 0.95)
+    assert after.of("GPU-1").power_mw == 70_000
+    after.of("GPU-1").observe(30 * HOUR_MS, 300_000, 0.5)
+    assert after.of("GPU-1").power_mw == 150_000  # of the last day alone
+    assert after.of("GPU-2").power_mw is None
+
+
+@pytest.mark.parametrize("kept", [None, "", "{", "[]", '{"GPU-1": []}', '{"GPU-1": [{"a": 1}]}'])
+def test_what_cannot_be_read_was_never_learned(kept: str | None) -> None:
+    assert IdleBook(kept).of("GPU-1").power_mw is None

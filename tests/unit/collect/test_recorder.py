@@ -206,10 +206,11 @@ def test_a_run_outlives_its_process_as_long_as_it_has_any(host: ScriptedHost) ->
         ),
         min_size=1,
         max_size=5,
-    )
+    ),
+    st.sampled_from([0.0, 0.3]),
 )
 def test_kills_lose_nothing_of_a_counter_and_double_nothing(
-    lives: list[tuple[float, float, int]],
+    lives: list[tuple[float, float, int]], loading_s: float
 ) -> None:
     with TemporaryDirectory() as folder:
         host = ScriptedHost(Path(folder) / "spool.db")
@@ -220,7 +221,7 @@ def test_kills_lose_nothing_of_a_counter_and_double_nothing(
             host.run(round(work_s, 1))
             host.kill()
             host.pause(round(away_s, 1))
-            host.start()
+            host.start(loading_s=loading_s)
         host.run(10)
         host.recorder.close_period()
         assert host.energy_mj() == host.sampler.counters["GPU-1"] - first_mj
@@ -376,3 +377,20 @@ def test_a_method_that_changes_begins_another_interval(host: ScriptedHost) -> No
     methods = [i.method for i in host.intervals()]
     assert methods == ["counter", "integrated"]
     assert host.energy_mj() == pytest.approx(1_000_000, rel=0.01)
+
+
+def test_a_kill_before_the_first_second_leaves_no_moment_without_a_row(host: ScriptedHost) -> None:
+    """What is loaded after the first look takes its time, and the journal is written after it."""
+    host.start()
+    host.run(3)
+    host.kill()
+    host.pause(2)
+    host.start(loading_s=0.25)
+    host.kill()
+    host.pause(2)
+    host.start(loading_s=0.25)
+    host.run(3)
+    host.recorder.close_period()
+    spans = sorted({(i.start_ms, i.end_ms) for i in host.intervals()})
+    for (_, end_ms), (start_ms, _) in pairwise(spans):
+        assert start_ms == end_ms
