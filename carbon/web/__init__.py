@@ -10,6 +10,7 @@ from carbon.web import (
     names_routes,
     people_routes,
     platform_routes,
+    proof_routes,
     routes,
     team_routes,
 )
@@ -20,6 +21,7 @@ def mount(app: FastAPI) -> None:
     for module in (
         routes,
         lead_routes,
+        proof_routes,
         budget_routes,
         people_routes,
         names_routes,

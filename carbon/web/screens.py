@@ -45,6 +45,8 @@ SCREENS: Final = (
     Screen("budgets", "/budgets", "lead"),
     Screen("reports", "/reports", "lead"),
     Screen("avoided", "/avoided", "lead"),
+    Screen("experiments", "/experiments", "lead"),
+    Screen("recommendations", "/recommendations", "lead"),
     Screen("quality", "/quality", "lead"),
     Screen("workloads", "/workloads", "team"),
     Screen("compare", "/compare", "team"),

@@ -46,6 +46,8 @@ SHOWN = {
     "/keys": "/web/keys.json",
     "/people": "/web/people.json",
     "/reports": "/web/reports.json",
+    "/experiments": "/web/experiments.json",
+    "/recommendations": "/web/recommendations.json",
 }
 
 #: How a screen shows that it has nothing to show.
