@@ -15,6 +15,7 @@ from carbon.api.problems import handle_errors
 from carbon.api.routes import (
     audit,
     budgets,
+    components,
     corrections,
     energy,
     experiments,
@@ -62,6 +63,7 @@ _ROUTERS = (
     reports,
     factors,
     inventory,
+    components,
     audit,
     budgets,
     intensity,

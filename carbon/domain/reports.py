@@ -33,19 +33,37 @@ _GAPS: Final = {
     "subject drew on the same device elsewhere in the window; counted as estimated",
 }
 
-#: How what is shared was allocated; part of every report.
-POLICIES: Final = {
+
+class IdlePolicy(StrEnum):
+    """Who carries the idle time of what nobody reserved."""
+
+    RESERVER = "reserver"  #: reserved idle alone is somebody's
+    PROPORTIONAL = "proportional"  #: by energy, among those who drew on the device
+    OVERHEAD = "overhead"  #: the fleet's, by energy, among all who drew
+
+
+_IDLE: Final = {
+    IdlePolicy.RESERVER: "to nobody: shown as idle, in no workload's score",
+    IdlePolicy.PROPORTIONAL: "to the workloads that drew on the same device in the same "
+    "quarter-hour, by energy; where nobody drew, to nobody",
+    IdlePolicy.OVERHEAD: "the whole fleet's, to all workloads that drew in the same quarter-hour, "
+    "by energy",
+}
+
+_POLICIES: Final = {
     "operational": "energy of the counting meter by 5-minute bucket times its intensity and PUE",
     "idle_reserved": "to who reserved the device",
-    "idle_unreserved": "to nobody: shown as idle, in no workload's score",
     "embodied": "by reserved device-time over the expected life; shared spans by energy",
     "host_parts": "cpu and dram as devices of their own, by the energy of each subject",
     "intensity": "location-based",
 }
 
 
-def policies(gaps: GapPolicy) -> dict[str, str]:
-    return {**POLICIES, "gaps": _GAPS[gaps]}
+def policies(
+    gaps: GapPolicy = GapPolicy.FILL, idle: IdlePolicy = IdlePolicy.RESERVER
+) -> dict[str, str]:
+    """How what is shared was allocated; part of every report."""
+    return {**_POLICIES, "gaps": _GAPS[gaps], "idle_unreserved": _IDLE[idle]}
 
 
 class Mark(StrEnum):

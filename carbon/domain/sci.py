@@ -237,9 +237,16 @@ def score(
         covered_ms=sum(charge.covered_ms for charge in charges),
         methods=_energy_shares(charges, energy_mj),
         zones=tuple(sorted({charge.zone for charge in charges})),
-        reason=NoScore.NO_ENERGY if not energy_mj else NoScore.NO_UNITS if not count else None,
+        reason=_reason(energy_mj or sum(charge.operational_ng for charge in charges), count),
         total=_interval_g(charges, embodied),
     )
+
+
+def _reason(drawn: int, count: int | float) -> NoScore | None:
+    """`drawn` is energy; or mass, of a component whose source tells grams alone."""
+    if not drawn:
+        return NoScore.NO_ENERGY
+    return None if count else NoScore.NO_UNITS
 
 
 def _operational_ng(charges: Iterable[Charge], wanted: Callable[[Method], bool]) -> int:
@@ -278,7 +285,7 @@ def _operational_terms(charges: Iterable[Charge]) -> Iterable[Term]:
         bounds = _bounds(charge)
         if bounds is not None:
             sources = (Source.of(("gap", place), bounds), *sources)
-        if bounds is None or charge.method is not Method.ESTIMATED:  # a fill has its own interval
+        if bounds is None or charge.method.is_measured:  # else they are the energy's own
             sources = (energy_source(charge.method, charge.device), *sources)
         sums[sources] = sums.get(sources, 0) + charge.operational_ng
     return [Term(ng, sources) for sources, ng in sums.items()]

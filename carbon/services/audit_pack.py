@@ -69,9 +69,8 @@ def _table(
 
     def account(lo: int, hi: int) -> Account:
         fill = (lo, hi) == (start_ms, end_ms) and request.gaps is GapPolicy.FILL
-        return workload_account(
-            context, principal, Question(name, lo, hi, DEVICE_HOUR, fill_gaps=fill)
-        )
+        question = Question(name, lo, hi, DEVICE_HOUR, fill_gaps=fill, idle=request.idle)
+        return workload_account(context, principal, question)
 
     whole = account(start_ms, end_ms)
     if first >= last:
@@ -80,8 +79,8 @@ def _table(
     for lo, hi in ((start_ms, first), (last, end_ms)):
         if lo < hi:
             edge = account(lo, hi)
-            yield from _rows(name, edge, edge.rows, lo, hi)
-    yield from _rows(name, whole, whole.filled, start_ms, end_ms)
+            yield from _rows(name, edge, edge.metered, lo, hi)
+    yield from _rows(name, whole, whole.added, start_ms, end_ms)
     yield from _quarters(context, principal, name, whole, first, last)
 
 

@@ -32,7 +32,7 @@ def count_units(
     if unit == DEVICE_HOUR:
         return unit, sum(row.reserved_ms for row in ledger.rows) / MS_PER_HOUR, 0
     if unit in own:
-        counted, aside = _counted(scope, ledger, own[unit])
+        counted, aside = counted_of(scope, ledger, own[unit])
         return unit, counted, aside
     if unit == RUN:
         return unit, _runs(connection, ledger), 0
@@ -50,7 +50,8 @@ def _only_unit(own: Mapping[str, int]) -> str:
     return next(iter(own), RUN)
 
 
-def _counted(scope: Scope, ledger: Ledger, unit_id: int) -> tuple[int, int]:
+def counted_of(scope: Scope, ledger: Ledger, unit_id: int) -> tuple[int, int]:
+    """(R, counts set aside) of one of the workload's own units."""
     asked = (scope.connection, ledger.workload_id, unit_id)
     window = ledger.start_ms, ledger.end_ms
     if ledger.subject_id is not None:
@@ -58,6 +59,8 @@ def _counted(scope: Scope, ledger: Ledger, unit_id: int) -> tuple[int, int]:
     else:
         inside, outside = counted_between(*asked, *window, scope.timezone)
     filled = sum(counted_finely(*asked, lo, hi, ledger.subject_id)[1] for lo, hi in ledger.filled)
+    if ledger.counts_all:
+        return inside + outside, 0
     return inside + filled, outside - filled
 
 

@@ -67,7 +67,7 @@ def with_gaps_filled(scope: Scope, ledger: Ledger) -> Ledger:
         bounds={**ledger.bounds, **gaps.bounds},
         flags=(*ledger.flags, "gaps_filled"),
         filled=gaps.spans,
-        filled_rows=gaps.rows,
+        added_rows=gaps.rows,
     )
 
 

@@ -9,6 +9,7 @@ from sqlalchemy import Connection, select
 
 from carbon.domain.intensity import EmissionScope, Signal
 from carbon.domain.principal import Principal
+from carbon.domain.reports import IdlePolicy
 from carbon.domain.tenancy import WorkloadName
 from carbon.errors import InvalidInput, NotFound
 from carbon.storage.corrections import members
@@ -31,6 +32,7 @@ class Question:
     scope: EmissionScope | None = None
     #: Fill quarter-hours that should have been read and were not, as `estimated`.
     fill_gaps: bool = False
+    idle: IdlePolicy = IdlePolicy.RESERVER
 
     @property
     def is_rerated(self) -> bool:

@@ -126,7 +126,7 @@ def statement_of(
         METHOD,
         request.start,
         request.end,
-        policies(request.gaps),
+        policies(request.gaps, request.idle),
         request.materiality,
         request.coverage_floor,
         sorted(marks),
@@ -145,7 +145,9 @@ def _questions(
             units = list(units_of(connection, workload_id)) or [RUN]
     start_ms, end_ms = _moment(request.start, "start"), _moment(request.end, "end")
     fill = request.gaps is GapPolicy.FILL
-    return [Question(name, start_ms, end_ms, unit, fill_gaps=fill) for unit in units]
+    return [
+        Question(name, start_ms, end_ms, unit, fill_gaps=fill, idle=request.idle) for unit in units
+    ]
 
 
 def _joint_hash(hashes: Sequence[str]) -> str:

@@ -22,10 +22,12 @@ from carbon.domain.tenancy import WorkloadName
 from carbon.domain.uncertainty import Term
 from carbon.domain.units import NG_PER_G
 from carbon.services.boundary import boundary_of
+from carbon.services.components import with_components
 from carbon.services.context import Context
 from carbon.services.counting import count_units
 from carbon.services.gap_filling import with_gaps_filled
 from carbon.services.held_devices import embodied_charges, held_ms
+from carbon.services.idle_time import with_idle_time
 from carbon.services.question import Question, known_workload, span_of_run, window_of
 from carbon.services.rollup import roll_up
 from carbon.services.simulation import simulate
@@ -56,8 +58,14 @@ class Account:
     ratings: Mapping[int, Rating]
     charges: Sequence[Charge]
     embodied: Sequence[EmbodiedCharge]
-    #: Rows that stand for time that nobody read; part of `rows`.
-    filled: Sequence[LedgerRow]
+    #: Part of `rows`: of filled gaps, of idle time by policy, of components without a meter.
+    added: Sequence[LedgerRow]
+
+    @property
+    def metered(self) -> list[LedgerRow]:
+        """Rows of the workload's own subjects, by meters."""
+        more = {row.key for row in self.added}
+        return [row for row in self.rows if row.key not in more]
 
 
 def workload_account(
@@ -76,6 +84,8 @@ def workload_account(
         ledger = read_ledger(scope, start_ms, end_ms, book or factor_book(connection))
         if question.fill_gaps:
             ledger = with_gaps_filled(scope, ledger)
+        ledger = with_idle_time(scope, ledger, question.idle)
+        ledger = with_components(scope, ledger)
         unit, counted, aside = count_units(scope, ledger, question)
         boundary = boundary_of(connection, workload_id)
     return _answer(name, ledger, unit, counted, aside, boundary)
@@ -121,7 +131,7 @@ def _answer(
     )
     answer = _hashed(answer, ledger)
     return Account(
-        answer, ledger.rows, ledger.devices, ledger.ratings, charges, embodied, ledger.filled_rows
+        answer, ledger.rows, ledger.devices, ledger.ratings, charges, embodied, ledger.added_rows
     )
 
 

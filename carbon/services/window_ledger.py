@@ -49,8 +49,10 @@ class Ledger:
     bounds: Mapping[RowKey, tuple[int, int]] = field(default_factory=dict)
     #: Where gaps were filled: counts there are no longer set aside.
     filled: Sequence[tuple[int, int]] = ()
-    #: What was filled there; part of `rows`.
-    filled_rows: Sequence[LedgerRow] = ()
+    #: Part of `rows`: of filled gaps, of idle time by policy, of components without a meter.
+    added_rows: Sequence[LedgerRow] = ()
+    #: No meter of ours sees the workload: its units all count.
+    counts_all: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import Connection, select
+from sqlalchemy import ColumnElement, Connection, select
 
+from carbon.domain.claims import SubjectKind
 from carbon.domain.energy import Method
+from carbon.storage.names import subject
 from carbon.storage.rollups import quarter_hour
 
 
@@ -37,13 +39,34 @@ def quarters_between(
 ) -> list[Quarter]:
     """Those that begin in [start, end), of some devices, in order of time."""
     q = quarter_hour.c
+    wanted: list[ColumnElement[bool]] = [q.device_id.in_(device_ids)]
+    if workload_id is not None:
+        wanted.append(q.workload_id == workload_id)
+    if method is not None:
+        wanted.append(q.method == int(method))
+    return _read(connection, start_ms, end_ms, wanted)
+
+
+def all_quarters(
+    connection: Connection, start_ms: int, end_ms: int, device_ids: Collection[int] | None
+) -> list[Quarter]:
+    """As `quarters_between`; of the whole fleet where no devices are named."""
+    wanted = [] if device_ids is None else [quarter_hour.c.device_id.in_(device_ids)]
+    return _read(connection, start_ms, end_ms, wanted)
+
+
+def idle_subjects(connection: Connection) -> set[int]:
+    query = select(subject.c.id).where(subject.c.kind == str(SubjectKind.IDLE))
+    return set(connection.scalars(query))
+
+
+def _read(
+    connection: Connection, start_ms: int, end_ms: int, wanted: Sequence[ColumnElement[bool]]
+) -> list[Quarter]:
+    q = quarter_hour.c
     query = (
         select(*(q[name] for name in Quarter.__slots__))
-        .where(q.device_id.in_(device_ids), q.start_ms >= start_ms, q.start_ms < end_ms)
+        .where(q.start_ms >= start_ms, q.start_ms < end_ms, *wanted)
         .order_by(q.start_ms, q.device_id, q.subject_id, q.workload_id, q.method, q.rating_id)
     )
-    if workload_id is not None:
-        query = query.where(q.workload_id == workload_id)
-    if method is not None:
-        query = query.where(q.method == int(method))
     return [Quarter(*(int(value) for value in row)) for row in connection.execute(query)]

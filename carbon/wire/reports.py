@@ -6,7 +6,7 @@ from typing import Annotated
 
 from msgspec import Meta, Raw, Struct
 
-from carbon.domain.reports import COVERAGE_FLOOR, MATERIALITY, GapPolicy
+from carbon.domain.reports import COVERAGE_FLOOR, MATERIALITY, GapPolicy, IdlePolicy
 from carbon.wire.answer import SciAnswer
 from carbon.wire.energy import Text
 
@@ -29,6 +29,7 @@ class ReportBody(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=
     coverage_floor: Share = COVERAGE_FLOOR
     #: A total is never the measured part alone, unless the request says so.
     gaps: GapPolicy = GapPolicy.FILL
+    idle: IdlePolicy = IdlePolicy.RESERVER
     #: Who is to be told of restatements; recorded with the report.
     recipients: Annotated[list[Text], Meta(max_length=100)] = []
     webhook: Text | None = None

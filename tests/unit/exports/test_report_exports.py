@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from carbon.domain.reports import METHOD, POLICIES
+from carbon.domain.reports import METHOD, policies
 from carbon.errors import InvalidInput
 from carbon.exports.formats import FORMS, Format
 from carbon.exports.issued import Contact, Issued, components, grams_text, per_unit_texts
@@ -96,7 +96,7 @@ def issued(*lines: ReportLine, contact: Contact = ANA) -> Issued:
         METHOD,
         "2026-03-01T00:00:00Z",
         "2026-04-01T00:00:00Z",
-        dict(POLICIES),
+        policies(),
         0.05,
         0.5,
         ["coverage_below_floor"],

@@ -1,0 +1,65 @@
+"""Idle time that nobody reserved, given to who drew: by policy, and never by default."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Hashable, Sequence
+from dataclasses import replace
+
+from carbon.domain.claims import NO_WORKLOAD
+from carbon.domain.reports import IdlePolicy
+from carbon.domain.units import QUARTER_MS, ceil_to, floor_to
+from carbon.services.window_ledger import Ledger, Scope
+from carbon.storage.ledger_rows import LedgerRow, added, devices_by_id
+from carbon.storage.quarters import Quarter, all_quarters, idle_subjects
+
+
+def with_idle_time(scope: Scope, ledger: Ledger, policy: IdlePolicy) -> Ledger:
+    """Whole quarter-hours. Shares of all workloads, and what stays idle because nobody drew, sum
+    to the idle energy exactly."""
+    start_ms, end_ms = ceil_to(ledger.start_ms, QUARTER_MS), floor_to(ledger.end_ms, QUARTER_MS)
+    if policy is IdlePolicy.RESERVER or start_ms >= end_ms or scope.subject_id is not None:
+        return ledger
+    devices = {row.device_id for row in ledger.rows if row.device_id > 0}
+    fleet = None if policy is IdlePolicy.OVERHEAD else devices
+    quarters = all_quarters(scope.connection, start_ms, end_ms, fleet)
+    rows = idle_shares(quarters, idle_subjects(scope.connection), scope.workload_id, policy)
+    if not rows:
+        return ledger
+    ids = sorted({row.device_id for row in rows})
+    return replace(
+        ledger,
+        rows=added([*ledger.rows, *rows]),
+        added_rows=[*ledger.added_rows, *rows],
+        devices={**ledger.devices, **devices_by_id(scope.connection, ids)},
+        ratings=scope.ratings.by_id,
+    )
+
+
+def idle_shares(
+    quarters: Sequence[Quarter], idle: set[int], workload_id: int, policy: IdlePolicy
+) -> list[LedgerRow]:
+    """A workload's part of the idle quarters, in proportion to the energy that workloads drew in
+    the same quarter-hour: on the same device, or of the whole fleet (`overhead`)."""
+    drawn: dict[Hashable, dict[int, int]] = defaultdict(lambda: defaultdict(int))
+    for q in quarters:
+        if q.workload_id != NO_WORKLOAD:
+            drawn[_pool(q, policy)][q.workload_id] += q.energy_mj
+    rows = []
+    for q in quarters:
+        own = drawn.get(_pool(q, policy), {})
+        total = sum(own.values())
+        if q.subject_id not in idle or q.workload_id != NO_WORKLOAD or not own.get(workload_id):
+            continue
+        before = sum(mj for other, mj in own.items() if other < workload_id)
+        until = before + own[workload_id]
+        parts = [
+            whole * until // total - whole * before // total
+            for whole in (q.energy_mj, q.operational_ng, q.covered_ms, q.reserved_ms)
+        ]
+        rows.append(LedgerRow(q.device_id, q.subject_id, q.method, q.rating_id, *parts))
+    return rows
+
+
+def _pool(q: Quarter, policy: IdlePolicy) -> Hashable:
+    return q.start_ms if policy is IdlePolicy.OVERHEAD else (q.start_ms, q.device_id)
