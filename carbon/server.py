@@ -33,6 +33,9 @@ from carbon.storage.engine import reading
 
 #: Open pages hold streams; they are cut after this long.
 _GRACE_S = 2
+#: The writer and the roll-up compute beside the loop that answers: each lets the others in after
+#: so long. With Python's 5 ms a request waits for several turns of them.
+_SWITCH_S = 0.001
 
 
 def run_server(settings: Settings) -> None:
@@ -231,6 +234,7 @@ def _serve(
     # make a batch in a hundred wait.
     gc.collect()
     gc.freeze()
+    sys.setswitchinterval(_SWITCH_S)
     server = _Server(config)
     server.agent, server.asked = agent, asked
     server.run(sockets=[listener])

@@ -207,8 +207,10 @@ class _Write:
             if info.device in devices:
                 ids.describe_device(devices[info.device], info.kind, info.model)
         zone = self._sending.zone
+        if zone is None:
+            return
         for uuid, start_ms in self._sending.first_ms.items():
-            if zone is not None and uuid in devices:
+            if uuid in devices:
                 self._state_zone(ids, devices[uuid], zone, start_ms)
 
     def _state_zone(self, ids: Identities, device_id: int, zone: str, start_ms: int) -> None:

@@ -85,24 +85,21 @@ class Sending:
     def _note_spans(self) -> None:
         """From when to when each subject was seen; who was not seen is nobody's concern."""
         sent = self.accepted
-        count = len(sent.whos)
-        first, last = np.full(count, FOR_EVER_MS), np.zeros(count, dtype=np.int64)
-        np.minimum.at(first, sent.who, sent.start_ms)
-        np.maximum.at(last, sent.who, sent.end_ms)
-        spans = zip(first.tolist(), last.tolist(), strict=True)
+        first = _firsts(sent.who, sent.start_ms, len(sent.whos))
+        last = [-ms for ms in _firsts(sent.who, -sent.end_ms, len(sent.whos))]
+        spans = zip(first, last, strict=True)
         self.whos = {
             at: Who(self.whos[at].subject, self.whos[at].workload, start_ms, end_ms)
             for at, (start_ms, end_ms) in enumerate(spans)
-            if end_ms
+            if start_ms < FOR_EVER_MS
         }
 
     @property
     def first_ms(self) -> dict[str, int]:
         """First start of each device."""
         sent = self.accepted
-        first = np.full(len(sent.devices), FOR_EVER_MS)
-        np.minimum.at(first, sent.device, sent.start_ms)
-        starts = zip(sent.devices, first.tolist(), strict=True)
+        first = _firsts(sent.device, sent.start_ms, len(sent.devices))
+        starts = zip(sent.devices, first, strict=True)
         return {device: start_ms for device, start_ms in starts if start_ms < FOR_EVER_MS}
 
     def _fault(self, sent: SentColumns, at: int, errors: Mapping[int, CarbonError]) -> CarbonError:
@@ -184,6 +181,15 @@ class Sending:
                 "subject_not_allowed", "a team's key states runs and workloads, not subjects"
             )
         return subject
+
+
+def _firsts(which: Ints, ms: Ints, count: int) -> list[int]:
+    """The least of each; FOR_EVER_MS where there is none."""
+    first = [FOR_EVER_MS] * count
+    for one, at_ms in zip(which.tolist(), ms.tolist(), strict=True):
+        if at_ms < first[one]:
+            first[one] = at_ms
+    return first
 
 
 def _beyond(pieces: Ints, most: int) -> list[int]:

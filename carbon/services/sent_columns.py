@@ -107,6 +107,8 @@ def distinct_whos(
 ) -> Words[WhoText]:
     """Three columns of words as one."""
     (of_workload, w), (of_run, r), (of_subject, s) = workloads, runs, subjects
+    if len(of_run) == len(of_subject) == 1:
+        return [(workload, of_run[0], of_subject[0]) for workload in of_workload], w
     distinct, who = np.unique((w * len(of_run) + r) * len(of_subject) + s, return_inverse=True)
     places = (distinct // len(of_subject)).tolist()
     last = (distinct % len(of_subject)).tolist()

@@ -45,7 +45,7 @@ class Writer:
         self._engine = context.engine
         self._clock: Clock = context.clock
         self._ids: IdCache = {}
-        self._orders: queue.Queue[_Order | None] = queue.Queue()
+        self._orders: queue.SimpleQueue[_Order | None] = queue.SimpleQueue()
         self._wrote = False
         self._thread = threading.Thread(target=self._run, name="writer", daemon=True)
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import sqlite3
+import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from contextvars import ContextVar
 from pathlib import Path
 from typing import Any
+from weakref import WeakKeyDictionary
 
 from sqlalchemy import Connection, Engine, event, make_url
 from sqlalchemy import create_engine as _create_engine
@@ -118,10 +120,21 @@ def writing(engine: Engine) -> Iterator[Connection]:
     """A transaction that writes: committed at the end, rolled back on any error."""
     token = _writing.set(True)
     try:
-        with _as_carbon_errors(), engine.begin() as connection:
+        with _turn(engine), _as_carbon_errors(), engine.begin() as connection:
             yield connection
     finally:
         _writing.reset(token)
+
+
+#: SQLite lets one writer in and the others look again after a while, longer each time; writers of
+#: this process wait for each other here and go on at once.
+_turns: WeakKeyDictionary[Engine, AbstractContextManager[object]] = WeakKeyDictionary()
+
+
+def _turn(engine: Engine) -> AbstractContextManager[object]:
+    if engine.dialect.name != "sqlite":
+        return nullcontext()
+    return _turns.setdefault(engine, threading.RLock())
 
 
 @contextmanager
