@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final
 
@@ -15,7 +16,12 @@ if TYPE_CHECKING:
     from carbon.collect.host_agent import AgentOptions
     from carbon.collect.protocol import Status
 
-_MARKS: Final = {"ok": "ok  ", "limited": "some", "absent": "none", "failing": "FAIL"}
+_MARKS: Final = {
+    "ok": ("ok  ", "green"),
+    "limited": ("some", "yellow"),
+    "absent": ("none", "dim"),
+    "failing": ("FAIL", "bold red"),
+}
 _REACH_S: Final = 2.0
 
 
@@ -32,9 +38,8 @@ def register(app: typer.Typer) -> None:
         if json:
             print_json({"measures": measures, "findings": findings})
         else:
-            for finding in findings:
-                typer.echo(_told(finding))
-            typer.echo(
+            _show(findings)
+            print(
                 "energy is measured here"
                 if measures
                 else "no sensor answers: what this machine draws is modelled at best"
@@ -60,9 +65,23 @@ def examine(data_dir: Path | None = None) -> list[Finding]:
     ]
 
 
-def _told(finding: Finding) -> str:
-    line = f"{_MARKS[finding.state]}  {finding.area:12} {finding.detail}"
-    return f"{line}\n{'':18} mend: {finding.mend}" if finding.mend else line
+def _show(findings: Sequence[Finding]) -> None:
+    """A line for each, as often as it was found, and below it the mend."""
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    # A terminal wraps at words and below their own column; who reads from a pipe wants whole lines.
+    console = Console(highlight=False)
+    console = console if console.is_terminal else Console(highlight=False, width=10_000)
+    for finding, times in Counter(findings).items():
+        mark, colour = _MARKS[finding.state]
+        often = f"{times} x " if times > 1 else ""
+        table = Table.grid(padding=(0, 2))
+        table.add_row(Text(mark, colour), f"{finding.area:12}", Text(f"{often}{finding.detail}"))
+        if finding.mend:
+            table.add_row("", "", Text(f"mend: {finding.mend}", "italic"))
+        console.print(table)
 
 
 def _check_agent(options: AgentOptions) -> Iterator[Finding]:

@@ -94,6 +94,8 @@ class DevicePower(msgspec.Struct, frozen=True):
     subjects: dict[str, float]
     #: Workloads of those subjects that have one.
     workloads: dict[str, str] = {}
+    #: What it may draw at most; null where that is not known.
+    limit_watts: float | None = None
 
 
 class RefusedBatch(msgspec.Struct, frozen=True):

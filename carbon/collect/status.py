@@ -55,6 +55,7 @@ def _devices(agent: Agent) -> list[DevicePower]:
             watts=power.watts,
             subjects=dict(power.by_subject),
             workloads=dict(power.workloads),
+            limit_watts=None if device.power_limit_mw is None else device.power_limit_mw / 1000,
         )
         for uuid, device in list(agent.sampler.devices.items())
         if (power := powers.get(uuid)) is not None

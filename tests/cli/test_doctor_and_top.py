@@ -7,6 +7,7 @@ from collections.abc import Callable
 from io import StringIO
 from pathlib import Path
 
+import msgspec
 import pytest
 from agent_double import AgentProcess, RecordingServer, know_the_cpu, wait_until
 from rich.console import Console
@@ -18,7 +19,7 @@ from carbon.collect.protocol import DevicePower, RefusedBatch, Status
 from carbon.collect.spool import Spool
 from carbon.collect.spool_db import SpoolDb
 from carbon.wire.energy import EnergyBatch, EnergyInterval
-from tests.scripted_nvml import Nvml, Scenario, Script
+from tests.scripted_nvml import Gpu, Nvml, Scenario, Script
 
 pytest_plugins = ["tests.scripted_nvml.plugin"]
 
@@ -163,16 +164,56 @@ def test_without_an_agent_top_names_the_mend(
     assert "carbon agent" in capsys.readouterr().err
 
 
-def test_the_heaviest_device_comes_first_and_workloads_have_their_names() -> None:
-    gpu = DevicePower(
-        "GPU-1", "gpu", "H200", "counter", 400.0, {"run:a": 350.0, "idle": 50.0}, {"run:a": "t/w"}
-    )
-    text = shown(status(power("cpu", 60.0), gpu, refused=2))
-    assert text.index("H200") < text.index("t/w") < text.index("idle") < text.index("cpu")
-    assert "node-7  460 W" in text
+def gpu(number: int, watts: float, subjects: dict[str, float], **others: object) -> DevicePower:
+    workloads = {"run:a": "t/w"}
+    told = (f"GPU-{number}", "gpu", "H200", "counter", watts, subjects, workloads)
+    return DevicePower(*told, **others)  # type: ignore[arg-type]
+
+
+def test_devices_have_their_share_of_the_limit_and_workloads_their_names() -> None:
+    of = status(power("cpu", 60.0), gpu(1, 400.0, {"run:a": 350.0, "idle": 50.0}, limit_watts=700))
+    text = shown(of)
+    assert "node-7   460 W" in text
+    assert "57 % of 700" in text
     assert "3 batches wait" in text
+    assert text.index("t/w") < text.index("idle")
+
+
+def test_a_workload_on_several_devices_is_one_line_the_heaviest_first() -> None:
+    of = status(gpu(1, 300.0, {"run:a": 300.0}), gpu(2, 500.0, {"run:a": 100.0, "user:b": 400.0}))
+    lines = [line.split() for line in shown(of).splitlines()]
+    assert ["user:b", "400", "50.0", "%", "gpu", "1"] in lines
+    assert ["t/w", "400", "50.0", "%", "gpu", "0,", "gpu", "1"] in lines
+
+
+def test_many_subjects_end_in_one_line_of_others() -> None:
+    text = shown(status(gpu(1, 200.0, {f"user:u{n}": 10.0 for n in range(20)})))
+    assert "5 others" in text
+    assert text.count("user:u") == 15
+
+
+def test_what_is_wrong_stands_below() -> None:
+    wrong = msgspec.structs.replace(
+        status(power("cpu", 60.0), refused=2),
+        faults=["counter_reset of GPU-1: fell"],
+        last_upload_error="refused connection",
+        last_upload_ms=0,
+        at_ms=12_000,
+    )
+    text = shown(wrong)
+    assert "counter_reset of GPU-1" in text
+    assert "not delivered: refused connection" in text
     assert "2 refused" in text
+    assert "last 12 s ago" in text
+
+
+def test_equal_findings_are_one_line(
+    data_dir: Path, play: Play, capsys: pytest.CaptureFixture[str]
+) -> None:
+    play(Script(tuple(Gpu(uuid=f"GPU-{n}") for n in range(3))))
+    carbon("doctor")
+    assert "3 x GPU NVIDIA Scripted: energy counter" in capsys.readouterr().out
 
 
 def test_what_a_module_holds_is_not_added_to_it() -> None:
-    assert "node-7  900 W" in shown(status(power("module", 900.0), power("cpu", 60.0)))
+    assert "node-7   900 W" in shown(status(power("module", 900.0), power("cpu", 60.0)))
