@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -14,8 +15,10 @@ from types import FrameType
 
 from carbon.client.embedded import stop_embedded
 from carbon.client.session import MeasuredBy, RunSession
+from carbon.client.units_file import counts_in, units_file
 from carbon.collect.host_agent import AgentOptions
 from carbon.collect.protocol import MeterUsed
+from carbon.domain.unit_lines import UNITS_VARIABLE
 from carbon.wire.energy import EnergyInterval
 
 #: On a machine's first start the CPU's figures are looked up; a short command would be over.
@@ -69,7 +72,8 @@ def run_command(
 ) -> RunRecord:
     """Runs a command with this process's own streams and measures it and its descendants.
 
-    The child finds CARBON_RUN and CARBON_WORKLOAD in its environment. It gets its share of
+    The child finds CARBON_RUN and CARBON_WORKLOAD in its environment, and in CARBON_UNITS a file
+    to which it may append lines of `unit count`; they add to `units`. It gets its share of
     the active CPU energy, of memory power by its resident memory, and its GPU energy; what the
     machine draws while idle is its own only with `reserve`. SIGTERM and SIGHUP, and SIGINT
     where no terminal has sent it to the child already, are passed on. Everything is spooled
@@ -79,10 +83,13 @@ def run_command(
     session = RunSession(options.data_dir, lambda: options, workload, reserve, wait_cpu_s=FIGURES_S)
     session.start()
     told = {"CARBON_RUN": session.run, "CARBON_WORKLOAD": workload, **(environment or {})}
-    counts = dict(units or {})
+    counts = Counter(units or {})
     try:
-        exit_code, failure = _run_child(argv, {**os.environ, **told}, cwd)
-        counts |= count_after() if count_after else {}
+        with units_file() as made:
+            told = {UNITS_VARIABLE: str(made), **told}
+            exit_code, failure = _run_child(argv, {**os.environ, **told}, cwd)
+            counts.update(counts_in(made))
+        counts |= Counter(count_after() if count_after else {})
         measured = session.end(counts)
         undelivered = session.flush(delivery_s)
     finally:
@@ -96,7 +103,7 @@ def run_command(
         end_ms=measured.end_ms,
         intervals=measured.intervals,
         sources=measured.sources,
-        units=counts,
+        units=dict(counts),
         measured_by=measured.by,
         undelivered=undelivered,
         failure=failure,

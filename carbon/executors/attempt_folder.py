@@ -22,6 +22,7 @@ from typing import TypeVar
 
 import msgspec
 
+from carbon.executors.executor import Look, LookState
 from carbon.executors.process_mark import process_mark
 
 
@@ -69,6 +70,13 @@ class Result(msgspec.Struct, frozen=True):
     end_ms: int
     exit_code: int | None
     detail: str = ""
+    #: What the command says that it made, by unit.
+    units: dict[str, int] = {}
+
+    def look(self) -> Look:
+        return Look(
+            LookState.ENDED, self.start_ms, self.end_ms, self.exit_code, self.detail, self.units
+        )
 
 
 Statement = TypeVar("Statement", Spec, Claim, Start, Result)
@@ -110,6 +118,11 @@ class AttemptFolder:
 
     def result(self) -> Result | None:
         return self._read("result.json", Result)
+
+    @property
+    def units(self) -> Path:
+        """To which the command appends what it made."""
+        return self.path / "units.txt"
 
     def log(self, stream: str) -> Path:
         return self.path / f"{stream}.log"

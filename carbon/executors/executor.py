@@ -59,6 +59,8 @@ class Look:
     exit_code: int | None = None
     #: One line for people, such as why it could not begin.
     detail: str = ""
+    #: What it says that it made, by unit.
+    units: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

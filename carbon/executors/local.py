@@ -138,9 +138,7 @@ def passed_environment() -> dict[str, str]:
 
 def _look(folder: AttemptFolder) -> Look:
     if result := folder.result():
-        return Look(
-            LookState.ENDED, result.start_ms, result.end_ms, result.exit_code, result.detail
-        )
+        return result.look()
     claim, start = folder.claimed(), folder.started()
     if claim is None:
         return Look(LookState.ABSENT)

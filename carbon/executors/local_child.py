@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Final
 
 from carbon.clock import Clock, SystemClock
+from carbon.domain.unit_lines import UNITS_VARIABLE, sum_unit_lines
 from carbon.executors.attempt_folder import AttemptFolder, Claim, ProcessRef, Result, Spec, Start
 from carbon.executors.capped_log import CappedLog
 from carbon.executors.process_mark import group_lives
@@ -72,7 +73,7 @@ class Supervisor:
         return subprocess.Popen(
             self._spec.command,
             cwd=self._spec.cwd or Path.home(),
-            env={**os.environ, **self._spec.env},
+            env={**os.environ, UNITS_VARIABLE: str(self._folder.units), **self._spec.env},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -125,7 +126,20 @@ class Supervisor:
     def _finish(self, start_ms: int, returncode: int) -> None:
         exit_code = 128 - returncode if returncode < 0 else returncode
         detail = "cancelled" if self._cancelled else ""
-        self._folder.write_result(Result(start_ms, self._clock.now_ms(), exit_code, detail))
+        units = self._units()
+        self._folder.write_result(Result(start_ms, self._clock.now_ms(), exit_code, detail, units))
+
+    def _units(self) -> dict[str, int]:
+        """What cannot be meant is left out, and told among the job's own errors."""
+        try:
+            with self._folder.units.open(encoding="utf-8", errors="replace") as lines:
+                counts, bad = sum_unit_lines(lines)
+        except OSError:
+            return {}
+        if bad:
+            with self._folder.log("stderr").open("a") as log:
+                log.write(f"carbon: line {bad[0]} of $CARBON_UNITS is no `unit count`\n")
+        return counts
 
     def _refuse(self, start_ms: int, detail: str) -> None:
         self._folder.log("stderr").write_text(detail + "\n")

@@ -100,7 +100,7 @@ class SlurmExecutor:
 def _ended(folder: AttemptFolder) -> Look:
     result = folder.result()
     assert result is not None
-    return Look(LookState.ENDED, result.start_ms, result.end_ms, result.exit_code, result.detail)
+    return result.look()
 
 
 def _submit(folder: AttemptFolder, attempt_id: str) -> str:

@@ -19,6 +19,7 @@ from carbon.domain.jobs import AttemptState, JobState
 from carbon.errors import CarbonError, Conflicting
 from carbon.executors.executor import AttemptSpec, Executor, Handle, Look, LookState
 from carbon.executors.registry import Executors, executor_named
+from carbon.services.attempt_units import count_attempt
 from carbon.services.context import Context
 from carbon.services.job_answers import spec_of
 from carbon.services.job_requests import RUN_VARIABLE, WORKLOAD_VARIABLE
@@ -148,6 +149,7 @@ class Dispatch:
                 return
             kept = AttemptState.ENDED if look.state is LookState.ENDED else AttemptState.LOST
             _end_attempt(connection, attempt, kept, look)
+            count_attempt(self.context, connection, attempt, job, look)
             _end_job(connection, job, look, self.context.clock.now_ms())
 
 

@@ -85,6 +85,14 @@ def test_the_job_sees_what_it_was_given(reopen: Open, tmp_path: Path) -> None:
     assert executor.logs(handle).stdout == f"a b\n{tmp_path}\n"
 
 
+def test_what_a_job_says_that_it_made_is_told_at_its_end(reopen: Open) -> None:
+    script = 'for line in "token 3" "token 4" bad; do echo "$line" >> "$CARBON_UNITS"; done'
+    executor = reopen()
+    handle, look = run_to_end(executor, shell(script))
+    assert look.units == {"token": 7}
+    assert "line 3" in executor.logs(handle).stderr
+
+
 def test_arguments_are_not_read_by_a_shell(reopen: Open) -> None:
     executor = reopen()
     spec = AttemptSpec("job-1", (sys.executable, "-c", "import sys; print(sys.argv[1])", "$HOME *"))

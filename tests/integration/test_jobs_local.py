@@ -15,13 +15,16 @@ from job_house import OWNER, job
 from stores import migrate
 
 from carbon.clock import SystemClock
+from carbon.domain.tenancy import WorkloadName
 from carbon.executors.local import LocalExecutor
 from carbon.scheduler.leader import Leader
 from carbon.scheduler.scheduler import Scheduler
 from carbon.services.context import Context
 from carbon.services.jobs import Jobs
 from carbon.settings import Settings
-from carbon.storage.engine import create_engine
+from carbon.storage.engine import create_engine, reading
+from carbon.storage.identities import find_workload
+from carbon.storage.unit_counts import counts_between, units_of
 
 CAPACITY = 6
 
@@ -64,6 +67,19 @@ def test_a_job_runs_and_its_output_and_exit_code_are_kept(server: Server) -> Non
     logs = server.jobs.logs(OWNER, made.id)
     assert (logs.stdout, logs.stderr) == (f"{made.id}-1\n", "oh\n")
     assert server.jobs.get(OWNER, made.id).exit_code == 4
+
+
+def test_what_a_job_says_that_it_made_counts_for_its_workload(server: Server) -> None:
+    command = 'echo token 7 >> "$CARBON_UNITS"; echo image 2 >> "$CARBON_UNITS"'
+    jobs = [server.jobs.submit(OWNER, job(command=command, workload="w")) for _ in range(2)]
+    server.run_until(lambda: all(server.state(made.id) == "succeeded" for made in jobs))
+    with reading(server.context.engine) as connection:
+        units = units_of(connection, find_workload(connection, WorkloadName(OWNER.team, "w")) or 0)
+        counted = {
+            unit: sum(row[2] for row in counts_between(connection, id_, 0, 1 << 52))
+            for unit, id_ in units.items()
+        }
+    assert counted == {"token": 14, "image": 4}
 
 
 def test_a_server_that_starts_anew_goes_on_with_the_running_job(

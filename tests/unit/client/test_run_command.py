@@ -68,6 +68,16 @@ def test_the_child_knows_its_run_and_workload(options: AgentOptions, tmp_path: P
     assert told.read_text() == f"{record.run} w\n"
 
 
+def test_what_the_child_appends_adds_to_what_was_stated(options: AgentOptions) -> None:
+    program = (
+        "import os\n"
+        "with open(os.environ['CARBON_UNITS'], 'a') as made:\n"
+        "    print('image 4', file=made); print('token 9', file=made); print('oh', file=made)"
+    )
+    record = run_command(python(program), "w", {"image": 3}, options=options)
+    assert record.units == {"image": 7, "token": 9}
+
+
 @pytest.mark.parametrize(
     ("program", "code"),
     [
