@@ -21,6 +21,7 @@ from statistics import mean, median, stdev
 from typing import Any, Final
 
 from carbon.bench.figure import Figure, Options, not_taken, reported
+from carbon.bench.power_limits import sweep
 from carbon.collect.nvml import NvmlSource
 from carbon.collect.source import Device, Sample
 from carbon.errors import Unavailable
@@ -57,8 +58,13 @@ while (now := time.perf_counter() - started) < span_s:
 print(rounds, flush=True)
 """
 _SQUARES_MS: Final = (10, 20, 50, 100, 200, 500)
-#: Two-sided 95 % of Student's t for 9 and more degrees of freedom (n >= 10), rounded up.
-_T95: Final = 2.3
+#: Two-sided 95 % of Student's t by degrees of freedom; from 20 on the last.
+_T95: Final = (
+    *(12.71, 4.30, 3.18, 2.78, 2.57, 2.45, 2.36, 2.31, 2.26, 2.23),
+    *(2.20, 2.18, 2.16, 2.14, 2.13, 2.12, 2.11, 2.10, 2.09, 2.09),
+)
+#: Fewer pairs of on and off say little; for a look two will do.
+_PAIRS, _PAIRS_QUICK = 12, 2
 
 
 def measure(options: Options) -> list[Figure]:
@@ -75,7 +81,8 @@ def measure(options: Options) -> list[Figure]:
         *_update_period(source, devices, span_s / 2),
         *_gaps("idle", source, devices, span_s),
         *_under_load(source, devices, span_s),
-        *_slowdown(2 if options.quick else 12, span_s / 2),
+        *_slowdown(_PAIRS_QUICK if options.quick else _PAIRS, span_s / 2),
+        *sweep(source, devices, span_s, _work_measured),
     ]
     source.close()
     return figures
@@ -189,9 +196,14 @@ def _slowdown(rounds: int, span_s: float) -> list[Figure]:
         if not with_agent or not without:
             return [not_taken(name, "%", "needs PyTorch with CUDA in this environment")]
         differences.append(100 * (1 - with_agent / without))
-    half = _T95 * stdev(differences) / sqrt(rounds) if rounds > 1 else float("nan")
+    half = t95(rounds) * stdev(differences) / sqrt(rounds) if rounds > 1 else float("nan")
     note = f"95 % interval ± {half:.2f}, n = {rounds}, A/B in turns, {span_s:g} s each"
     return [reported(name, mean(differences), "%", note)]
+
+
+def t95(count: int) -> float:
+    """Of the mean of so many differences."""
+    return _T95[min(count - 2, len(_T95) - 1)]
 
 
 def _looks(source: NvmlSource, span_s: float, pause_s: float) -> dict[str, list[Sample]]:
@@ -217,10 +229,16 @@ def _load(period_s: float, busy_s: float, span_s: float) -> Iterator[bool]:
 
 def _work_done(span_s: float) -> int | None:
     """Rounds of work in so long; None where nothing can work the GPUs."""
+    return _work_measured(span_s, lambda: None)
+
+
+def _work_measured(span_s: float, begin: Callable[[], None]) -> int | None:
+    """As above; `begin` is called as the work begins."""
     child = _started_work(1.0, 1.0, span_s)
     if not _is_ready(child):
         child.communicate()
         return None
+    begin()
     told, _ = child.communicate()
     return int(told)
 

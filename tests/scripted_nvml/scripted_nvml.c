@@ -325,6 +325,17 @@ int nvmlDeviceGetPowerManagementLimit(Device *d, unsigned *limit_mw) {
     ANSWER(d, "nvmlDeviceGetPowerManagementLimit", limit_mw, d->limit_mw);
 }
 
+int nvmlDeviceGetPowerManagementLimitConstraints(Device *d, unsigned *least_mw, unsigned *most_mw) {
+    *least_mw = 200000;
+    ANSWER(d, "nvmlDeviceGetPowerManagementLimitConstraints", most_mw, 700000u);
+}
+
+int nvmlDeviceSetPowerManagementLimit(Device *d, unsigned limit_mw) {
+    int code = failing(d, "nvmlDeviceSetPowerManagementLimit");
+    if (code == OK) d->limit_mw = limit_mw;
+    return code;
+}
+
 int nvmlDeviceGetArchitecture(Device *d, unsigned *architecture) {
     ANSWER(d, "nvmlDeviceGetArchitecture", architecture, d->architecture);
 }

@@ -6,13 +6,14 @@ from __future__ import annotations
 import gzip
 import os
 import random
+import sqlite3
 import subprocess
 import sys
 import tempfile
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -28,6 +29,8 @@ from carbon.wire.energy import EnergyBatch, EnergyInterval
 
 _GPU = "GPU-0"
 _DRAIN_S = 30.0
+#: How often a stretch finds the disk hanging.
+_STALLED = 0.2
 #: Of what was asked: answered, taken without an answer, not taken.
 _MOODS = ("good", "good", "silent", "away")
 _Key = tuple[int, int, str | None]
@@ -60,7 +63,7 @@ class _Sink:
 
 
 def outage(folder: Path, options: Options) -> list[Figure]:
-    span_s = 15.0 if options.quick else 120.0
+    span_s = float(os.environ.get("CARBON_BENCH_OUTAGE_S", 15.0 if options.quick else 120.0))
     nvml, chance = scripts(), random.Random(11)
     gpu = nvml.Gpu(_GPU, nvml.Power.bursts([(230, 140_000), (270, 600_000), (110, 300_000)]))
     epoch_ms = SystemClock().now_ms()
@@ -68,7 +71,7 @@ def outage(folder: Path, options: Options) -> list[Figure]:
         script = nvml.Script((gpu,), epoch_ms=epoch_ms).write(Path(name) / "script.txt")
         env = {**os.environ, **environment(folder, script), "CARBON_URL": url, "CARBON_KEY": "k"}
         FigureCache(Path(name) / "agent").put(Machine.here(), CpuFigures(60_000, 10_000, "bench"))
-        kills = _torment(Path(name), env, sink, span_s, chance)
+        kills, stalls = _torment(Path(name), env, sink, span_s, chance)
         sink.mood = "good"
         _drain(Path(name), env)
     first_ms = min(start for start, _, _ in sink.rows)
@@ -77,7 +80,10 @@ def outage(folder: Path, options: Options) -> list[Figure]:
     missing_mj = true_mj - sink.counted_mj()
     # At either end the counter's last move is up to 100 ms away: that is no loss of the outage.
     slack_mj = 600_000 * 0.2
-    note = f"{kills} kills of the agent, {sink.silent} answers withheld, {span_s:g} s"
+    note = (
+        f"{kills} kills of the agent, {sink.silent} answers withheld, {stalls} stalls of its disk, "
+        f"{span_s:g} s"
+    )
     second_mj = 600_000.0
     lost, doubled = max(0.0, missing_mj - slack_mj), max(0.0, -missing_mj - slack_mj)
     return [
@@ -89,18 +95,38 @@ def outage(folder: Path, options: Options) -> list[Figure]:
 
 def _torment(
     folder: Path, env: dict[str, str], sink: _Sink, span_s: float, chance: random.Random
-) -> int:
-    """Kills and restarts an agent while the server's mood changes; returns the kills."""
-    until_s, kills = time.monotonic() + span_s, 0
+) -> tuple[int, int]:
+    """Kills and restarts an agent while the server's mood changes and its disk stalls; returns the
+    kills and the stalls."""
+    until_s, kills, stalls = time.monotonic() + span_s, 0, 0
     while time.monotonic() < until_s:
         agent = _started(folder, env)
         for _ in range(chance.randint(2, 6)):
             sink.mood = chance.choice(_MOODS)
-            time.sleep(chance.uniform(0.3, 1.5))
+            is_stalled = chance.random() < _STALLED
+            stalls += is_stalled
+            with _stalled(folder) if is_stalled else nullcontext():
+                time.sleep(chance.uniform(0.3, 1.5))
         agent.kill()
         agent.wait()
         kills += 1
-    return kills
+    return kills, stalls
+
+
+@contextmanager
+def _stalled(folder: Path) -> Iterator[None]:
+    """The agent's file takes nothing meanwhile, as on a disk that hangs."""
+    path = folder / "agent" / "spool.db"
+    if not path.exists():
+        yield
+        return
+    held = sqlite3.connect(path, timeout=10, isolation_level=None)
+    try:
+        held.execute("BEGIN IMMEDIATE")
+        yield
+        held.execute("ROLLBACK")
+    finally:
+        held.close()
 
 
 def _drain(folder: Path, env: dict[str, str]) -> None:

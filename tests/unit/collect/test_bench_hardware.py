@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from carbon.bench import hardware
+from carbon.bench import hardware, power_limits
 from carbon.bench.figure import Figure, Options
 from carbon.bench.hardware import _compared, _moves, measure
+from carbon.bench.power_limits import sweep
+from carbon.collect.nvml import NvmlSource
 from carbon.collect.source import Sample
-from tests.scripted_nvml import Gpu, Nvml, Power, Scenario, Script
+from tests.scripted_nvml import Gpu, Nvml, Power, Rule, Scenario, Script
 from tests.scripted_nvml.build import LIBRARY
 
 pytest_plugins = ["tests.scripted_nvml.plugin"]
@@ -121,3 +124,88 @@ def test_a_driver_without_gpus_is_said_too(play: Play) -> None:
     play(Script(gpus=()))
     (figure,) = measure(Options())
     assert figure.note == "the driver knows no GPU"
+
+
+#: As the real work reports itself, on GPUs that nobody has to work.
+PRETENCE = """
+import sys, time
+print("ready", flush=True)
+time.sleep(float(sys.argv[3]))
+print(500, flush=True)
+"""
+
+
+def limit_mw(uuid: str) -> int:
+    import pynvml
+
+    return int(pynvml.nvmlDeviceGetPowerManagementLimit(pynvml.nvmlDeviceGetHandleByUUID(uuid)))
+
+
+def swept(span_s: float = 0.5) -> list[Figure]:
+    source = NvmlSource()
+    return list(sweep(source, source.devices(), span_s, hardware._work_measured))
+
+
+@pytest.fixture
+def asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CARBON_BENCH_POWER_LIMITS", "1")
+    monkeypatch.setattr(power_limits, "_SETTLE_S", 0.0)
+    monkeypatch.setattr(hardware, "_WORK", PRETENCE)
+
+
+def test_limits_are_swept_from_the_least_to_the_most_and_put_back(
+    running: Callable[[Script], None], asked_for: None
+) -> None:
+    gpu = Gpu("GPU-1", Power.constant(300_000), limit_mw=650_000, update_ms=0)
+    running(Script((gpu, replace(gpu, uuid="GPU-2"))))
+    figures = swept()
+    assert [figure.name.split(" at ")[1] for figure in figures] == [
+        "200 W",
+        "325 W",
+        "450 W",
+        "575 W",
+        "700 W",
+    ]
+    for figure in figures:
+        assert "600 W drawn" in str(figure.note)
+        assert figure.value == pytest.approx(600 * 0.5 / 500, rel=0.3)
+    assert limit_mw("GPU-1") == limit_mw("GPU-2") == 650_000
+
+
+def test_limits_are_put_back_where_the_sweep_breaks_off(
+    running: Callable[[Script], None], asked_for: None
+) -> None:
+    running(Script((Gpu("GPU-1", limit_mw=650_000),)))
+    source = NvmlSource()
+
+    def break_off(span_s: float, begin: Callable[[], None]) -> int | None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        list(sweep(source, source.devices(), 0.1, break_off))
+    assert limit_mw("GPU-1") == 650_000
+
+
+def test_nothing_is_set_where_nobody_asked_or_nobody_may(
+    running: Callable[[Script], None], asked_for: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    forbidden = Rule("nvmlDeviceSetPowerManagementLimit", code=Nvml.NO_PERMISSION)
+    running(Script((Gpu("GPU-1", rules=(forbidden,)),)))
+    (figure,) = swept()
+    assert "root" in str(figure.note)
+    monkeypatch.delenv("CARBON_BENCH_POWER_LIMITS")
+    (figure,) = swept()
+    assert "CARBON_BENCH_POWER_LIMITS=1" in str(figure.note)
+
+
+def test_without_work_a_limit_says_nothing(
+    running: Callable[[Script], None], asked_for: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(hardware, "_WORK", "import sys; sys.exit(3)")
+    running(Script((Gpu("GPU-1"),)))
+    assert {figure.value for figure in swept()} == {None}
+
+
+@pytest.mark.parametrize(("count", "factor"), [(2, 12.71), (10, 2.26), (12, 2.20), (500, 2.09)])
+def test_intervals_are_as_wide_as_so_few_pairs_ask_for(count: int, factor: float) -> None:
+    assert hardware.t95(count) == factor
