@@ -34,6 +34,7 @@ from carbon.api.routes import (
     scheduler,
     sci,
     series,
+    team_data,
     workloads,
 )
 from carbon.clock import Clock, SystemClock
@@ -58,6 +59,7 @@ _ROUTERS = (
     experiments,
     sci,
     series,
+    team_data,
     workloads,
     recommendations,
     reports,

@@ -82,7 +82,8 @@ def run(
             arm: arm_body(
                 done,
                 arm,
-                config={"command": " ".join(commands[arm])[:200], **before_after[place]},
+                # What stands behind the program's name may be a prompt: it goes nowhere.
+                config={"program": Path(commands[arm][0]).name[:200], **before_after[place]},
             )
             for place, arm in enumerate(ARMS)
         }

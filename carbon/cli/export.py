@@ -121,3 +121,17 @@ def audit_pack(
         print_json({"report": report_id, "file": str(out), "bytes": len(content)})
     else:
         typer.echo(f"{out}: unpack it and run: python verify.py")
+
+
+@export.command("team")
+def team_(team: str, out: Out = None, json: Json = False) -> None:
+    """Write all that is held of a team, as JSON lines; keys stay out."""
+    from carbon.client import Client
+
+    content = Client().team_data(team)
+    if out is None:
+        typer.echo(content, nl=False)
+        return
+    out.write_text(content, "utf-8")
+    if json:
+        print_json({"team": team, "lines": content.count("\n"), "file": str(out)})

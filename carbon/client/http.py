@@ -223,6 +223,10 @@ class Client:
     def experiment(self, experiment: str) -> Json:
         return self._object("GET", f"/v1/experiments/{experiment}")
 
+    def team_data(self, team: str) -> str:
+        """JSON lines `{table, row}`."""
+        return self._exchange.send("GET", f"/v1/teams/{team}/data").text
+
     def recommendations(self, **query: object) -> Json:
         """`state`."""
         return self._object("GET", "/v1/recommendations", query=query)
