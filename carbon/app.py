@@ -44,6 +44,7 @@ from carbon.services.host_addresses import HostAddresses
 from carbon.services.importing import Importing
 from carbon.services.ingest import Ingest
 from carbon.services.polling import Polling
+from carbon.services.scraping import Scraping
 from carbon.services.trackers import TrackerIngest
 from carbon.services.units import UnitIngest
 from carbon.services.upkeep import Upkeep, prepare_days
@@ -104,9 +105,12 @@ def create_app(context: Context, background: bool = True) -> FastAPI:
     """The application; without `background` nothing polls, rolls up or schedules by itself."""
     writer = Writer(context)
     polling = Polling(context)
+    ingest, units = Ingest(context, writer), UnitIngest(context, writer)
+    importing = Importing(context, writer, ingest, units)
     workers: list[Worker] = [writer]
     if background:
-        workers += [Upkeep(context, writer), polling, Scheduler(context)]
+        scraping = Scraping(context, importing)
+        workers += [Upkeep(context, writer), polling, Scheduler(context), scraping]
     app = FastAPI(
         title="carbon",
         version=__version__,
@@ -117,9 +121,9 @@ def create_app(context: Context, background: bool = True) -> FastAPI:
     )
     app.state.context = context
     app.state.writer = writer
-    app.state.ingest = ingest = Ingest(context, writer)
-    app.state.unit_ingest = units = UnitIngest(context, writer)
-    app.state.importing = Importing(context, writer, ingest, units)
+    app.state.ingest = ingest
+    app.state.unit_ingest = units
+    app.state.importing = importing
     app.state.trackers = TrackerIngest(context, writer)
     app.state.host_addresses = HostAddresses(writer)
     app.state.polling = polling

@@ -171,6 +171,10 @@ class MetricMapping:
             placed = self._placed[key] = self._place(dict(key))
             return placed
 
+    def speaks_of(self, metric: str) -> bool:
+        """Whether a rule reads a metric, or ought to."""
+        return metric in self.metrics or bool(_TELLING.search(metric))
+
     def near(self, metric: str) -> list[str]:
         return get_close_matches(metric, sorted(self.metrics), n=1, cutoff=0.6)
 

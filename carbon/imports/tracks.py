@@ -70,8 +70,9 @@ def advance(track: Track, rule: Rule, at_ms: int, value: float, tell: Tell) -> R
 
 def first_rise(rule: Rule, since_ms: int, at_ms: int, value: float) -> Rise | None:
     """What a total that began at zero at a known moment has counted, where that can be."""
-    rise = _between(Track(since_ms, 0.0), rule, at_ms, 0.0, value)
-    if rise.end_ms <= rise.start_ms or (rule.kind == "energy" and _fault(rule, rise, 1.0)):
+    began = Track(min(since_ms, at_ms - 1), 0.0)  # a total may be told as it begins
+    rise = _between(began, rule, at_ms, 0.0, value)
+    if rule.kind == "power" or (rule.kind == "energy" and _fault(rule, rise, 1.0)):
         return None
     return rise
 
