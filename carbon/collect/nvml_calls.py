@@ -25,6 +25,10 @@ _ROOM: Final = 64
 READINGS_KEPT: Final = 16
 
 
+#: A process, a stamp in µs, and the percent of the time before it during which its kernels ran.
+UtilSample = tuple[int, int, int]
+
+
 class Field(NamedTuple):
     """A field value and its scope, as nvmlDeviceGetFieldValues takes them."""
 
@@ -104,15 +108,14 @@ class ProcessCalls:
         self._samples = bytearray(_ROOM * _UTIL_SAMPLE.size)
         self._infos = bytearray(_ROOM * _PROCESS_INFO.size)
 
-    def utilisation(self, handle: Any, since_us: int) -> Iterator[tuple[int, int, int]]:
+    def utilisation(self, handle: Any, since_us: int) -> list[UtilSample]:
         """(pid, stamp in µs, percent of SM time); raises NVMLError, NOT_FOUND for none."""
         call = self._nvml._nvmlGetFunctionPointer("nvmlDeviceGetProcessUtilization")
         since = ctypes.c_ulonglong(since_us)
         self._samples, count = self._filled(
             lambda room, count: call(handle, room, count, since), self._samples, _UTIL_SAMPLE.size
         )
-        for pid, stamp_us, percent, _, _, _ in _elements(_UTIL_SAMPLE, self._samples, count):
-            yield pid, stamp_us, percent
+        return [told[:3] for told in _elements(_UTIL_SAMPLE, self._samples, count)]  # type: ignore[misc]
 
     def contexts(self, handle: Any) -> Iterator[tuple[int, int, int]]:
         """(pid, bytes held, GPU instance) for each context; raises NVMLError."""

@@ -6,21 +6,13 @@ from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from typing import Any, Final, NamedTuple
 
-from carbon.collect.nvml_calls import ProcessCalls
+from carbon.collect.nvml_calls import ProcessCalls, UtilSample
 from carbon.collect.nvml_mig import MigInstances
 from carbon.collect.source import ProcessUse
 
 #: NVML_VALUE_NOT_AVAILABLE, and values next to it: memory that the driver does not tell.
 _NOT_AVAILABLE: Final = 2**64 - 1024
 _NO_INSTANCE: Final = 2**32 - 1
-
-
-class UtilSample(NamedTuple):
-    """A process's share of the time before a stamp during which its kernels ran."""
-
-    pid: int
-    stamp_us: int
-    percent: int
 
 
 class Context(NamedTuple):
@@ -81,11 +73,8 @@ def _by_instance(contexts: Sequence[Context], parts: MigInstances) -> Mapping[in
 def _active(nvml: Any, calls: ProcessCalls, handle: Any, since_us: int) -> dict[int, float] | None:
     # A driver's buffer may hold entries from before the time asked for, and unused ones.
     try:
-        samples = [
-            UtilSample(pid, stamp_us, percent)
-            for pid, stamp_us, percent in calls.utilisation(handle, since_us)
-            if pid and stamp_us > since_us
-        ]
+        told = calls.utilisation(handle, since_us)
+        samples = [sample for sample in told if sample[0] and sample[1] > since_us]
     except nvml.NVMLError as error:
         # Nobody had work: an old driver says not-found, a new one succeeds with an empty list.
         return {} if error.value == nvml.NVML_ERROR_NOT_FOUND else None
@@ -98,13 +87,12 @@ def activity_by_pid(samples: Sequence[UtilSample]) -> dict[int, float]:
     A sample stands for the time since the stamp before it, of whatever process; the first one
     for as long as the shortest of the others. A stamp without a sample of a pid is rest.
     """
-    spans = _spans(sorted({sample.stamp_us for sample in samples}))
+    spans = _spans(sorted({stamp_us for _, stamp_us, _ in samples}))
     whole = sum(spans.values())
     busy: dict[int, int] = {}
-    for sample in samples:
-        if sample.percent <= 100:  # blank values are large
-            weight = sample.percent * spans[sample.stamp_us]
-            busy[sample.pid] = busy.get(sample.pid, 0) + weight
+    for pid, stamp_us, percent in samples:
+        if percent <= 100:  # blank values are large
+            busy[pid] = busy.get(pid, 0) + percent * spans[stamp_us]
     return {pid: min(1.0, weight / (100 * whole)) for pid, weight in busy.items()}
 
 

@@ -22,7 +22,7 @@ _KTHREADD = 2
 #: first looks, and whenever the name changes.
 _LOOKS_UNTIL_SETTLED = 3
 #: More than the kernel's line of a process can be long.
-_STAT_BYTES = 4096
+_STAT_BYTES = 1024
 #: Of the files that a process may have open, these are for the process table.
 _SHARE_OF_FILES = 2
 #: What is read of another process's environment.
@@ -66,9 +66,20 @@ class ProcfsReader(Struct):
         for pid in self._known.keys() - pids:
             self._forget(pid)
         for pid in pids - self._kernel_threads:
-            process = self._read(pid)
+            known = self._known.get(pid)
+            process = None if known is None or known.fd < 0 else self._unchanged(known)
+            process = process or self._read(pid)
             if process is not None:
                 yield process
+
+    def _unchanged(self, known: _Known) -> Process | None:
+        """The one that was told of before, where its kept file says the same: most sleep."""
+        try:
+            stat = os.pread(known.fd, _STAT_BYTES, 0)
+        except OSError:
+            return None
+        is_settled = stat == known.stat and known.looks >= _LOOKS_UNTIL_SETTLED
+        return known.process if is_settled else None
 
     def process(self, pid: int) -> Process | None:
         return self._read(pid)

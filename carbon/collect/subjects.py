@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import cache
 from typing import NamedTuple
 
@@ -70,6 +70,9 @@ def user_rule(process: Process) -> Subject | None:
     return Subject(f"user:{process.user}") if process.user else None
 
 
+_NEVER: tuple[Process | None, Subject | None] = (None, None)
+
+
 @cache
 def _trusted_users() -> frozenset[str]:
     return frozenset({"root", user_name(os.getuid())})
@@ -127,12 +130,31 @@ class SubjectBook(Struct):
             self._ruled.clear()
         self._by_run.update({s.run: s for s in self._registered if s.run})
         named: dict[int, Subject] = {}
-        for process in processes.values():
+        rest = processes.values() if self._by_pid else self._name_known(processes, named)
+        for process in rest:
             self._name(process, processes, named)
         self._by_run = {s.run: s for s in named.values() if s.run}
-        self._ruled = {pid: ruled for pid, ruled in self._ruled.items() if pid in processes}
-        self._same = {subject: subject for subject in named.values()}
+        if rest or len(self._ruled) > len(processes):
+            self._ruled = {pid: ruled for pid, ruled in self._ruled.items() if pid in processes}
+            self._same = {subject: subject for subject in named.values()}
         return named
+
+    def _name_known(
+        self, processes: Mapping[int, Process], named: dict[int, Subject]
+    ) -> Collection[Process]:
+        """Names those that did nothing since, where no run named a process; returns the rest."""
+        rest = []
+        for pid, process in processes.items():
+            before, subject = self._ruled.get(pid, _NEVER)
+            if before is not process:
+                rest.append(process)
+            elif subject is None:
+                named[pid] = UNATTRIBUTED
+            else:
+                named[pid] = (
+                    self._by_run.setdefault(subject.run, subject) if subject.run else subject
+                )
+        return rest
 
     def _name(
         self, process: Process, processes: Mapping[int, Process], named: dict[int, Subject]
@@ -163,7 +185,7 @@ class SubjectBook(Struct):
         return self._by_run.setdefault(subject.run, subject) if subject.run else subject
 
     def _ruling(self, process: Process) -> Subject | None:
-        before, subject = self._ruled.get(process.pid, (None, None))
+        before, subject = self._ruled.get(process.pid, _NEVER)
         if before is None or not _says_the_same(process, before):
             told = (rule(process) for rule in self.rules)
             subject = next((found for found in told if found is not None), None)

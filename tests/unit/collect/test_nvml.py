@@ -18,7 +18,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from carbon.collect.nvml import NvmlSource
-from carbon.collect.nvml_processes import UtilSample, activity_by_pid
+from carbon.collect.nvml_calls import UtilSample
+from carbon.collect.nvml_processes import activity_by_pid
 from carbon.collect.odometer import Odometer
 from carbon.collect.source import DeviceKind, ProcessUse, Sample
 from carbon.domain.energy import Method
@@ -472,8 +473,7 @@ def test_a_real_process_can_join_a_running_script(play: Play) -> None:
     assert source.processes("GPU-1") == [ProcessUse(os.getpid(), 0.9, 1 << 30)]
 
 
-samples = st.builds(
-    UtilSample,
+samples = st.tuples(
     st.integers(1, 4),
     st.integers(1, 50).map(lambda n: n * 100_000),
     st.integers(1, 100),
@@ -492,7 +492,7 @@ def test_activity_is_a_share_and_does_not_depend_on_the_order(
 
 
 def test_blank_percentages_are_no_activity() -> None:
-    assert activity_by_pid([UtilSample(1, 5, 0xFFFFFFFF)]) == {}
+    assert activity_by_pid([(1, 5, 0xFFFFFFFF)]) == {}
 
 
 # Source and odometer together

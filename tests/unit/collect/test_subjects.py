@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from carbon.collect.processes import Process
 from carbon.collect.subjects import (
@@ -133,3 +135,32 @@ def test_what_is_stated_is_a_subject_of_the_ledger() -> None:
     for subject in named.values():
         assert str(SubjectRef.parse(subject.stated or "")) == subject.stated
     assert Subject.of_run("a", "w").stated is None
+
+
+environments = st.sampled_from(
+    [{}, RUN_A, {"CARBON_RUN": "b"}, {"CARBON_WORKLOAD": "train"}, {"CARBON_WORKLOAD": "serve"}]
+)
+looks = st.lists(
+    st.dictionaries(st.integers(2, 6), st.tuples(environments, st.booleans()), max_size=5),
+    min_size=1,
+    max_size=6,
+)
+
+
+@given(looks)
+def test_what_is_remembered_of_a_process_says_what_looking_anew_would(
+    given_looks: list[dict[int, tuple[dict[str, str], bool]]],
+) -> None:
+    """Those that did nothing since are named from memory, in whatever mix with others."""
+    remembering, known = SubjectBook(), dict[int, Process]()
+    for look in given_looks:
+        table = {}
+        for pid, (environment, is_same) in look.items():
+            before = known.get(pid)
+            keeps = is_same and before is not None
+            table[pid] = before if keeps and before else process(pid, environment=environment)
+        known = table
+        named = remembering.name_all(table)
+        assert {pid: s.name for pid, s in named.items()} == {
+            pid: s.name for pid, s in SubjectBook().name_all(table).items()
+        }
