@@ -128,7 +128,7 @@ def create_app(context: Context, background: bool = True) -> FastAPI:
     app.state.host_addresses = HostAddresses(writer)
     app.state.polling = polling
     handle_errors(app)
-    app.router.routes += [energy.straight, sci.straight]
+    app.router.routes += [energy.straight, sci.straight, *codecarbon.straight]
     for module in _ROUTERS:
         app.include_router(module.router, dependencies=[Depends(only_known_parameters)])
     for prefix in ("", "/api"):

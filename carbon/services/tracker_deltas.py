@@ -25,6 +25,7 @@ _JITTER_MS = 2_500
 #: A clock this far off, and steadily so, is corrected by our own.
 _SKEW_FROM_MS = 60_000
 _SKEW_STEADY_MS = 5_000
+_HEAR_EVERY_MS = 10_000
 
 
 @dataclass(slots=True)
@@ -50,10 +51,20 @@ class OpenRun:
     meters: dict[str, tuple[int, int, int] | None] = field(default_factory=dict)
     is_seen: bool = False
 
+    heard_ms: int = 0
+
     def forget(self) -> None:
         """What was learnt in a transaction that was rolled back."""
         self.meters.clear()
         self.is_seen = False
+        self.heard_ms = 0
+
+    def hears(self, now_ms: int) -> bool:
+        """Whether it is time to note again that its source is there."""
+        if abs(now_ms - self.heard_ms) < _HEAR_EVERY_MS:
+            return False
+        self.heard_ms = now_ms
+        return True
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,6 +176,7 @@ class Write:
         heard = {
             post.run.source_id: (post.received_ms, post.sent_ms - post.received_ms)
             for post, _, _ in placed
+            if post.run.hears(post.received_ms)
         }
         trackers.hear_sources(
             connection,

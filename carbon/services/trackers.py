@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import Future
 from typing import Any
 from uuid import uuid4
@@ -59,6 +59,8 @@ log = logging.getLogger("carbon.trackers")
 #: first answer (its time-out is 2 s).
 ORPHAN_MS = 10_000
 _MOST_WAITING = 5_000
+#: Deltas of so long a time share a transaction, which costs as much as twenty of them.
+_GATHER_S = 0.003
 _MOST_REMEMBERED = 20_000
 SOURCE_PREFIX = "codecarbon/"
 
@@ -214,7 +216,7 @@ class TrackerIngest:
             self._waiting.append(post)
             is_first = len(self._waiting) == 1
         if is_first:
-            self._flush(loop)
+            loop.call_later(_GATHER_S, self._flush, loop)
 
     def _flush(self, loop: asyncio.AbstractEventLoop) -> None:
         """Orders one transaction for all that waits by the time it begins."""
@@ -232,30 +234,31 @@ class TrackerIngest:
                     post.run.forget()
             return Write(ids, self._frontier, placed)()
 
-        def told(done: Future[list[str]]) -> None:
+        def answered(done: Future[list[str]]) -> None:
             error = done.exception()
             if error is not None:
                 for post in taken:
                     self._runs.pop(post.run.id, None)  # what memory holds of it may be ahead
-            loop.call_soon_threadsafe(_settle, taken, done, error)
+            told = [] if error else done.result()
+            loop.call_soon_threadsafe(_settle, taken, told, error)
 
         try:
-            self._writer.submit(write).add_done_callback(told)
-        except TooBusy:
+            self._writer.submit(write).add_done_callback(answered)
+        except TooBusy as error:
             with self._lock:
+                taken.extend(self._waiting)
                 self._waiting.clear()
-            raise
+            _settle(taken, [], error)
 
 
-def _settle(posts: Sequence[Delta], done: Future[list[str]], error: BaseException | None) -> None:
-    told: Callable[[int], str] = (lambda _: "") if error else done.result().__getitem__
+def _settle(posts: Sequence[Delta], told: Sequence[str], error: BaseException | None) -> None:
     for position, post in enumerate(posts):
         if post.answer is None or post.answer.done():
             continue  # who asked has hung up
         if error is not None:
             post.answer.set_exception(error)
         else:
-            post.answer.set_result(told(position))
+            post.answer.set_result(told[position])
 
 
 def _read(connection: Connection, run_id: str) -> OpenRun:

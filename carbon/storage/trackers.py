@@ -281,7 +281,8 @@ _HEAR = (
 
 def hear_sources(connection: Connection, heard: Sequence[dict[str, Any]]) -> None:
     """`{of_source, last_seen_ms, skew_ms}` of each."""
-    connection.execute(_HEAR, list(heard))
+    if heard:
+        connection.execute(_HEAR, list(heard))
 
 
 def emissions_of(

@@ -18,6 +18,7 @@ from uuid import UUID
 import msgspec
 from fastapi import APIRouter, Query, Request, Response
 from starlette.concurrency import run_in_threadpool
+from starlette.routing import Route
 
 from carbon.api.bodies import answer, read_json
 from carbon.auth.access import ContextOf, context_of, is_local, principal_of
@@ -85,9 +86,13 @@ async def _post_totals(request: Request, principal: Principal, raw: bytes) -> st
 
 _DELTA = msgspec.json.Decoder(EmissionBody)
 
-# Plain routes: on the path of each delta, dependency injection would cost more than the delta.
-router.add_route("/runs", post_run, methods=["POST"], include_in_schema=False)
-router.add_route("/emissions", post_emission, methods=["POST"], include_in_schema=False)
+#: What trackers call, at both prefixes and in front of all other paths: to be matched and solved
+#: as the others would cost more than the delta.
+straight = [
+    Route(prefix + path, call, methods=["POST"])
+    for path, call in (("/emissions", post_emission), ("/runs", post_run))
+    for prefix in ("", "/api")
+]
 
 
 def _ingest(request: Request) -> TrackerIngest:

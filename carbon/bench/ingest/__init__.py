@@ -13,6 +13,7 @@ from carbon.bench.ingest.drivers import raw_postgresql, raw_sqlite
 from carbon.bench.ingest.load import Load, at_once, paced, request
 from carbon.bench.ingest.postgres import postgresql
 from carbon.bench.ingest.sizes import bytes_per_row
+from carbon.bench.ingest.trackers import tracker_figures
 from carbon.bench.serving import Service, service
 
 #: Clients of batches and of single intervals, a connection each.
@@ -43,7 +44,9 @@ def _sqlite(options: Options, url: str) -> list[Figure]:
         single = bench.single()
         at_share = bench.at_share(json / 1_000)
         memory = running.rss_mb
+        trackers = tracker_figures(running, "SQLite", options.quick)
     return [
+        *trackers,
         at_least("SQLite: HTTP to committed, 1 000 rows, JSON", json, "rows/s", 400_000),
         at_least("SQLite: HTTP to committed, 1 000 rows, Arrow", arrow, "rows/s", 450_000),
         reported("SQLite: raw executemany, the same rows", raw, "rows/s"),
@@ -68,8 +71,10 @@ def _postgresql(options: Options, url: str) -> list[Figure]:
         single = bench.single()
         at_share = bench.at_share(json_1k / 1_000)
         memory = running.rss_mb
+        trackers = tracker_figures(running, "PostgreSQL", options.quick)
     name = "PostgreSQL: HTTP to committed"
     return [
+        *trackers,
         at_least(f"{name}, 1 000 rows, JSON", json_1k, "rows/s", 100_000),
         at_least(f"{name}, 10 000 rows, JSON", json_10k, "rows/s", 160_000),
         reported(f"{name}, 10 000 rows, Arrow", arrow_10k, "rows/s"),

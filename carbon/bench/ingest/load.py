@@ -12,10 +12,10 @@ from urllib.parse import urlsplit
 from carbon.bench.serving import Service
 
 
-def request(running: Service, body: bytes, media: str) -> bytes:
-    """The bytes of a POST /v1/energy."""
+def request(running: Service, body: bytes, media: str, path: str = "/v1/energy") -> bytes:
+    """The bytes of a POST."""
     head = (
-        f"POST /v1/energy HTTP/1.1\r\nHost: bench\r\nAuthorization: Bearer {running.key}\r\n"
+        f"POST {path} HTTP/1.1\r\nHost: bench\r\nAuthorization: Bearer {running.key}\r\n"
         f"Content-Type: {media}\r\nContent-Length: {len(body)}\r\n\r\n"
     )
     return head.encode() + body
@@ -78,7 +78,7 @@ class _Connection:
         self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
     def ask(self, whole: bytes) -> None:
-        """Raises RuntimeError for any answer but 202."""
+        """Raises RuntimeError for any answer but 201 and 202."""
         self._socket.sendall(whole)
         answer = b""
         while not _is_whole(answer):
@@ -86,7 +86,7 @@ class _Connection:
             if not part:
                 raise RuntimeError("the service hung up")
             answer += part
-        if b" 202 " not in answer[:20]:
+        if answer[9:12] not in (b"201", b"202"):
             raise RuntimeError(answer.decode(errors="replace"))
 
     def close(self) -> None:
