@@ -9,6 +9,7 @@ import typer
 
 from carbon.cli.output import print_json
 from carbon.cli.up import DataDir, Db, settings_with
+from carbon.errors import InvalidInput
 
 database = typer.Typer(help="The ledger's database.", no_args_is_help=True)
 
@@ -27,6 +28,27 @@ def upgrade(db: Db = None, data_dir: DataDir = None) -> None:
     settings = settings_with(db_url=db, data_dir=data_dir)
     to_head(create_engine(settings.database_url))
     typer.echo(f"schema is at {head_revision()}")
+
+
+@database.command("erase-team")
+def erase_team(
+    team: str,
+    yes: Annotated[bool, typer.Option("--yes", help="It is final, and I mean it.")] = False,
+    json: Annotated[bool, typer.Option("--json", help="Print one JSON line.")] = False,
+    db: Db = None,
+    data_dir: DataDir = None,
+) -> None:
+    """Take a team's names out of the ledger for good; numbers and the audit log's proof stay."""
+    from carbon.app import open_context
+    from carbon.services.erasure import erase_team as erase
+
+    if not yes:
+        raise InvalidInput("not_confirmed", f"{team} is erased for good: say --yes")
+    erased = erase(open_context(settings_with(db_url=db, data_dir=data_dir)), team, "local")
+    if json:
+        print_json(erased)
+    else:
+        typer.echo(f"{team} is {erased.team} now; {len(erased.documents)} documents are gone")
 
 
 @database.command()

@@ -84,6 +84,38 @@ def explain(
 
 
 @report.command()
+def close(
+    start: Annotated[str, typer.Option(help="RFC 3339.")],
+    end: Annotated[str, typer.Option(help="RFC 3339.")],
+    signed_by: Annotated[str, typer.Option(help="Who answers for the period, by name.")],
+    statement: Annotated[str, typer.Option(help="What they say to what is missing.")] = "",
+    accept_incomplete: Annotated[
+        bool, typer.Option("--accept-incomplete", help="Sign although something is missing.")
+    ] = False,
+    json: Json = False,
+) -> None:
+    """Close and sign a period: its reports are complete and hold today."""
+    from carbon.client import Client
+
+    answer = Client().close_period(
+        start=start,
+        end=end,
+        signed_by=signed_by,
+        statement=statement,
+        accept_incomplete=accept_incomplete,
+    )
+    if json:
+        print_json(answer)
+        return
+    hosts = answer["completeness"]
+    typer.echo(
+        f"{answer['id']}  {answer['start']} to {answer['end']}, signed by {answer['signed_by']}: "
+        f"{len(answer['reports'])} reports, {hosts['hosts_reporting']} of "
+        f"{hosts['hosts_registered']} hosts"
+    )
+
+
+@report.command()
 def restate(
     report_id: str,
     commit: Annotated[bool, typer.Option("--commit", help="Issue it anew.")] = False,

@@ -134,6 +134,10 @@ class Client:
     def add_factor(self, **members: object) -> Json:
         return self._object("POST", "/v1/factors", members)
 
+    def close_period(self, **members: object) -> Json:
+        """`start`, `end`, `signed_by`, `statement`, `materiality`, `accept_incomplete`."""
+        return self._object("POST", "/v1/periods", members)
+
     def inventory(self, start: str, end: str) -> Json:
         return self._object("GET", "/v1/inventory", query={"start": start, "end": end})
 

@@ -15,6 +15,7 @@ from carbon.domain.factor import Factor
 from carbon.domain.inventory import Contract
 from carbon.services.context import Context
 from carbon.storage import audit
+from carbon.storage.closed_periods import periods_of
 from carbon.storage.contracts import all_contracts
 from carbon.storage.engine import reading
 from carbon.storage.experiments import StoredExperiment, experiments_of
@@ -59,6 +60,10 @@ def factor_hash(factor: Factor) -> str:
 
 def contract_hash(contract: Contract) -> str:
     return _hash(asdict(contract))
+
+
+def period_hash(body: str) -> str:
+    return f"sha256:{sha256(body.encode()).hexdigest()}"
 
 
 def _hash(told: Mapping[str, Any]) -> str:
@@ -126,18 +131,27 @@ def _changed_records(connection: Connection, chain: list[audit.Entry]) -> Iterat
         one.id: (experiment_hash(one), _is_sound(one.statement, one.statement_hash))
         for one in experiments_of(connection, None, _EVERY_ONE)
     }
+    periods = {made.id: (period_hash(made.body), True) for made in periods_of(connection, None)}
     contracts = {made.id: (contract_hash(made), True) for made in all_contracts(connection)}
     recorded = (
         (CONTRACT_RECORDED, contracts),
+        (PERIOD_CLOSED, periods),
         (REPORT_ISSUED, reports),
         (FACTOR_RECORDED, factors),
         (EXPERIMENT_RECORDED, experiments),
     )
+    erased = {
+        id_
+        for entry in chain
+        if entry.action == TEAM_ERASED
+        for id_ in msgspec.json.decode(entry.body)["documents"]
+    }
     for action, held in recorded:
         noun = action.partition(".")[0]
         told = {entry.subject: entry for entry in chain if entry.action == action}
         for id_, entry in told.items():
-            yield from _compared(noun, id_, entry, held.get(id_))
+            if id_ not in erased:
+                yield from _compared(noun, id_, entry, held.get(id_))
         for id_ in held.keys() - told.keys():
             yield AuditFault(None, f"{noun}_not_in_chain", f"{id_} was written past the log")
 

@@ -17,6 +17,7 @@ from carbon.domain.reports import METHOD, GapPolicy, Mark, marks_of, policies
 from carbon.domain.sci import score
 from carbon.errors import InvalidInput, NotFound
 from carbon.services.audit import REPORT_ISSUED, report_hash, statement_hash
+from carbon.services.closing import check_reportable
 from carbon.services.context import Context
 from carbon.services.counting import RUN
 from carbon.services.question import Question, known_workload
@@ -45,9 +46,13 @@ def issue_report(context: Context, principal: Principal, body: ReportBody) -> Re
     """Computes, stores and chains a report.
 
     Raises InvalidInput (`no_workload`, `end_before_start`, `invalid_time`, `no_data` where a
-    workload has no reading in the window) and NotFound(`unknown_workload`).
+    workload has no reading in the window), NotFound(`unknown_workload`) and
+    Conflicting(`period_closed`).
     """
     request = _resolved(context, principal, body)
+    window = _moment(request.start, "start"), _moment(request.end, "end")
+    with reading(context.engine) as connection:
+        check_reportable(connection, _team_of(principal, request), *window)
     statement = statement_of(context, principal, request)
     return store_report(context, principal, request, statement)
 
@@ -62,6 +67,8 @@ def own_report(connection: Connection, principal: Principal, id_: str) -> stored
     found = stored.find_report(connection, id_)
     if found is None or not (principal.sees_all_teams or found.team == principal.team):
         raise NotFound("unknown_report", f"no report {id_!r}")
+    if not found.statement:
+        raise NotFound("report_erased", f"{id_} was erased with its team; its hash is in the log")
     return found
 
 

@@ -67,7 +67,7 @@ def affected_by(context: Context, principal: Principal, book: FactorBook) -> lis
     replaced = {report.restates for report in found}
     affected = []
     for report in found:
-        if report.id in replaced:
+        if report.id in replaced or not report.statement:  # erased with its team
             continue
         request, issued = _said(report)
         try:
@@ -79,6 +79,13 @@ def affected_by(context: Context, principal: Principal, book: FactorBook) -> lis
             size = change if math.isfinite(change) else 1.0
             affected.append(AffectedReport(report.id, issued.start, issued.end, size, notice))
     return affected
+
+
+def change_today(context: Context, principal: Principal, report: StoredReport) -> float:
+    """Greatest relative change that restating would bring; 1.0 where a figure appears or goes."""
+    request, issued = _said(report)
+    change, _ = _weighed(issued, statement_of(context, principal, request))
+    return change if math.isfinite(change) else 1.0
 
 
 def _said(report: StoredReport) -> tuple[ReportBody, Statement]:
