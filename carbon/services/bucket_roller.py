@@ -15,8 +15,9 @@ from carbon.domain.units import BUCKET_MS
 from carbon.services.bucket_columns import Bucket, roll_columns
 from carbon.services.context import Context
 from carbon.services.prices import Prices
+from carbon.services.raw_readings import readings_of
 from carbon.storage.attributed import claims_of
-from carbon.storage.energy import readings_between, reservations_between
+from carbon.storage.energy import reservations_between
 from carbon.storage.interval_columns import SUBJECT, columns_between
 from carbon.storage.ledger_rows import LedgerRow
 from carbon.storage.names import MeterRef, meters_of
@@ -87,7 +88,7 @@ class BucketRoller:
         meter_ids = [ref.meter for refs in meters.values() for ref in refs]
         readings: dict[int, list[Reading]] = {}
         subjects = set()
-        for r in readings_between(connection, bucket_ms, bucket_ms + BUCKET_MS, meter_ids):
+        for r in readings_of(context, connection, bucket_ms, bucket_ms + BUCKET_MS, meter_ids):
             readings.setdefault(r.meter, []).append(r)
             subjects.add(r.subject)
         reservations = reservations_between(connection, devices, start_ms, end_ms)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import msgspec
+from sqlalchemy import Connection
 
 from carbon.clock import from_rfc3339, to_rfc3339
 from carbon.domain.principal import Principal
@@ -10,6 +11,7 @@ from carbon.domain.units import BUCKET_MS
 from carbon.errors import CarbonError, InvalidInput
 from carbon.services.context import Context
 from carbon.services.question import known_workload
+from carbon.services.raw_readings import readings_of
 from carbon.services.reports import own_report, statement_of
 from carbon.storage.engine import reading
 from carbon.storage.evidence import (
@@ -17,7 +19,8 @@ from carbon.storage.evidence import (
     BucketKey,
     ReadingEvidence,
     buckets_behind,
-    readings_behind,
+    claimed_subjects,
+    meter_names,
 )
 from carbon.wire.answer import SciAnswer
 from carbon.wire.reports import (
@@ -103,7 +106,23 @@ def _evidence(
             return [], []
         meters = {row.meter_id for row in rows if row.key[0] == rows[0].key[0]}
         first_ms = rows[0].key[0]
-        return rows, readings_behind(connection, meters, workload_id, first_ms, _READINGS)
+        return rows, _readings(context, connection, meters, workload_id, first_ms)
+
+
+def _readings(
+    context: Context, connection: Connection, meters: set[int], workload_id: int, start_ms: int
+) -> list[ReadingEvidence]:
+    """Raw readings of one bucket, of the workload's subjects, wherever they lie."""
+    claimed = claimed_subjects(connection, workload_id)
+    names = meter_names(connection, meters)
+    found = readings_of(context, connection, start_ms, start_ms + BUCKET_MS, meters)
+    own = sorted(
+        (r for r in found if r.subject in claimed), key=lambda r: (r.end_ms, r.meter, r.subject)
+    )
+    return [
+        ReadingEvidence(r.start_ms, r.end_ms, *names[r.meter], r.method, r.energy_mj)
+        for r in own[:_READINGS]
+    ]
 
 
 def _cursor(key: BucketKey) -> str:

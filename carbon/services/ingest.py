@@ -13,19 +13,20 @@ from carbon.domain.claims import SubjectKind, SubjectRef
 from carbon.domain.principal import Principal
 from carbon.domain.rollup import Reservation, most_held_ppm
 from carbon.domain.tenancy import WorkloadName
-from carbon.domain.units import BUCKET_MS, PPM, floor_to
+from carbon.domain.units import BUCKET_MS, MS_PER_DAY, PPM, floor_to
 from carbon.domain.yearly import normal_zone
 from carbon.errors import InvalidInput
 from carbon.services.context import Context
 from carbon.services.frontier import Frontier
 from carbon.services.intensity import stated_zone
 from carbon.services.pieces import Pieces, cut_at_marks
+from carbon.services.raw_readings import open_devices
 from carbon.services.sending import Sending, Who
 from carbon.services.sent_columns import SentBatch
 from carbon.services.writer import Writer
 from carbon.storage import energy, names
 from carbon.storage.engine import reading
-from carbon.storage.identities import Identities, check_room
+from carbon.storage.identities import Identities, check_room, device_ids
 from carbon.storage.places import state_zone
 from carbon.storage.rollups import buckets_of_subject
 from carbon.storage.upsert import insert_new
@@ -81,8 +82,23 @@ class Ingest:
         for reservation in batch.reservations:
             sending.check(reservation)
         sending.rejected.extend(sent.rejected)
+        self._open_days(sending)
         body_hash = blake2b(raw_body, digest_size=16).digest()
         return _Write(self._context, sending, body_hash, self._frontier, self._noted)
+
+    def _open_days(self, sending: Sending) -> None:
+        """Late intervals are judged by what their days hold: sealed ones come back first."""
+        sent, hot_ms = sending.accepted, self._context.hot_from_ms
+        is_late = sent.start_ms < hot_ms
+        if not is_late.any():
+            return
+        late = sent.kept(is_late)
+        devices = [late.devices[at] for at in np.unique(late.device).tolist()]
+        with reading(self._context.engine) as connection:
+            known = device_ids(connection, devices)
+        first, last = int(late.start_ms.min()), int(late.end_ms.max())
+        for at in range(floor_to(first, MS_PER_DAY), min(last, hot_ms), MS_PER_DAY):
+            open_devices(self._context, at, known)
 
     def check_room(self) -> None:
         """Raises TooBusy(`ingest_full`): asked before a batch is read."""

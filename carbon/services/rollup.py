@@ -8,9 +8,10 @@ from zoneinfo import ZoneInfo
 
 from carbon.domain.civil import civil_days
 from carbon.domain.rollup import BucketRow, Rate
-from carbon.domain.units import MS_PER_HOUR
+from carbon.domain.units import BUCKET_MS, MS_PER_DAY, MS_PER_HOUR, QUARTER_MS, floor_to
 from carbon.services.bucket_roller import rolled_devices
 from carbon.services.context import Context
+from carbon.services.raw_readings import open_devices
 from carbon.services.repricing import reprice
 from carbon.services.settling import mark_unsettled
 from carbon.storage.engine import reading, writing
@@ -26,6 +27,7 @@ from carbon.storage.rollups import (
     workload_day,
     workload_hour,
 )
+from carbon.storage.sealed_days import buckets_kept_from, change_day
 
 #: Devices of one bucket that are read and computed together.
 _DEVICES_AT_ONCE = 2_000
@@ -88,9 +90,17 @@ def _roll_some(
         dirty = oldest_dirty(connection, _DEVICES_AT_ONCE, end_ms)
         if dirty is None:
             return 0
+    open_devices(context, dirty.start_ms, dirty.marks)
+    with reading(context.engine) as connection:
         seen = Ratings(connection, may_store=False)
-        rolled = rolled_devices(context, connection, seen, list(dirty.marks), dirty.start_ms)
-    rating_ids = _stored_ratings(context, seen, {rate.rating for rate, _ in rolled.values()})
+        # Of a quarter-hour whose buckets are gone all are made again: it is SET from them.
+        is_gone = dirty.start_ms < buckets_kept_from(connection)
+        starts = siblings(dirty.start_ms) if is_gone else [dirty.start_ms]
+        rolled = {
+            at: rolled_devices(context, connection, seen, list(dirty.marks), at) for at in starts
+        }
+    used = {rate.rating for of_start in rolled.values() for rate, _ in of_start.values()}
+    rating_ids = _stored_ratings(context, seen, used)
     pause(time.perf_counter() - began)
     devices = list(dirty.marks)
     while devices:
@@ -98,18 +108,25 @@ def _roll_some(
         with writing(context.engine) as connection:
             began = time.perf_counter()
             taken = take_marks(connection, dirty.start_ms, {d: dirty.marks[d] for d in some})
-            rows: list[tuple[object, ...]] = []
-            for device in taken:
-                rate, parts = rolled[device]
-                rating_id = rating_ids[rate.rating]
-                rows += [
-                    _stored_row(dirty.start_ms, device, part, rate, rating_id) for part in parts
-                ]
-            set_buckets(connection, dirty.start_ms, taken, rows, context.clock.now_ms())
+            for at, of_start in rolled.items():
+                rows: list[tuple[object, ...]] = []
+                for device in taken:
+                    rate, parts = of_start[device]
+                    rating_id = rating_ids[rate.rating]
+                    rows += [_stored_row(at, device, part, rate, rating_id) for part in parts]
+                set_buckets(connection, at, taken, rows, context.clock.now_ms())
+            if dirty.start_ms < context.hot_from_ms:
+                change_day(connection, floor_to(dirty.start_ms, MS_PER_DAY))
         took_s = time.perf_counter() - began
         pace.took(len(some), took_s)
         pause(took_s)
     return len(dirty.marks)
+
+
+def siblings(start_ms: int) -> list[int]:
+    """The buckets of the quarter-hour that a bucket lies in."""
+    first = floor_to(start_ms, QUARTER_MS)
+    return list(range(first, first + QUARTER_MS, BUCKET_MS))
 
 
 def _stored_ratings(context: Context, seen: Ratings, used: set[int]) -> dict[int, int]:

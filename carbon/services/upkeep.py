@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import logging
+import secrets
 import threading
 
 from carbon.domain.units import MS_PER_DAY, floor_to
 from carbon.services.context import Context
+from carbon.services.retention import retain
 from carbon.services.rollup import roll_up
 from carbon.services.settling import settle
 from carbon.services.writer import Writer
 from carbon.storage.engine import writing
+from carbon.storage.leases import RETENTION, take
 from carbon.storage.partitions import make_days
 
 log = logging.getLogger("carbon.upkeep")
@@ -18,6 +21,9 @@ log = logging.getLogger("carbon.upkeep")
 _ROLL_EVERY_S = 2.0
 _BUCKETS_AT_ONCE = 2_000
 _PERIODS_AT_ONCE = 256
+_RETAIN_EVERY_MS = 120_000
+#: A day of a large fleet is written within it.
+_RETAIN_LEASE_MS = 1_800_000
 _DAYS_AHEAD = 3
 #: While batches arrive the roll-up rests so many times as long as it worked: whoever sends waits
 #: for an answer, a roll-up only falls behind and catches up.
@@ -40,6 +46,8 @@ class Upkeep:
     def __init__(self, context: Context, writer: Writer) -> None:
         self._context = context
         self._writer = writer
+        self._retained_ms = 0
+        self._holder = secrets.token_hex(8)
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="upkeep", daemon=True)
 
@@ -60,8 +68,20 @@ class Upkeep:
                     made_day = today
                 roll_up(self._context, most=_BUCKETS_AT_ONCE, pause=self._rest)
                 settle(self._context, most=_PERIODS_AT_ONCE)
+                self._retain()
             except Exception as error:
                 log.warning("roll-up postponed: %s", error)
+
+    def _retain(self) -> None:
+        """By one replica at a time, every few minutes."""
+        now_ms = self._context.clock.now_ms()
+        if abs(now_ms - self._retained_ms) < _RETAIN_EVERY_MS:
+            return
+        self._retained_ms = now_ms
+        with writing(self._context.engine) as connection:
+            lease = take(connection, RETENTION, self._holder, now_ms, _RETAIN_LEASE_MS)
+        if lease is not None:
+            retain(self._context, self._rest)
 
     def _rest(self, worked_s: float) -> None:
         if self._writer.was_busy():

@@ -10,14 +10,14 @@ from sqlalchemy import Connection
 
 from carbon.domain.factor_book import FactorBook
 from carbon.domain.intensity import Signal
-from carbon.domain.units import BUCKET_MS, ceil_to, floor_to
+from carbon.domain.units import BUCKET_MS, QUARTER_MS, ceil_to, floor_to
 from carbon.errors import InvalidInput
 from carbon.services.bridged import bridged_bounds
 from carbon.services.bucket_roller import BucketRoller
 from carbon.services.context import Context
 from carbon.services.coverage import coverage_of
 from carbon.services.question import Question
-from carbon.storage.energy import has_raw_between
+from carbon.services.raw_readings import has_readings
 from carbon.storage.ledger_rows import (
     DeviceRef,
     LedgerRow,
@@ -29,6 +29,7 @@ from carbon.storage.ledger_rows import (
     rows_between,
 )
 from carbon.storage.ratings import Rating, Ratings
+from carbon.storage.sealed_days import buckets_kept_from
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +109,7 @@ def read_ledger(scope: Scope, start_ms: int, end_ms: int, book: FactorBook) -> L
         devices_by_id(connection, sorted({row.device_id for row in rows})),
         scope.ratings.by_id,
         book,
-        coverage_of(connection, rows, start_ms, end_ms),
+        coverage_of(scope.context, connection, rows, start_ms, end_ms),
         ("window_snapped",) if snapped else (),
         bridged_bounds(connection, scope.workload_id, rows, start_ms, end_ms),
     )
@@ -121,13 +122,14 @@ def _rows(scope: Scope, start_ms: int, end_ms: int) -> tuple[list[LedgerRow], bo
     buckets at the edges from raw readings, or whole where these are no longer hot.
     """
     rows: list[LedgerRow] = []
-    snapped = False
-    for lo, hi, is_whole in _spans(start_ms, end_ms):
+    lo_ms, hi_ms = _snapped(scope, start_ms, end_ms)
+    snapped = (lo_ms, hi_ms) != (start_ms, end_ms)
+    for lo, hi, is_whole in _spans(lo_ms, hi_ms):
         if is_whole and not scope.question.is_rerated:
             rows += scope.rolled_rows(lo, hi)
             continue
         for at in bucket_starts(scope.connection, scope.workload_id, lo, hi):
-            if has_raw_between(scope.connection, at, at + BUCKET_MS):
+            if has_readings(scope.context, scope.connection, at, at + BUCKET_MS):
                 rows += scope.raw_rows(max(at, lo), min(at + BUCKET_MS, hi))
             elif whole := scope.rolled_rows(at, at + BUCKET_MS):
                 _check_rerating(scope.question)
@@ -136,11 +138,21 @@ def _rows(scope: Scope, start_ms: int, end_ms: int) -> tuple[list[LedgerRow], bo
     return added(rows), snapped
 
 
+def _snapped(scope: Scope, start_ms: int, end_ms: int) -> tuple[int, int]:
+    """Outward to quarter-hours where the buckets are gone."""
+    kept_ms = buckets_kept_from(scope.connection)
+    if start_ms < min(kept_ms, end_ms):
+        _check_rerating(scope.question)
+        start_ms = floor_to(start_ms, QUARTER_MS)
+        end_ms = ceil_to(end_ms, QUARTER_MS) if end_ms < kept_ms else end_ms
+    return start_ms, end_ms
+
+
 def _check_rerating(question: Question) -> None:
     if question.is_rerated:
         raise InvalidInput(
             "window_not_hot",
-            "another signal or scope can be asked for while raw readings are hot; "
+            "another signal or scope can be asked for while 5-minute buckets are kept; "
             "choose a later start",
         )
 

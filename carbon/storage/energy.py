@@ -19,9 +19,9 @@ from sqlalchemy import (
     select,
 )
 
-from carbon.domain.energy import Method, Reading, clip, covered_ms
+from carbon.domain.energy import Method, Reading
 from carbon.domain.rollup import Reservation
-from carbon.domain.units import BUCKET_MS, ceil_to, floor_to
+from carbon.domain.units import BUCKET_MS, floor_to
 from carbon.storage.bulk import IntervalRow, insert_intervals
 from carbon.storage.interval_columns import Ints
 from carbon.storage.names import meter
@@ -279,17 +279,6 @@ def rolled_buckets(connection: Connection, device_id: int, start_ms: int) -> lis
     )
     buckets = {floor_to(end_ms - 1, BUCKET_MS) for end_ms in connection.scalars(ends)}
     return [(start, device_id) for start in sorted(buckets)]
-
-
-def device_read_ms(connection: Connection, device_id: int, start_ms: int, end_ms: int) -> int:
-    """Time in [start, end) that a device's widest meter read, whoever drew the energy."""
-    meters = connection.scalars(select(meter.c.id).where(meter.c.device_id == device_id)).all()
-    first, last = floor_to(start_ms, BUCKET_MS), ceil_to(end_ms, BUCKET_MS)
-    parts: dict[int, list[Reading]] = {}
-    for r in readings_between(connection, first, last, meters):
-        if (part := clip(r, start_ms, end_ms)) is not None:
-            parts.setdefault(r.meter, []).append(part)
-    return max((covered_ms(read) for read in parts.values()), default=0)
 
 
 def has_raw_between(connection: Connection, start_ms: int, end_ms: int) -> bool:

@@ -10,7 +10,6 @@ from sqlalchemy import Connection, select, tuple_
 from carbon.domain.energy import Method
 from carbon.domain.units import BUCKET_MS
 from carbon.storage.corrections import members
-from carbon.storage.energy import energy_interval
 from carbon.storage.names import claim, device, meter, source
 from carbon.storage.rollups import bucket, rating
 
@@ -77,24 +76,19 @@ def buckets_behind(
     ]
 
 
-def readings_behind(
-    connection: Connection, meter_ids: Collection[int], workload_id: int, start_ms: int, limit: int
-) -> list[ReadingEvidence]:
-    """Raw readings of one bucket, of the subjects that a claim has ever given to the workload."""
-    t = energy_interval.c
+def claimed_subjects(connection: Connection, workload_id: int) -> set[int]:
+    """Those that a claim has ever given to the workload."""
     own = members(connection, workload_id)
     claimed = select(claim.c.subject_id).where(claim.c.workload_id.in_(own))
+    return set(connection.scalars(claimed))
+
+
+def meter_names(connection: Connection, meter_ids: Collection[int]) -> dict[int, tuple[str, str]]:
+    """(device, source) of each meter."""
     query = (
-        select(t.end_ms - t.span_ms, t.end_ms, device.c.uuid, source.c.name, t.method, t.energy_mj)
-        .join_from(energy_interval, meter, meter.c.id == t.meter_id)
-        .join(device, device.c.id == meter.c.device_id)
+        select(meter.c.id, device.c.uuid, source.c.name)
+        .join_from(meter, device, device.c.id == meter.c.device_id)
         .join(source, source.c.id == meter.c.source_id)
-        .where(t.end_ms > start_ms, t.end_ms <= start_ms + BUCKET_MS)
-        .where(t.meter_id.in_(meter_ids), t.subject_id.in_(claimed))
-        .order_by(t.end_ms, t.meter_id, t.subject_id)
-        .limit(limit)
+        .where(meter.c.id.in_(meter_ids))
     )
-    return [
-        ReadingEvidence(row[0], row[1], row[2], row[3], Method(row[4]), row[5])
-        for row in connection.execute(query)
-    ]
+    return {row[0]: (row[1], row[2]) for row in connection.execute(query)}

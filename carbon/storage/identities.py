@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable
+from collections.abc import Collection, Hashable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -151,6 +151,12 @@ class Identities:
 
 def team_id(connection: Connection, name: str, now_ms: int) -> int:
     return Identities(connection, now_ms, {}).team(name)
+
+
+def device_ids(connection: Connection, uuids: Collection[str]) -> list[int]:
+    """Those that are known."""
+    d = names.device.c
+    return list(connection.scalars(select(d.id).where(d.uuid.in_(uuids))))
 
 
 def find_workload(connection: Connection, name: WorkloadName) -> int | None:

@@ -24,11 +24,11 @@ _MOST_NAMED = 500
 
 
 def columns_between(
-    connection: Connection, start_ms: int, end_ms: int, meters: Collection[int]
+    connection: Connection, start_ms: int, end_ms: int, meters: Collection[int] | None
 ) -> Ints:
-    """(6, n) of the rows that end in (start, end], of these meters at least."""
+    """(6, n) of the rows that end in (start, end], of these meters at least; None means all."""
     where = f"end_ms > {int(start_ms)} AND end_ms <= {int(end_ms)}"
-    if len(meters) <= _MOST_NAMED:
+    if meters is not None and len(meters) <= _MOST_NAMED:
         where += f" AND meter_id IN ({','.join(map(str, map(int, meters))) or 'NULL'})"
     query = f"SELECT {', '.join(COLUMNS)} FROM energy_interval WHERE {where}"
     if is_sqlite(connection):

@@ -17,6 +17,8 @@ from carbon.storage.upsert import insert_new
 
 #: Of the one process that schedules.
 SCHEDULER: Final = "scheduler"
+#: Of the one process that moves raw rows to the cold tier.
+RETENTION: Final = "retention"
 
 
 class LeaseLost(CarbonError):

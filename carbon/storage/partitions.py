@@ -32,3 +32,7 @@ def make_days(connection: Connection, days_ms: Iterable[int]) -> None:
                 f"FOR VALUES FROM ({day_ms + 1}) TO ({day_ms + MS_PER_DAY + 1})"
             )
         )
+
+
+def drop_day(connection: Connection, day_ms: int) -> None:
+    connection.execute(text(f"DROP TABLE IF EXISTS {partition_name(day_ms)}"))
