@@ -7,6 +7,7 @@ what a remedy *could* save, and no saving: that is what the experiment they name
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
@@ -17,7 +18,7 @@ from carbon.domain.experiments.techniques import Technique
 from carbon.domain.uncertainty import Interval
 from carbon.domain.units import MJ_PER_KWH, MS_PER_HOUR, grams
 
-#: A device that draws less than this times its lowest hour does nothing.
+#: A device that draws less than this times the lowest hour of its model does nothing.
 _IDLE_BAND: Final = 1.25
 #: Only a device that was seen to do much more can be told to be idle.
 _ACTIVE_RATIO: Final = 2.0
@@ -213,9 +214,14 @@ def _by_device(hours: Sequence[UseHour], models: Mapping[int, str]) -> Iterable[
         for hour in hours
         if hour.workload_id and not hour.is_idle and hour.covered_ms >= MS_PER_HOUR // 2
     ]
-    floors, peaks = _floors(used), _peaks(used, models)
-    for (workload_id, device_id), own in _grouped(used).items():
-        floor_w, peak_w = floors[device_id], peaks[models.get(device_id, "")]
+    floors, peaks = _floors(hours, models), _peaks(used, models)
+    groups = _grouped(used)
+    users = Counter(device_id for _, device_id in groups)
+    for (workload_id, device_id), own in groups.items():
+        if users[device_id] > 1:
+            continue  # a share of a shared device says nothing of the whole
+        model = models.get(device_id, "")
+        floor_w, peak_w = floors[model], peaks[model]
         if peak_w < _ACTIVE_RATIO * floor_w:
             continue
         parked = [hour for hour in own if hour.power_w <= _IDLE_BAND * floor_w]
@@ -258,10 +264,14 @@ def _oversized(
     )
 
 
-def _floors(hours: Iterable[UseHour]) -> dict[int, float]:
-    floors: dict[int, float] = {}
+def _floors(hours: Iterable[UseHour], models: Mapping[int, str]) -> dict[str, float]:
+    """The least that a model was seen to draw: a device that is only seen at work has no floor
+    of its own."""
+    floors: dict[str, float] = {}
     for hour in hours:
-        floors[hour.device_id] = min(floors.get(hour.device_id, math.inf), hour.power_w)
+        if hour.covered_ms >= MS_PER_HOUR // 2:
+            model = models.get(hour.device_id, "")
+            floors[model] = min(floors.get(model, math.inf), hour.power_w)
     return floors
 
 
