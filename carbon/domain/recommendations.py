@@ -27,7 +27,7 @@ _OVERSIZED: Final = 0.5
 #: A workload that runs for less of the time than this is no service that must be there.
 _DEFERRABLE_SHARE: Final = 0.6
 #: Longer work would not fit into a day's wait.
-_LONGEST_RUN_MS: Final = 12 * MS_PER_HOUR
+LONGEST_RUN_MS: Final = 12 * MS_PER_HOUR
 _GROWTH: Final = 1.10
 _SMALL_BATCH: Final = 4.0
 #: Below this part of a workload's grams nobody should be bothered.
@@ -125,7 +125,7 @@ class UnitTrend:
 class Finding:
     kind: Kind
     workload_id: int
-    #: 0 where it is about the workload as a whole.
+    #: 0 where it is about several devices, or the workload as a whole.
     device_id: int
     saving_g: Interval
     evidence: Mapping[str, Any]
@@ -134,9 +134,9 @@ class Finding:
     def technique(self) -> Technique:
         return REMEDY[self.kind][0]
 
-    def key(self, workload: str, device: str) -> str:
+    def key(self, workload: str) -> str:
         """The same finding has the same id tomorrow: what was dismissed stays so."""
-        told = f"{self.kind}\n{workload}\n{device}"
+        told = f"{self.kind}\n{workload}"
         return f"rec_{sha256(told.encode()).hexdigest()[:16]}"
 
 
@@ -160,9 +160,52 @@ def findings(
         *_trends(trends, totals),
     ]
     worth = [
-        one for one in found if one.saving_g.value > _MINOR * totals.get(one.workload_id, math.inf)
+        one
+        for one in _by_workload(found)
+        if one.saving_g.value > _MINOR * totals.get(one.workload_id, math.inf)
     ]
     return sorted(worth, key=lambda one: (-one.saving_g.value, one.kind, one.workload_id))
+
+
+def _by_workload(found: Iterable[Finding]) -> Iterable[Finding]:
+    """One of each kind: of several devices the sum, with the evidence of the greatest."""
+    grouped: dict[tuple[Kind, int], list[Finding]] = {}
+    for one in found:
+        grouped.setdefault((one.kind, one.workload_id), []).append(one)
+    for own in grouped.values():
+        if len(own) == 1:
+            yield own[0]
+            continue
+        greatest = max(own, key=lambda one: one.saving_g.value)
+        sums = (
+            math.fsum(getattr(one.saving_g, name) for one in own)
+            for name in ("value", "low", "high")
+        )
+        told = {"places": len(own), **greatest.evidence}
+        yield Finding(greatest.kind, greatest.workload_id, 0, Interval(*sums), told)
+
+
+def episodes(
+    hours: Iterable[UseHour], models: Mapping[int, str]
+) -> Iterable[tuple[int, int, list[UseHour]]]:
+    """(workload, device, hours in a row) of work above a device's idle power: what runs are where
+    nobody named any."""
+    listed = list(hours)
+    floors = _floors(listed, models)
+    for (workload_id, device_id), own in _grouped(listed).items():
+        if not workload_id:
+            continue
+        least_w = _IDLE_BAND * floors.get(models.get(device_id, ""), 0.0)
+        row: list[UseHour] = []
+        for hour in own:
+            is_work = not hour.is_idle and hour.power_w > least_w
+            if row and (not is_work or hour.start_ms > row[-1].start_ms + MS_PER_HOUR):
+                yield workload_id, device_id, row
+                row = []
+            if is_work:
+                row = [*row, hour]
+        if row:
+            yield workload_id, device_id, row
 
 
 def _totals_g(hours: Iterable[UseHour]) -> dict[int, float]:
@@ -290,11 +333,11 @@ def _waited(runs: Sequence[RunUse], hours: Iterable[UseHour], window_ms: int) ->
     for run in runs:
         by_workload.setdefault(run.workload_id, []).append(run)
     for workload_id, own in by_workload.items():
-        busy_ms = sum(run.end_ms - run.start_ms for run in own)
+        busy_ms = _busy_ms(own)
         movable = [
             run
             for run in own
-            if run.cleanest_ratio is not None and run.end_ms - run.start_ms <= _LONGEST_RUN_MS
+            if run.cleanest_ratio is not None and run.end_ms - run.start_ms <= LONGEST_RUN_MS
         ]
         if not movable or busy_ms > _DEFERRABLE_SHARE * window_ms:
             continue
@@ -309,32 +352,41 @@ def _waited(runs: Sequence[RunUse], hours: Iterable[UseHour], window_ms: int) ->
             )
 
 
+def _busy_ms(runs: Sequence[RunUse]) -> int:
+    """Time in which any of them ran."""
+    busy_ms = until_ms = 0
+    for run in sorted(runs, key=lambda run: run.start_ms):
+        busy_ms += max(0, run.end_ms - max(until_ms, run.start_ms))
+        until_ms = max(until_ms, run.end_ms)
+    return busy_ms
+
+
 def _zones(
     hours: Iterable[UseHour], zones: Mapping[int, str], zone_g: Mapping[str, float]
 ) -> Iterable[Finding]:
-    """The same energy at the mean of the cleanest zone in which there are devices already."""
-    if len(zone_g) < 2:
-        return
-    cleanest = min(zone_g, key=lambda zone: (zone_g[zone], zone))
-    by_place: dict[tuple[int, str], list[UseHour]] = {}
+    """Work of those that run in a cleaner zone, too, and so could run there altogether."""
+    places: dict[int, dict[str, list[UseHour]]] = {}
     for hour in hours:
         zone = zones.get(hour.device_id, "")
-        if hour.workload_id and zone in zone_g and zone != cleanest:
-            by_place.setdefault((hour.workload_id, zone), []).append(hour)
-    for (workload_id, zone), own in by_place.items():
-        saved_g = _kwh(own) * (zone_g[zone] - zone_g[cleanest])
-        yield Finding(
-            Kind.DIRTIER_ZONE,
-            workload_id,
-            0,
-            Interval(saved_g, saved_g * 0.7, saved_g * 1.1),
-            {
-                "zone": zone,
-                "cleaner_zone": cleanest,
-                "g_per_kwh": zone_g[zone],
-                "cleaner_g_per_kwh": zone_g[cleanest],
-            },
-        )
+        if hour.workload_id and zone in zone_g:
+            places.setdefault(hour.workload_id, {}).setdefault(zone, []).append(hour)
+    for workload_id, by_zone in places.items():
+        cleanest = min(by_zone, key=lambda zone: (zone_g[zone], zone))
+        for zone, own in by_zone.items():
+            saved_g = _kwh(own) * (zone_g[zone] - zone_g[cleanest])
+            if saved_g > 0:
+                yield Finding(
+                    Kind.DIRTIER_ZONE,
+                    workload_id,
+                    0,
+                    Interval(saved_g, saved_g * 0.7, saved_g * 1.1),
+                    {
+                        "zone": zone,
+                        "cleaner_zone": cleanest,
+                        "g_per_kwh": zone_g[zone],
+                        "cleaner_g_per_kwh": zone_g[cleanest],
+                    },
+                )
 
 
 def _trends(trends: Iterable[UnitTrend], totals_g: Mapping[int, float]) -> Iterable[Finding]:

@@ -2,21 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 import msgspec
+import numpy as np
 from sqlalchemy import Connection
 
 from carbon.clock import to_rfc3339
 from carbon.domain.intensity import PointKind, mean_g_per_kwh
 from carbon.domain.principal import Principal
-from carbon.domain.recommendations import REMEDY, Finding, Kind, RunUse, UnitTrend, findings
+from carbon.domain.recommendations import (
+    LONGEST_RUN_MS,
+    REMEDY,
+    Finding,
+    Kind,
+    RunUse,
+    UnitTrend,
+    UseHour,
+    episodes,
+    findings,
+)
 from carbon.domain.tenancy import WorkloadName
 from carbon.domain.units import MS_PER_DAY, MS_PER_HOUR, floor_to, grams
 from carbon.errors import InvalidInput, NotFound
 from carbon.planning.series import IntensitySeries
-from carbon.planning.windows import best_window
+from carbon.planning.windows import best_windows
 from carbon.services.context import Context
 from carbon.services.intensity import points_of
 from carbon.services.rollup import roll_up
@@ -115,10 +126,12 @@ def _found(
     devices = devices_by_id(connection, sorted({hour.device_id for hour in hours}))
     zones = zones_of_devices(connection, start_ms, end_ms, ids)
     zone_g = {zone: _mean_g(connection, zone, start_ms, end_ms) for zone in set(zones.values())}
+    models = {id_: f"{ref.kind} {ref.model}" for id_, ref in devices.items()}
+    runs = _runs(connection, ids, hours, models, zones, (start_ms, end_ms))
     found = findings(
         hours,
-        {id_: f"{ref.kind} {ref.model}" for id_, ref in devices.items()},
-        _runs(connection, ids, start_ms, end_ms),
+        models,
+        runs,
         {zone: g for zone, g in zone_g.items() if g is not None},
         zones,
         [trend for id_ in ids for trend in _trends(connection, id_, start_ms, end_ms)],
@@ -131,16 +144,62 @@ def _mean_g(connection: Connection, zone: str, start_ms: int, end_ms: int) -> fl
     return mean_g_per_kwh(points_of(connection, zone, start_ms, end_ms), start_ms, end_ms)
 
 
-def _runs(connection: Connection, ids: list[int], start_ms: int, end_ms: int) -> list[RunUse]:
-    found = run_sums(connection, start_ms, end_ms, ids)
-    grids = {
-        zone: _grid(connection, zone, start_ms, end_ms + MS_PER_DAY)
-        for zone in {row[5] for row in found}
-    }
-    return [
-        RunUse(workload_id, lo, hi, energy_mj, grams(ng), _ratio(grids[zone], lo, hi))
-        for workload_id, lo, hi, energy_mj, ng, zone in found
+#: (workload, zone, start, end, mJ, g)
+_Stretch = tuple[int, str, int, int, int, float]
+
+
+def _runs(
+    connection: Connection,
+    ids: list[int],
+    hours: Sequence[UseHour],
+    models: Mapping[int, str],
+    zones: Mapping[int, str],
+    window: tuple[int, int],
+) -> list[RunUse]:
+    """The runs of each workload; where nobody named any, its hours of work in a row."""
+    named = [
+        (workload_id, zone, lo, hi, energy_mj, grams(ng))
+        for workload_id, lo, hi, energy_mj, ng, zone in run_sums(connection, *window, ids)
     ]
+    with_runs = {stretch[0] for stretch in named}
+    rows = [
+        (
+            workload_id,
+            zones[device_id],
+            row[0].start_ms,
+            row[-1].start_ms + MS_PER_HOUR,
+            sum(hour.energy_mj for hour in row),
+            grams(sum(hour.operational_ng for hour in row)),
+        )
+        for workload_id, device_id, row in episodes(hours, models)
+        if workload_id not in with_runs
+    ]
+    by_zone: dict[str, list[_Stretch]] = {}
+    for stretch in (*named, *rows):
+        by_zone.setdefault(stretch[1], []).append(stretch)
+    return [
+        RunUse(workload_id, lo, hi, energy_mj, g, ratio)
+        for zone, own in sorted(by_zone.items())
+        for (workload_id, _, lo, hi, energy_mj, g), ratio in zip(
+            own, _ratios(_grid(connection, zone, *window), own), strict=True
+        )
+    ]
+
+
+def _ratios(grid: IntensitySeries | None, runs: Sequence[_Stretch]) -> list[float | None]:
+    """The cleanest start within a day over the run's own time; None where it could not wait or
+    the grid is not known."""
+    ratios: list[float | None] = [None] * len(runs)
+    short = [n for n, run in enumerate(runs) if 0 < run[3] - run[2] <= LONGEST_RUN_MS]
+    if grid is None or not short:
+        return ratios
+    start_ms = np.array([runs[n][2] for n in short])
+    end_ms = np.array([runs[n][3] for n in short])
+    own = best_windows(grid, start_ms, end_ms, end_ms - start_ms).mean_g_per_kwh
+    best = best_windows(grid, start_ms, end_ms + MS_PER_DAY, end_ms - start_ms).mean_g_per_kwh
+    for n, ratio in zip(short, best / own, strict=True):
+        ratios[n] = None if np.isnan(ratio) else float(ratio)
+    return ratios
 
 
 def _grid(connection: Connection, zone: str, start_ms: int, end_ms: int) -> IntensitySeries | None:
@@ -151,19 +210,6 @@ def _grid(connection: Connection, zone: str, start_ms: int, end_ms: int) -> Inte
         if point.kind in (PointKind.ACTUAL, PointKind.ESTIMATED)
     ]
     return IntensitySeries.of(points) if points else None
-
-
-def _ratio(grid: IntensitySeries | None, start_ms: int, end_ms: int) -> float | None:
-    """The cleanest start within a day, over the run's own time."""
-    length_ms = end_ms - start_ms
-    if grid is None or length_ms <= 0:
-        return None
-    try:
-        own = best_window(grid, start_ms, end_ms, length_ms)
-        best = best_window(grid, start_ms, end_ms + MS_PER_DAY, length_ms)
-    except InvalidInput:
-        return None
-    return best.mean_g_per_kwh / own.mean_g_per_kwh if own.mean_g_per_kwh else None
 
 
 def _trends(
@@ -197,7 +243,7 @@ def _answer(
 ) -> Recommendation:
     workload = str(names[found.workload_id])
     device = devices[found.device_id].uuid if found.device_id else None
-    id_ = found.key(workload, device or "")
+    id_ = found.key(workload)
     mark = marks.get(id_, {})
     saving = found.saving_g
     return Recommendation(

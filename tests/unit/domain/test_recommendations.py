@@ -14,6 +14,7 @@ from carbon.domain.recommendations import (
     RunUse,
     UnitTrend,
     UseHour,
+    episodes,
     findings,
 )
 from carbon.domain.units import MS_PER_DAY, MS_PER_HOUR
@@ -65,25 +66,38 @@ def test_a_share_of_a_shared_device_is_not_too_large() -> None:
     assert found_in([*hours, hour(0, 3, 2, 700)]) == []
 
 
-def test_the_cleaner_of_ones_own_zones_is_named() -> None:
-    hours = [hour(n, 1, 1, 700) for n in range(24)] + [hour(n, 2, 2, 700) for n in range(24)]
+def test_work_that_runs_in_a_cleaner_zone_too_could_run_there_altogether() -> None:
+    hours = [hour(n, 1, device, 700) for n in range(24) for device in (1, 2)]
     grids = {"zone_g": {"DE": 400.0, "FR": 50.0}, "zones": {1: "DE", 2: "FR"}}
     (found,) = found_in(hours, **grids)
     assert (found.kind, found.workload_id) == (Kind.DIRTIER_ZONE, 1)
     assert found.saving_g.value == pytest.approx(0.7 * 24 * 350)
     assert found.evidence["cleaner_zone"] == "FR"
+    apart = [hour(n, device, device, 700) for n in range(24) for device in (1, 2)]
+    assert found_in(apart, **grids) == []
+
+
+def test_hours_of_work_in_a_row_are_an_episode() -> None:
+    hours = [hour(n, 1, 1, 700 if n % 24 in (3, 4) else 70) for n in range(72)]
+    found = list(episodes([*hours, hour(0, 0, 1, 70, idle=True)], {1: "gpu H100"}))
+    assert [(row[0].start_ms // MS_PER_HOUR, len(row)) for _, _, row in found] == [
+        (3, 2),
+        (27, 2),
+        (51, 2),
+    ]
 
 
 def test_jobs_that_run_all_the_time_or_too_long_could_not_have_waited() -> None:
-    def run(hours: int, ratio: float | None = 0.5) -> RunUse:
-        return RunUse(1, 0, hours * MS_PER_HOUR, 1, 100.0, ratio)
+    def run(hours: int, ratio: float | None = 0.5, at: int = 0) -> RunUse:
+        return RunUse(1, at * MS_PER_HOUR, (at + hours) * MS_PER_HOUR, 1, 100.0, ratio)
 
     hours = [hour(0, 1, 1, 700)]
     (found,) = found_in(hours, runs=[run(2)])
     assert (found.kind, found.saving_g.high) == (Kind.COULD_HAVE_WAITED, 50)
     assert found_in(hours, runs=[run(13)]) == []
     assert found_in(hours, runs=[run(2, None)]) == []
-    assert found_in(hours, runs=[run(2)] * 400) == []
+    assert found_in(hours, runs=[run(2, at=2 * n) for n in range(300)]) == []
+    assert len(found_in(hours, runs=[run(2)] * 400)) == 1  # side by side
 
 
 @pytest.mark.parametrize(
@@ -104,4 +118,12 @@ def test_answers_that_grew_and_batches_that_are_small(trend: UnitTrend, kind: Ki
 def test_a_finding_has_the_same_id_tomorrow() -> None:
     hours = [hour(n, 1, 1, 700 if n < 4 else 75) for n in range(24)]
     today, tomorrow = found_in(hours)[0], found_in(hours[:20])[0]
-    assert today.key("t/w", "gpu") == tomorrow.key("t/w", "gpu") != today.key("t/w", "other")
+    assert today.key("t/w") == tomorrow.key("t/w") != today.key("t/other")
+
+
+def test_several_devices_of_a_workload_are_one_finding() -> None:
+    hours = [hour(n, 1, d, 700 if n < 4 else 75) for n in range(24) for d in (1, 2)]
+    (found,) = found_in(hours)
+    alone = found_in([h for h in hours if h.device_id == 1])[0]
+    assert (found.device_id, found.evidence["places"]) == (0, 2)
+    assert found.saving_g.value == pytest.approx(2 * alone.saving_g.value)
