@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import random
+import tempfile
 import time
 from collections import Counter
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any, Final
 
+from carbon.app import open_context
 from carbon.bench.figure import Figure, Options, at_least, at_most, not_taken, reported
+from carbon.bench.generated.fleet import PLANTED, Fleet, Habit
+from carbon.bench.generated.year import Year
 from carbon.bench.planted import year
 from carbon.bench.serving import Service, service
 from carbon.client.http import Client
@@ -17,11 +22,16 @@ from carbon.domain.experiments.arms import Block
 from carbon.domain.experiments.comparison import Delta, delta, pairs_needed
 from carbon.domain.experiments.techniques import Technique
 from carbon.domain.experiments.verdict import Verdict, verdict_of
+from carbon.domain.principal import Principal
+from carbon.domain.recommendations import Kind
+from carbon.domain.tenancy import ADMIN_SCOPES
 from carbon.evaluation.answers import Cell, tally
 from carbon.evaluation.fairness import judge
 from carbon.evaluation.gates import Outcome, judge_harm
 from carbon.playbook.runner import Pace, Recorder
 from carbon.playbook.techniques import ENTRIES, entry_of
+from carbon.services.recommendations import recommendations
+from carbon.settings import Settings
 
 #: Standard deviation of one block's figure; the playbook's lie between 1 and 5 %.
 _NOISE: Final = 0.03
@@ -35,6 +45,7 @@ def measure(options: Options) -> list[Figure]:
         *_errors(runs),
         *_harm(20 if options.quick else 100),
         *_recommended(5 if options.quick else 20),
+        *_generated_year(30 if options.quick else 365),
         *_playbook(options),
     ]
 
@@ -117,6 +128,34 @@ def _recommended(seeds: int) -> Iterator[Figure]:
     told = "a generated year; idle, oversized and deferrable planted, of sizes by seed"
     yield at_least("planted waste named", named, f"of {seeds}", seeds, told)
     yield at_least("top three by true saving, in order", ordered, f"of {seeds}", seeds, told)
+
+
+_SEEN_AS: Final = {
+    Habit.PARKED: Kind.IDLE_RESERVATION,
+    Habit.OVERSIZED: Kind.LOW_UTILISATION,
+    Habit.DEFERRABLE: Kind.COULD_HAVE_WAITED,
+}
+
+
+def _generated_year(days: int) -> Iterator[Figure]:
+    """The same through the service, on the organisation that the other benchmarks use."""
+    fleet = Fleet(gpus=64, workload_count=12)
+    principal = Principal("bench", "bench", "bench", ADMIN_SCOPES)
+    with tempfile.TemporaryDirectory() as folder:
+        context = open_context(Settings(data_dir=Path(folder), feeds=False, zone="DE"))
+        Year(context, fleet, days, 1).write()
+        began = time.perf_counter()
+        told = recommendations(context, principal).recommendations
+        seconds = time.perf_counter() - began
+        context.engine.dispose()
+    wanted = [
+        (_SEEN_AS[workload.habit], f"{workload.team}/{workload.name}")
+        for workload in fleet.workloads[: len(PLANTED)]
+    ]
+    found = [(one.kind, one.workload) for one in told]
+    planted = sum(one in found for one in wanted)
+    yield at_least("planted in the generated year, named", planted, "of 3", 3)
+    yield reported("recommendations, 64 GPUs over 28 days", seconds, "s")
 
 
 # Real
