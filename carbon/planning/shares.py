@@ -62,3 +62,23 @@ def allotted(
 
 def _rank(request: CleanRequest) -> tuple[int, int]:
     return -request.priority, request.deadline_ms
+
+
+def fair_order(requests: Sequence[CleanRequest], weight: Mapping[str, float]) -> list[int]:
+    """Indices in the order in which requests are served, by turns among teams.
+
+    A team's next request comes when the work that it has been served, over its weight, is the
+    least of all: how many requests it has or how it ranks them moves nobody else's. Raises
+    InvalidInput (`weight_not_positive`).
+    """
+    served: dict[str, float] = {}
+    turns: list[tuple[float, str, int]] = []
+    for index in sorted(range(len(requests)), key=lambda i: _rank(requests[i])):
+        request = requests[index]
+        share = weight.get(request.team, 1.0)
+        if not share > 0:
+            raise InvalidInput("weight_not_positive", "a team's weight is above 0")
+        turns.append((served.get(request.team, 0.0), request.team, index))
+        served[request.team] = turns[-1][0] + request.cpu_h / share
+    # Stable: requests of a team that have work of 0 keep their rank.
+    return [index for _, _, index in sorted(turns, key=lambda turn: turn[:2])]

@@ -20,13 +20,13 @@ from carbon.planning.series import IntensitySeries
 from carbon.services.context import Context
 from carbon.services.intensity import known_zone, rated_points
 from carbon.storage.engine import reading
-from carbon.storage.job_queries import PlacementRow
+from carbon.storage.job_queries import JobRow, PlacementRow
 from carbon.storage.places import zone_of_host
 
 #: For planning alone, where nobody said what a job draws; flagged `power_assumed`.
 ASSUMED_POWER_W: Final = 100.0
 #: How long a job of unknown length is taken to hold its place of the pool.
-_ASSUMED_LENGTH_MS: Final = MS_PER_HOUR
+ASSUMED_LENGTH_MS: Final = MS_PER_HOUR
 
 #: Reasons that do not wait for anything.
 AT_ONCE: Final = frozenset(
@@ -50,6 +50,10 @@ class Wish:
     deadline_ms: int
     length_ms: int | None
     power_w: float | None
+
+    @classmethod
+    def of(cls, job: JobRow) -> Wish:
+        return cls(job.earliest_ms, job.deadline_ms, job.length_ms, job.power_w)
 
 
 def zone_of(context: Context, zones: Sequence[str]) -> str:
@@ -80,7 +84,7 @@ def decide(
 ) -> PlacementRow:
     """The placement of one job among those of its pool; `taken` are times at which it is full."""
     length_ms = wish.length_ms
-    hold_ms = length_ms or _ASSUMED_LENGTH_MS
+    hold_ms = length_ms or ASSUMED_LENGTH_MS
     at_once = first_room_ms(taken, max(now_ms, wish.earliest_ms), hold_ms)
     margin = margin_ms(length_ms or 0)
     latest_ms = wish.deadline_ms - (length_ms or 0) - margin
@@ -104,7 +108,7 @@ def decide(
         start_now_g=placed.start_now_g,
         reason=placed.reason,
         decided_ms=now_ms,
-        vintages=tuple(sorted({p.vintage for p in points if p.vintage})),
+        vintages=vintages_of(points),
     )
 
 
@@ -118,6 +122,10 @@ def unmoved(decision: PlacementRow, earliest_ms: int) -> PlacementRow:
         expected_g=decision.start_now_g,
         reason=PlacementReason.SCHEDULER_PAUSED,
     )
+
+
+def vintages_of(points: Iterable[RatedPoint]) -> tuple[int, ...]:
+    return tuple(sorted({p.vintage for p in points if p.vintage}))
 
 
 def full_spans(spans: Iterable[Span], capacity: int) -> list[Span]:
@@ -163,17 +171,3 @@ def _without(point: RatedPoint, taken: Sequence[Span]) -> list[RatedPoint]:
     if at < point.end_ms:
         parts.append(replace(point, start_ms=at))
     return parts
-
-
-def is_better(new: PlacementRow, old: PlacementRow, points: Sequence[RatedPoint]) -> bool:
-    """Whether a new plan is worth a move: at least one per cent below the old one as the
-    newest intensity sees it. Less is noise, and moving with noise loses what planning won."""
-    if new.start_ms == old.start_ms:
-        return False
-    if new.expected_g is None or new.start_now_g is None:
-        return True
-    series = IntensitySeries.of(points)
-    length = max(1, old.end_ms - old.start_ms)
-    old_area = float(series.area(old.end_ms) - series.area(old.start_ms)) / length
-    new_area = float(series.area(new.end_ms) - series.area(new.start_ms)) / length
-    return not series.covers(old.start_ms, old.end_ms) or new_area < 0.99 * old_area

@@ -15,7 +15,7 @@ from carbon.services.context import Context
 from carbon.services.job_answers import attempt_answer, job_answer, moment
 from carbon.services.job_plans import points_until, zone_of
 from carbon.services.job_requests import check_window
-from carbon.services.job_submission import place_anew, submit
+from carbon.services.job_submission import place_anew, submit, submit_all
 from carbon.storage.attempts import attempts_of
 from carbon.storage.engine import reading, writing
 from carbon.storage.job_queries import (
@@ -61,12 +61,14 @@ class Jobs:
         self, principal: Principal, batch: JobBatch, key: str | None = None
     ) -> JobBatchAnswer:
         """Each job as `submit` would; one that is refused does not sink the others."""
+        keys = [f"{key}#{index}" if key else None for index in range(len(batch.jobs))]
         jobs, rejected = [], []
-        for index, body in enumerate(batch.jobs):
-            try:
-                jobs.append(self.submit(principal, body, f"{key}#{index}" if key else None))
-            except CarbonError as error:
-                rejected.append(JobRejection(index, error.code, error.detail))
+        made = submit_all(self.context, self.executors, principal, batch.jobs, keys)
+        for index, outcome in enumerate(made):
+            if isinstance(outcome, CarbonError):
+                rejected.append(JobRejection(index, outcome.code, outcome.detail))
+            else:
+                jobs.append(self._answer(outcome))
         return JobBatchAnswer(jobs, rejected)
 
     def get(self, principal: Principal, job_id: str) -> JobAnswer:
@@ -146,7 +148,7 @@ class Jobs:
                     reason=PlacementReason.ASKED_TO_START,
                     decided_ms=now_ms,
                 )
-                place(connection, job_id, decision)
+                place(connection, [(job_id, decision)])
             return self._answer(get_job(connection, job_id))
 
     def cancel(self, principal: Principal, job_id: str) -> JobAnswer:

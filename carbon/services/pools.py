@@ -9,14 +9,12 @@ from carbon.domain.tenancy import Scope
 from carbon.errors import InvalidInput
 from carbon.executors.registry import Executors
 from carbon.services.context import Context
-from carbon.services.job_plans import Span, full_spans
 from carbon.storage.engine import reading, writing
 from carbon.storage.pools import (
     PoolRow,
     all_pools,
     create_pool,
     find_pool,
-    planned_spans,
     set_capacity,
 )
 from carbon.wire.jobs import PoolAnswer, PoolBody, PoolList
@@ -59,13 +57,6 @@ def capacity_of(pool: PoolRow, executors: Executors) -> int:
         return pool.capacity
     executor = executors.get(pool.name)
     return executor.default_capacity if executor else 1
-
-
-def taken_spans(
-    connection: Connection, pool: PoolRow, capacity: int, but_for: str | None = None
-) -> list[Span]:
-    """The times at which the pool is full by plan."""
-    return full_spans(planned_spans(connection, pool.id, but_for), capacity)
 
 
 def _answer(pool: PoolRow) -> PoolAnswer:

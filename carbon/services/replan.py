@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import replace
+from typing import Final
 
 from sqlalchemy import func, select
 
-from carbon.domain.intensity import RatedPoint
-from carbon.domain.jobs import JobState, PlacementReason
+from carbon.domain.jobs import PlacementReason
 from carbon.executors.registry import Executors
 from carbon.services.context import Context
-from carbon.services.job_plans import is_better, points_until, zone_of
-from carbon.services.job_submission import placement_of
+from carbon.services.group_plans import decide_group, in_turns
+from carbon.services.job_plans import Wish, points_until, zone_of
+from carbon.services.pools import capacity_of
 from carbon.storage.engine import reading, writing
 from carbon.storage.intensity import intensity_vintage
-from carbon.storage.job_queries import JobRow, get_job, place, waiting_jobs
+from carbon.storage.job_queries import JobRow, PlacementRow, place, still_placed, waiting_jobs
 from carbon.storage.leases import Lease, check_lease
+from carbon.storage.pools import find_pool, planned_spans
 
+#: A background write holds SQLite's lock for some 20 ms at most.
+_WRITTEN_AT_ONCE: Final = 500
 #: Placements that no intensity changes.
 _FIXED = frozenset(
     {
@@ -39,11 +43,13 @@ def replan(context: Context, executors: Executors, lease: Lease) -> int:
     now_ms = context.clock.now_ms()
     with reading(context.engine) as connection:
         waiting = [job for job in waiting_jobs(connection) if _may_move(job, now_ms)]
-    points = _points_by_zone(context, waiting)
-    moved = 0
+    groups: dict[tuple[str, str], list[JobRow]] = defaultdict(list)
     for job in waiting:
-        moved += _replan_one(context, executors, lease, job, points[_zone(context, job)])
-    return moved
+        groups[job.pool, _zone(context, job)].append(job)
+    return sum(
+        _replan_group(context, executors, lease, pool, zone, jobs)
+        for (pool, zone), jobs in groups.items()
+    )
 
 
 def _may_move(job: JobRow, now_ms: int) -> bool:
@@ -55,32 +61,42 @@ def _zone(context: Context, job: JobRow) -> str:
     return job.placement.zone if job.placement else zone_of(context, job.zones)
 
 
-def _points_by_zone(context: Context, jobs: Sequence[JobRow]) -> dict[str, list[RatedPoint]]:
-    until_ms: dict[str, int] = {}
-    for job in jobs:
-        zone = _zone(context, job)
-        until_ms[zone] = max(until_ms.get(zone, 0), job.deadline_ms)
-    return {zone: points_until(context, zone, end_ms) for zone, end_ms in until_ms.items()}
-
-
-def _replan_one(
+def _replan_group(
     context: Context,
     executors: Executors,
     lease: Lease,
-    seen: JobRow,
-    points: Sequence[RatedPoint],
-) -> bool:
-    zone = _zone(context, seen)
+    pool_name: str,
+    zone: str,
+    jobs: Sequence[JobRow],
+) -> int:
+    """The jobs of one pool and zone at once, each with its own place in mind."""
+    points = points_until(context, zone, max(job.deadline_ms for job in jobs))
+    jobs = in_turns(jobs)
+    with reading(context.engine) as connection:
+        pool = find_pool(connection, pool_name)
+        assert pool is not None  # a job's pool is never removed
+        spans = planned_spans(connection, pool.id)
+    old = [job.placement for job in jobs]
+    wishes = [Wish.of(job) for job in jobs]
+    capacity, now_ms = capacity_of(pool, executors), context.clock.now_ms()
+    new = decide_group(wishes, zone, points, spans, capacity, now_ms, old)
+    moved = [
+        (job, decision)
+        for job, decision in zip(jobs, new, strict=True)
+        if job.placement is None or decision.start_ms != job.placement.start_ms
+    ]
+    parts = range(0, len(moved), _WRITTEN_AT_ONCE)
+    return sum(_put_in_force(context, lease, moved[i : i + _WRITTEN_AT_ONCE]) for i in parts)
+
+
+def _put_in_force(
+    context: Context, lease: Lease, moved: Sequence[tuple[JobRow, PlacementRow]]
+) -> int:
+    """Those that have neither begun nor been placed by somebody else meanwhile."""
+    seen = {job.id: job.placement.id if job.placement else None for job, _ in moved}
     with writing(context.engine) as connection:
         check_lease(connection, lease)
-        job = get_job(connection, seen.id)
-        if job.state is not JobState.WAITING or job.placement != seen.placement:
-            return False
-        new, old = placement_of(context, executors, connection, job, zone, points), job.placement
-        if old is not None:
-            if not is_better(new, old, points):
-                return False
-            # What it would have cost at once is a matter of when it was submitted.
-            new = replace(new, start_now_g=old.start_now_g)
-        place(connection, job.id, new)
-        return True
+        unchanged = still_placed(connection, seen)
+        decisions = [(job.id, new) for job, new in moved if job.id in unchanged]
+        place(connection, decisions)
+    return len(decisions)

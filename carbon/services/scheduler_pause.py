@@ -98,7 +98,7 @@ def release_waiting(context: Context, lease: Lease) -> int:
                     reason=PlacementReason.SCHEDULER_PAUSED,
                     decided_ms=now_ms,
                 )
-                place(connection, job.id, decision)
+                place(connection, [(job.id, decision)])
         released += len(some)
         if len(some) < _AT_ONCE:
             return released

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Row, Select, select, tuple_, update
+from sqlalchemy import ColumnElement, Connection, Row, Select, func, select, tuple_, update
 
 from carbon.domain.jobs import JobState, PlacementReason, check_move
 from carbon.domain.tenancy import WorkloadName
@@ -30,6 +30,8 @@ class PlacementRow:
     reason: PlacementReason
     decided_ms: int
     vintages: tuple[int, ...] = ()
+    #: None until it is stored.
+    id: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +70,7 @@ def _jobs() -> Select[Any]:
             team.c.name.label("team"),
             workload.c.name.label("workload"),
             pool.c.name.label("pool"),
-            *(column.label(f"placement_{column.name}") for column in placement.c),
+            *(column.label(f"placed_{column.name}") for column in placement.c),
         )
         .join(team, team.c.id == job.c.team_id)
         .join(workload, workload.c.id == job.c.workload_id)
@@ -103,74 +105,82 @@ def _job_row(row: Row[Any]) -> JobRow:
         exit_code=row.exit_code,
         body_hash=row.body_hash,
         created_ms=row.created_ms,
-        placement=_placement_row(row) if row.placement_start_ms is not None else None,
+        placement=_placement_row(row) if row.placed_start_ms is not None else None,
     )
 
 
 def _placement_row(row: Row[Any]) -> PlacementRow:
     return PlacementRow(
-        row.placement_start_ms,
-        row.placement_end_ms,
-        row.placement_latest_start_ms,
-        row.placement_zone,
-        row.placement_expected_g,
-        row.placement_start_now_g,
-        PlacementReason(row.placement_reason),
-        row.placement_decided_ms,
-        tuple(json.loads(row.placement_vintages)),
+        row.placed_start_ms,
+        row.placed_end_ms,
+        row.placed_latest_start_ms,
+        row.placed_zone,
+        row.placed_expected_g,
+        row.placed_start_now_g,
+        PlacementReason(row.placed_reason),
+        row.placed_decided_ms,
+        tuple(json.loads(row.placed_vintages)),
+        row.placed_id,
     )
 
 
-def insert_job(connection: Connection, row: JobRow, idempotency_key: str | None) -> None:
-    """Stores a new job; its placement, if any, is stored with it."""
-    connection.execute(
-        job.insert().values(
-            id=row.id,
-            team_id=row.team_id,
-            workload_id=row.workload_id,
-            name=row.name,
-            executor=row.executor,
-            pool_id=row.pool_id,
-            spec=row.spec,
-            state=str(row.state),
-            reason=row.reason,
-            earliest_ms=row.earliest_ms,
-            deadline_ms=row.deadline_ms,
-            length_ms=row.length_ms,
-            power_w=row.power_w,
-            interruptible=row.interruptible,
-            priority=row.priority,
-            retries_left=row.retries_left,
-            zones=json.dumps(row.zones),
-            idempotency_key=idempotency_key,
-            body_hash=row.body_hash,
-            created_ms=row.created_ms,
-        )
-    )
-    if row.placement is not None:
-        place(connection, row.id, row.placement)
+def insert_jobs(connection: Connection, rows: Sequence[tuple[JobRow, str | None]]) -> None:
+    """Stores new jobs, each with its idempotency key if it has one, and with its placement."""
+    if rows:
+        connection.execute(job.insert(), [_job_values(row, key) for row, key in rows])
+        place(connection, [(row.id, row.placement) for row, _ in rows if row.placement])
 
 
-def place(connection: Connection, job_id: str, decision: PlacementRow) -> None:
-    """Stores a decision and puts it in force."""
-    stored = connection.execute(
-        placement.insert()
-        .values(
-            job_id=job_id,
-            decided_ms=decision.decided_ms,
-            start_ms=decision.start_ms,
-            end_ms=decision.end_ms,
-            latest_start_ms=decision.latest_start_ms,
-            zone=decision.zone,
-            expected_g=decision.expected_g,
-            start_now_g=decision.start_now_g,
-            reason=str(decision.reason),
-            vintages=json.dumps(decision.vintages),
-        )
-        .returning(placement.c.id)
-    )
-    values = {"placement_id": stored.scalar_one(), "reason": str(decision.reason)}
-    connection.execute(update(job).where(job.c.id == job_id).values(values))
+def _job_values(row: JobRow, idempotency_key: str | None) -> dict[str, Any]:
+    return {
+        "id": row.id,
+        "team_id": row.team_id,
+        "workload_id": row.workload_id,
+        "name": row.name,
+        "executor": row.executor,
+        "pool_id": row.pool_id,
+        "spec": row.spec,
+        "state": str(row.state),
+        "reason": str(row.placement.reason) if row.placement else row.reason,
+        "earliest_ms": row.earliest_ms,
+        "deadline_ms": row.deadline_ms,
+        "length_ms": row.length_ms,
+        "power_w": row.power_w,
+        "interruptible": row.interruptible,
+        "priority": row.priority,
+        "retries_left": row.retries_left,
+        "zones": json.dumps(row.zones),
+        "idempotency_key": idempotency_key,
+        "body_hash": row.body_hash,
+        "created_ms": row.created_ms,
+    }
+
+
+def place(connection: Connection, decisions: Sequence[tuple[str, PlacementRow]]) -> None:
+    """Stores decisions, one a job, and puts them in force."""
+    if not decisions:
+        return
+    before = connection.scalar(select(func.max(placement.c.id))) or 0
+    connection.execute(placement.insert(), [_placement_values(*d) for d in decisions])
+    # What is newer than that is of this transaction, or of other jobs and in force already.
+    newest = (job.c.id == placement.c.job_id) & (placement.c.id > before)
+    in_force = {"placement_id": placement.c.id, "reason": placement.c.reason}
+    connection.execute(update(job).where(newest).values(in_force))
+
+
+def _placement_values(job_id: str, decision: PlacementRow) -> dict[str, Any]:
+    return {
+        "job_id": job_id,
+        "decided_ms": decision.decided_ms,
+        "start_ms": decision.start_ms,
+        "end_ms": decision.end_ms,
+        "latest_start_ms": decision.latest_start_ms,
+        "zone": decision.zone,
+        "expected_g": decision.expected_g,
+        "start_now_g": decision.start_now_g,
+        "reason": str(decision.reason),
+        "vintages": json.dumps(decision.vintages),
+    }
 
 
 def move(
@@ -204,12 +214,6 @@ def get_job(connection: Connection, job_id: str, team_name: str | None = None) -
     if row is None:
         raise NotFound("unknown_job", f"no job {job_id!r}")
     return _job_row(row)
-
-
-def job_of_key(connection: Connection, team_name: str, idempotency_key: str) -> JobRow | None:
-    query = _jobs().where(team.c.name == team_name, job.c.idempotency_key == idempotency_key)
-    row = connection.execute(query).first()
-    return _job_row(row) if row else None
 
 
 def page_of_jobs(
@@ -264,8 +268,25 @@ def waiting_jobs(connection: Connection) -> list[JobRow]:
     return [_job_row(row) for row in connection.execute(query)]
 
 
+def jobs_of_keys(
+    connection: Connection, team_name: str, keys: Collection[str]
+) -> dict[str, JobRow]:
+    """The jobs that those idempotency keys have made, by key."""
+    query = _jobs().where(team.c.name == team_name, job.c.idempotency_key.in_(keys))
+    return {row.idempotency_key: _job_row(row) for row in connection.execute(query)}
+
+
+def still_placed(connection: Connection, placements: Mapping[str, int | None]) -> set[str]:
+    """Of jobs and the placements they were seen with those that still wait with them."""
+    query = select(job.c.id, job.c.placement_id).where(
+        job.c.id.in_(placements), job.c.state == str(JobState.WAITING)
+    )
+    found = connection.execute(query)
+    return {job_id for job_id, placed in found if placements[job_id] == placed}
+
+
 def finished_lengths_ms(
-    connection: Connection, team_id: int, name: str, limit: int = 20
+    connection: Connection, team_id: int, name: str, limit: int = 200
 ) -> list[int]:
     """How long the last successful jobs of that name ran, newest first."""
     c = job.c

@@ -75,4 +75,6 @@ def test_no_plan_differs_from_brute_force():
 @pytest.mark.slow
 def test_all_is_reported_when_no_data_are_at_hand():
     figures = measure(Options(quick=True))
-    assert len(figures) == len(exactness.figures(True)) + len(speed.figures(True)) + 12 + 11 + 24
+    assert (
+        len(figures) == len(exactness.figures(True)) + len(speed.figures(True)) + 3 + 12 + 11 + 24
+    )

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from carbon.errors import InvalidInput
-from carbon.planning.shares import CleanRequest, allotted, team_shares
+from carbon.planning.shares import CleanRequest, allotted, fair_order, team_shares
 
 teams = st.sampled_from("abcd")
 amounts = st.floats(0.01, 100)
@@ -102,3 +102,31 @@ def test_a_weight_is_above_0(weight):
     with pytest.raises(InvalidInput) as refused:
         team_shares({"a": 1}, {"a": weight}, 5)
     assert refused.value.code == "weight_not_positive"
+
+
+@given(
+    st.lists(st.tuples(st.sampled_from("ab"), st.integers(1, 5), st.integers(0, 3)), max_size=12),
+    st.integers(1, 8),
+)
+def test_more_jobs_or_rank_of_another_team_never_move_my_turn_beyond_its_share(
+    asked: list[tuple[str, int, int]], more: int
+) -> None:
+    """After every turn of mine the other team was served at most one request beyond me."""
+    mine = [CleanRequest("me", 1.0, at) for at in range(4)]
+    others = [CleanRequest(team, float(h), 0, rank) for team, h, rank in asked]
+    crowd = [CleanRequest("crowd", 1.0, 0, 100)] * more
+    order = fair_order([*mine, *others, *crowd], {})
+    assert sorted(order) == list(range(len(order)))
+    served = {"me": 0.0, "crowd": 0.0}
+    for index in order:
+        request = [*mine, *others, *crowd][index]
+        if request.team == "me":
+            assert served["crowd"] <= served["me"] + 1
+        if request.team in served:
+            served[request.team] += request.cpu_h
+
+
+def test_a_team_of_double_weight_has_two_turns_for_one() -> None:
+    asked = [CleanRequest(team, 1.0, at) for at in range(4) for team in ("a", "b")]
+    order = fair_order(asked, {"b": 2.0})
+    assert "".join(asked[i].team for i in order[:6]) == "abbabb"

@@ -361,7 +361,8 @@ def _misplace(house: House, job_id: str, start_ms: int) -> None:
     with writing(house.context.engine) as connection:
         placed = get_job(connection, job_id).placement
         assert placed is not None
-        place(connection, job_id, replace(placed, start_ms=start_ms, end_ms=start_ms + HOUR))
+        moved = replace(placed, start_ms=start_ms, end_ms=start_ms + HOUR)
+        place(connection, [(job_id, moved)])
 
 
 def _start(answer: Any) -> str:

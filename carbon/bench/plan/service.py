@@ -1,0 +1,145 @@
+"""The service that plans: submitting one job, submitting many, and planning all of them anew."""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from pathlib import Path
+from typing import Any, Final
+
+import httpx2
+import numpy as np
+from msgspec import json
+
+from carbon.app import open_context
+from carbon.bench.figure import Figure, Options, at_least, at_most
+from carbon.bench.serving import service
+from carbon.clock import SystemClock, to_rfc3339
+from carbon.domain.intensity import EmissionScope, IntensityPoint, PointKind, Signal, Vintage
+from carbon.domain.principal import Principal
+from carbon.domain.tenancy import ADMIN_SCOPES
+from carbon.domain.units import MS_PER_HOUR
+from carbon.executors.registry import build_executors
+from carbon.scheduler.leader import Leader
+from carbon.services.context import Context
+from carbon.services.intensity import record_vintage
+from carbon.services.jobs import Jobs
+from carbon.services.pools import set_pool
+from carbon.services.replan import replan
+from carbon.settings import Settings
+from carbon.wire.jobs import JobBatch, JobBody, PoolBody
+
+_BATCH: Final = 1000
+_HOURS: Final = 72
+_ZONE: Final = "DE"
+_POOL: Final = "bench"
+_PRINCIPAL: Final = Principal("bench", "bench", "default", ADMIN_SCOPES)
+
+
+def figures(options: Options) -> list[Figure]:
+    submits, batches, pending = (50, 2, 2_000) if options.quick else (500, 20, 100_000)
+    with service(options.db_url) as served, served.client() as client:
+        _publish(client)
+        pool = client.post("/v1/pools", json={"name": _POOL, "capacity": _BATCH})
+        pool.raise_for_status()
+        one = _single(client, submits)
+        many = _batches(client, batches)
+    store = "postgresql" if options.db_url and options.db_url.startswith("postgres") else "sqlite"
+    return [
+        at_most("submit, p99", one, "ms", 20),
+        at_least(f"batch submitted and planned, {store}", many, "jobs/s", _BATCH_TARGET[store]),
+        at_most("re-plan of 100 k pending", _replan_s(pending), "s", 5, f"{pending} pending"),
+    ]
+
+
+_BATCH_TARGET: Final = {"sqlite": 5_000, "postgresql": 10_000}
+
+
+def _publish(client: httpx2.Client) -> None:
+    points = [
+        {"start_ms": p.start_ms, "end_ms": p.end_ms, "g_per_kwh": p.g_per_kwh}
+        for p in _forecast(1).points
+    ]
+    body: dict[str, Any] = {
+        "source": "bench",
+        "signal": "average",
+        "scope": "lifecycle",
+        "points": points,
+    }
+    body["published_at"] = to_rfc3339(time.time_ns() // 1_000_000)
+    client.post(f"/v1/intensity/{_ZONE}", json=body).raise_for_status()
+
+
+def _forecast(seed: int) -> Vintage:
+    now_ms = time.time_ns() // 1_000_000
+    first = now_ms // MS_PER_HOUR * MS_PER_HOUR
+    drawn = np.random.default_rng(seed).uniform(50, 500, _HOURS).tolist()
+    points = tuple(
+        IntensityPoint(
+            first + i * MS_PER_HOUR, first + (i + 1) * MS_PER_HOUR, g, PointKind.FORECAST
+        )
+        for i, g in enumerate(drawn)
+    )
+    return Vintage(_ZONE, "bench", Signal.AVERAGE, EmissionScope.LIFECYCLE, now_ms, points)
+
+
+def _body(index: int) -> dict[str, Any]:
+    return {
+        "name": f"job{index % 50}",
+        "executor": "local",
+        "command": ["true"],
+        # Nothing starts while it is measured.
+        "earliest": "2h",
+        "deadline": f"{24 + index % 36}h",
+        "length_s": 600 + 300 * (index % 20),
+        "power_w": 300,
+        "pool": _POOL,
+        "zones": [_ZONE],
+    }
+
+
+def _single(client: httpx2.Client, count: int) -> float:
+    """p99 in ms, by a client that keeps its connection."""
+    took = []
+    for index in range(count):
+        body = json.encode(_body(index))
+        began = time.perf_counter()
+        client.post("/v1/jobs", content=body).raise_for_status()
+        took.append((time.perf_counter() - began) * 1000)
+    return float(np.percentile(took, 99))
+
+
+def _batches(client: httpx2.Client, count: int) -> float:
+    """Jobs a second."""
+    body = json.encode({"jobs": [_body(index) for index in range(_BATCH)]})
+    began = time.perf_counter()
+    for _ in range(count):
+        client.post("/v1/jobs/batch", content=body).raise_for_status()
+    return count * _BATCH / (time.perf_counter() - began)
+
+
+def _replan_s(pending: int) -> float:
+    """From a new forecast that changes every hour to the last job moved."""
+    with tempfile.TemporaryDirectory() as folder:
+        settings = Settings(data_dir=Path(folder), db_url=None, zone=_ZONE, feeds=False)
+        context = open_context(settings, SystemClock())
+        try:
+            return _replanned_s(context, pending)
+        finally:
+            context.engine.dispose()
+
+
+def _replanned_s(context: Context, pending: int) -> float:
+    executors = build_executors(context.settings, context.clock)
+    set_pool(context, _PRINCIPAL, PoolBody(_POOL, pending // 50))
+    record_vintage(context, _forecast(1))
+    jobs = Jobs(context, executors)
+    for first in range(0, pending, _BATCH):
+        bodies = [JobBody(**_body(i)) for i in range(first, min(first + _BATCH, pending))]
+        jobs.submit_batch(_PRINCIPAL, JobBatch(bodies))
+    lease = Leader(context, "bench").lease()
+    assert lease is not None
+    record_vintage(context, _forecast(2))
+    began = time.perf_counter()
+    replan(context, executors, lease)
+    return time.perf_counter() - began

@@ -1,0 +1,96 @@
+"""Many jobs planned together: exact where there is room, and never over capacity."""
+
+from __future__ import annotations
+
+import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
+
+from carbon.domain.units import MS_PER_HOUR as HOUR
+from carbon.planning.group import Group, Room, place_group
+from carbon.planning.series import IntArray, IntensitySeries
+from carbon.planning.windows import best_windows
+
+DAY = 24
+JOBS = st.lists(
+    st.tuples(st.integers(0, 10), st.integers(1, 8), st.integers(0, 12)), min_size=1, max_size=30
+)
+FIGURES = st.lists(st.integers(1, 900), min_size=DAY, max_size=DAY)
+
+
+def series(figures: list[int]) -> IntensitySeries:
+    return IntensitySeries.hourly(np.array(figures, dtype=float))
+
+
+def group(jobs: list[tuple[int, int, int]], old: IntArray | None = None) -> Group:
+    """(earliest, quarter hours, slack) of each, in hours but for the length."""
+    start = np.array([e for e, _, _ in jobs], dtype=np.int64) * HOUR
+    length = np.array([quarters for _, quarters, _ in jobs], dtype=np.int64) * HOUR // 4
+    end = np.minimum(start + length + np.array([s for *_, s in jobs]) * HOUR, DAY * HOUR)
+    return Group(start, end, length, np.full(len(jobs), -1) if old is None else old)
+
+
+def most_at_once(start: IntArray, length: IntArray) -> int:
+    """Of those that were placed."""
+    ran = [(s, s + n) for s, n in zip(start.tolist(), length.tolist(), strict=True) if s >= 0]
+    return max((sum(lo <= at < hi for lo, hi in ran) for at, _ in ran), default=0)
+
+
+@given(FIGURES, JOBS, st.integers(1, 5))
+def test_places_keep_window_and_capacity(
+    figures: list[int], jobs: list[tuple[int, int, int]], capacity: int
+) -> None:
+    some = group(jobs)
+    start = place_group(series(figures), some, Room(0, DAY * HOUR, capacity))
+    placed = start >= 0
+    assert (start[placed] >= some.earliest_ms[placed]).all()
+    assert (start[placed] + some.length_ms[placed] <= some.latest_end_ms[placed]).all()
+    assert most_at_once(start, some.length_ms) <= capacity
+
+
+@given(FIGURES, JOBS)
+def test_with_room_for_all_each_has_its_own_optimum(
+    figures: list[int], jobs: list[tuple[int, int, int]]
+) -> None:
+    some, seen = group(jobs), series(figures)
+    best = best_windows(seen, some.earliest_ms, some.latest_end_ms, some.length_ms)
+    start = place_group(seen, some, Room(0, DAY * HOUR, len(jobs)))
+    assert (start == best.start_ms).all()
+
+
+@given(FIGURES, JOBS, st.integers(1, 5))
+def test_planned_again_with_the_same_figures_nobody_moves_for_less_than_a_gain(
+    figures: list[int], jobs: list[tuple[int, int, int]], capacity: int
+) -> None:
+    seen, room = series(figures), Room(0, DAY * HOUR, capacity)
+    first = place_group(seen, group(jobs), room)
+    some = group(jobs, first)
+    again = place_group(seen, some, room)
+    stood = first >= 0
+    assert (again[stood] >= 0).all()
+    area = [
+        seen.area(at[stood] + some.length_ms[stood]) - seen.area(at[stood]) for at in (first, again)
+    ]
+    assert (area[1] <= area[0] + seen.rounding).all()
+    moved = again[stood] != first[stood]
+    assert (area[1][moved] < 0.991 * area[0][moved]).all()
+    assert most_at_once(again, some.length_ms) <= capacity
+
+
+def test_who_comes_first_has_the_cleanest_hour_and_the_next_one_the_next() -> None:
+    figures = [500] * DAY
+    figures[5], figures[9] = 100, 200
+    jobs = [(0, 4, 20)] * 3
+    start = place_group(series(figures), group(jobs), Room(0, DAY * HOUR, 1))
+    assert start.tolist() == [5 * HOUR, 9 * HOUR, 0]
+
+
+def test_what_others_hold_is_left_alone() -> None:
+    figures = [500] * DAY
+    figures[5] = 100
+    room = Room(0, DAY * HOUR, 1)
+    held = np.array([0]), np.array([DAY * HOUR])
+    room.take_all(*held)
+    assert place_group(series(figures), group([(0, 4, 20)]), room).tolist() == [-1]
+    room.take_all(*held, -1)
+    assert place_group(series(figures), group([(0, 4, 20)]), room).tolist() == [5 * HOUR]
