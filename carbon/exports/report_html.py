@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from html import escape
 
+from carbon.domain.reports import Mark
 from carbon.exports.issued import (
     Issued,
     boundary_text,
@@ -27,7 +28,8 @@ p { margin: 0 0 2mm }
 .notice { border: 0.6mm solid #a33b1f; padding: 2mm 3mm; margin: 3mm 0 }
 table { border-collapse: collapse; width: 100%; font-size: 8.5pt; margin: 1mm 0 3mm }
 th, td { text-align: left; padding: 0.8mm 2mm 0.8mm 0; border-bottom: 0.2mm solid #c9d1cc;
-  overflow-wrap: anywhere; vertical-align: top }
+  vertical-align: top }
+.long { overflow-wrap: anywhere }
 thead { display: table-header-group }
 tr { break-inside: avoid }
 .n { text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap }
@@ -71,8 +73,22 @@ def _notice(issued: Issued) -> str:
     return ""
 
 
+_IN_WORDS = {
+    Mark.COVERAGE_BELOW_FLOOR: "Less of the device-time was read than this report asks for.",
+    Mark.COVERAGE_UNKNOWN: "How much of the device-time was read is not known.",
+    Mark.EXCLUDED_SHARE: "What the boundary leaves out is estimated at more than 5 % of the total.",
+    Mark.WINDOW_OPEN: "The window was not over when the report was issued.",
+    Mark.UNITS_SET_ASIDE: "Some units were counted while nothing was metered; they are set aside.",
+    Mark.NOT_MEASURED: "More than half of the operational carbon is estimated or modelled.",
+}
+
+
 def _marks(marks: Sequence[str]) -> str:
-    return f"<p class='notice'>Mind: {escape(', '.join(marks))}.</p>" if marks else ""
+    """What must be known before the number, in words; each beside its own code."""
+    told = "".join(
+        f"<br>{escape(_IN_WORDS[Mark(mark)])} <code>{escape(mark)}</code>" for mark in marks
+    )
+    return f"<p class='notice'>Before you read the figures:{told}</p>" if marks else ""
 
 
 def _line(line: ReportLine) -> Iterable[str]:
@@ -169,6 +185,13 @@ def _proof(issued: Issued) -> str:
 
 
 _RIGHT = " class='n'"
+#: A word longer than this may be broken, as an address; no other may.
+_LONGEST_WORD = 16
+
+
+def _wrapped(text: str) -> str:
+    is_long = any(len(word) > _LONGEST_WORD for word in text.split())
+    return " class='long'" if is_long else ""
 
 
 def _table(
@@ -181,7 +204,7 @@ def _table(
 
     def cells(tag: str, row: Sequence[str]) -> str:
         return "".join(
-            f"<{tag}{_RIGHT if i in right else ''}>{escape(text)}</{tag}>"
+            f"<{tag}{_RIGHT if i in right else _wrapped(text)}>{escape(text)}</{tag}>"
             for i, text in enumerate(row)
         )
 

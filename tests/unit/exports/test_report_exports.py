@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import re
+from dataclasses import replace
 from decimal import Decimal
 from html.parser import HTMLParser
 from io import StringIO
@@ -14,7 +15,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from carbon.domain.reports import METHOD, policies
+from carbon.domain.reports import METHOD, Mark, policies
 from carbon.errors import InvalidInput
 from carbon.exports.formats import FORMS, Format
 from carbon.exports.issued import Contact, Issued, components, grams_text, per_unit_texts
@@ -237,3 +238,12 @@ def test_the_page_is_whole_and_loads_nothing(made: ReportLine) -> None:
 
 def test_the_page_says_why_there_is_no_rate() -> None:
     assert "No rate: no_units" in written(Format.HTML, line(0, None))
+
+
+def test_a_printed_report_says_every_mark_in_words() -> None:
+    for mark in Mark:
+        marked = issued(line())
+        statement = msgspec.structs.replace(marked.statement, marks=[str(mark)])
+        page = FORMS[Format.HTML].write(replace(marked, statement=statement))
+        assert f"<code>{mark}</code>" in page
+        assert re.search(rf"[a-z.]\s*<code>{mark}</code>", page)
