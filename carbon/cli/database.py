@@ -78,6 +78,32 @@ def restore(file: Path, db: Db = None, data_dir: DataDir = None) -> None:
     _tell("is restored and whole", target, copies.copy(file, target))
 
 
+@database.command("copy")
+def copy_ledger(
+    source: Annotated[str, typer.Option("--from", help="URL of the ledger that is carried over.")],
+    target: Annotated[
+        str, typer.Option("--to", help="URL of an empty database, or of a copy that was stopped.")
+    ],
+    json: Annotated[bool, typer.Option("--json", help="Print one JSON line.")] = False,
+) -> None:
+    """Carry a whole ledger to another database, such as from SQLite to PostgreSQL. Stop the
+    server first. A copy that was stopped goes on; rows and sums of both are compared."""
+    from carbon.storage import transfer
+    from carbon.storage.engine import create_engine
+
+    def tell(table: str, rows: int) -> None:
+        if rows and not json:
+            typer.echo(f"  {table:24} {rows:>12} rows")
+
+    totals = transfer.copy_ledger(create_engine(source), create_engine(target), tell)
+    rows = sum(said[0] for said in totals.values())
+    energy_mj = totals["quarter_hour"][1]
+    if json:
+        print_json({"tables": len(totals), "rows": rows, "energy_mj": energy_mj})
+    else:
+        typer.echo(f"both hold {rows} rows in {len(totals)} tables and {energy_mj} mJ")
+
+
 @database.command()
 def generate(
     gpus: Annotated[int, typer.Option(min=1, help="Devices of the made-up fleet.")] = 1_000,

@@ -56,9 +56,12 @@ def copy(source: Path, target: Path) -> dict[str, int]:
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         part.unlink(missing_ok=True)
-        expected = _copied(source, part)
+        expected, energy = _copied(source, part)
         if check(part) != expected:
             raise _damaged(part, "the copy has other rows than its source")
+        with closing(_opened(part)) as copied:
+            if _energy(copied) != energy:
+                raise _damaged(part, "the copy sums to another energy than its source")
         os.link(part, target)  # unlike a rename, refuses a file that came meanwhile
     except FileExistsError as error:
         raise Conflicting("file_exists", f"{target} exists already; name a new file") from error
@@ -69,16 +72,16 @@ def copy(source: Path, target: Path) -> dict[str, int]:
     return expected
 
 
-def _copied(source: Path, part: Path) -> dict[str, int]:
+def _copied(source: Path, part: Path) -> tuple[dict[str, int], dict[str, int]]:
     with closing(_opened(source)) as reading, closing(sqlite3.connect(part)) as written:
         reading.execute("BEGIN")  # the rows counted and the pages copied are of one instant
         try:
-            rows = _rows(reading)
+            rows, energy = _rows(reading), _energy(reading)
         except sqlite3.DatabaseError as error:
             raise _damaged(source, str(error)) from error
         reading.backup(written)
         written.execute("PRAGMA journal_mode=DELETE")  # one file, without companions
-        return rows
+        return rows, energy
 
 
 def _opened(file: Path) -> sqlite3.Connection:
@@ -93,6 +96,18 @@ def _rows(connection: sqlite3.Connection) -> dict[str, int]:
     ).fetchall()
     counted = (connection.execute(f'SELECT count(*) FROM "{name}"').fetchone() for (name,) in names)
     return {name: count for (name,), (count,) in zip(names, counted, strict=True)}
+
+
+def _energy(connection: sqlite3.Connection) -> dict[str, int]:
+    """mJ of each table that keeps energy."""
+    tables = connection.execute(
+        "SELECT m.name FROM sqlite_master m JOIN pragma_table_info(m.name) c "
+        "WHERE m.type = 'table' AND c.name = 'energy_mj'"
+    ).fetchall()
+    return {
+        name: connection.execute(f'SELECT coalesce(sum(energy_mj), 0) FROM "{name}"').fetchone()[0]
+        for (name,) in tables
+    }
 
 
 def _damaged(file: Path, finding: str) -> CarbonError:

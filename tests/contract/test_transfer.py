@@ -1,0 +1,109 @@
+"""A ledger is carried over whole, and answers there as it did here."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from ledger import NOON_MS, Ledger, interval
+from sqlalchemy import Engine, func, select
+
+from carbon.errors import CarbonError, Conflicting
+from carbon.services.context import Context
+from carbon.storage import transfer
+from carbon.storage.energy import energy_interval
+from carbon.storage.engine import create_engine, memory_engine, reading
+from carbon.storage.migrations import upgrade
+
+
+@pytest.fixture
+def source(tmp_path: Path, new_context: Callable[[Engine], Context]) -> Iterator[Ledger]:
+    engine = create_engine(f"sqlite:///{tmp_path / 'laptop.db'}")
+    upgrade(engine)
+    made = Ledger(new_context(engine))
+    made.intensity(NOON_MS - 7_200_000, [100.0, 400.0])
+    made.send(
+        [interval(NOON_MS - n * 10_000, NOON_MS - (n - 1) * 10_000, 10 + n) for n in range(1, 300)]
+    )
+    count = {"workload": "w", "unit": "token", "source": "s", "count": 77}
+    made.count([{**count, "start_ms": NOON_MS - 600_000, "end_ms": NOON_MS}])
+    made.sci()
+    yield made
+    made.close()
+
+
+@pytest.fixture(params=["memory", "postgresql"])
+def target(request: pytest.FixtureRequest) -> Iterator[Engine]:
+    if request.param == "memory":
+        made = memory_engine()
+    else:
+        made = create_engine(request.getfixturevalue("postgres_database"))
+    yield made
+    made.dispose()
+
+
+def test_it_answers_as_before_and_goes_on(
+    source: Ledger, target: Engine, new_context: Callable[[Engine], Context]
+) -> None:
+    told: list[tuple[str, int]] = []
+    totals = transfer.copy_ledger(source.context.engine, target, lambda t, n: told.append((t, n)))
+    assert totals["energy_interval"][:2] == (299, sum(range(11, 310)))
+    assert ("energy_interval", 299) in told
+    there = Ledger(new_context(target))
+    assert there.sci() == source.sci()
+    before = there.sci().energy_mj
+    early = NOON_MS - 7_200_000
+    there.send([interval(early, early + 10_000, 5, "gpu-new", workload="new")])
+    there.send([interval(early, early + 10_000, 5)])
+    assert there.sci().energy_mj == before + 5
+    there.close()
+
+
+def test_a_copy_that_was_stopped_goes_on(
+    source: Ledger, target: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(transfer, "_PAGE", 50)
+    pages = transfer._pages
+
+    def until_cut_off(connection, table, after):  # type: ignore[no-untyped-def]
+        for number, rows in enumerate(pages(connection, table, after)):
+            if table is energy_interval and number == 2:
+                raise OSError("cut off")
+            yield rows
+
+    monkeypatch.setattr(transfer, "_pages", until_cut_off)
+    with pytest.raises(OSError, match="cut off"):
+        transfer.copy_ledger(source.context.engine, target)
+    monkeypatch.setattr(transfer, "_pages", pages)
+    told = {}
+    transfer.copy_ledger(source.context.engine, target, lambda t, n: told.update({t: n}))
+    assert told["energy_interval"] == 299 - 100
+    with reading(target) as connection:
+        assert connection.scalar(select(func.count()).select_from(energy_interval)) == 299
+
+
+def test_another_ledger_is_not_written_over(
+    source: Ledger, new_context: Callable[[Engine], Context]
+) -> None:
+    engine = memory_engine()
+    upgrade(engine)
+    other = Ledger(new_context(engine))
+    other.send([interval(NOON_MS - 10_000, NOON_MS, 1, workload="other/w")])
+    with pytest.raises(Conflicting) as error:
+        transfer.copy_ledger(source.context.engine, engine)
+    assert error.value.code == "target_in_use"
+    other.close()
+
+
+def test_what_differs_in_the_end_is_told(source: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
+    target = memory_engine()
+    copied = transfer._copy_table
+
+    def without_counts(one: Engine, other: Engine, table):  # type: ignore[no-untyped-def]
+        return 0 if table.name == "unit_count" else copied(one, other, table)
+
+    monkeypatch.setattr(transfer, "_copy_table", without_counts)
+    with pytest.raises(CarbonError, match="unit_count differ") as error:
+        transfer.copy_ledger(source.context.engine, target)
+    assert error.value.code == "copy_differs"
