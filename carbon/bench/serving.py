@@ -9,7 +9,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -38,12 +38,16 @@ class Service:
 
 @contextmanager
 def service(
-    db_url: str | None = None, agent: bool = False, data_dir: Path | None = None
+    db_url: str | None = None,
+    agent: bool = False,
+    data_dir: Path | None = None,
+    before: Sequence[str] = (),
 ) -> Iterator[Service]:
-    """`carbon serve` (or `up`, with an agent) on a free port until the block ends."""
+    """`carbon serve` (or `up`, with an agent) on a free port until the block ends; `before` is a
+    command that becomes it."""
     with tempfile.TemporaryDirectory() as folder:
         data_dir = data_dir or Path(folder)
-        process = _start(data_dir, db_url, agent)
+        process = _start(data_dir, db_url, agent, before)
         try:
             yield _wait(process, data_dir)
         finally:
@@ -51,9 +55,11 @@ def service(
             process.wait(timeout=15)
 
 
-def _start(data_dir: Path, db_url: str | None, agent: bool) -> subprocess.Popen[bytes]:
+def _start(
+    data_dir: Path, db_url: str | None, agent: bool, before: Sequence[str]
+) -> subprocess.Popen[bytes]:
     verb = "up" if agent else "serve"
-    command = [sys.executable, "-m", "carbon", verb, "--port", str(free_port())]
+    command = [*before, sys.executable, "-m", "carbon", verb, "--port", str(free_port())]
     command += ["--data-dir", str(data_dir)]
     command += ["--db", db_url] if db_url else []
     quiet = {"CARBON_FEEDS": "false", "CARBON_LOG_LEVEL": "warning"}

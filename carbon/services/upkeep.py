@@ -13,7 +13,7 @@ from carbon.services.rollup import roll_up
 from carbon.services.settling import settle
 from carbon.services.writer import Writer
 from carbon.storage.engine import writing
-from carbon.storage.leases import RETENTION, take
+from carbon.storage.leases import RETENTION, UPKEEP, take
 from carbon.storage.partitions import make_days
 
 log = logging.getLogger("carbon.upkeep")
@@ -25,6 +25,8 @@ _RETAIN_EVERY_MS = 120_000
 #: A day of a large fleet is written within it.
 _RETAIN_LEASE_MS = 1_800_000
 _DAYS_AHEAD = 3
+#: After the death of the one that rolls up the next goes on at the latest then.
+_LEASE_MS = 10_000
 #: While batches arrive the roll-up rests so many times as long as it worked: whoever sends waits
 #: for an answer, a roll-up only falls behind and catches up.
 _REST = 4.0
@@ -66,6 +68,8 @@ class Upkeep:
                 if today != made_day:
                     prepare_days(self._context)
                     made_day = today
+                if not self._leads():
+                    continue
                 roll_up(self._context, most=_BUCKETS_AT_ONCE, pause=self._rest)
                 settle(self._context, most=_PERIODS_AT_ONCE)
                 self._retain()
@@ -82,6 +86,15 @@ class Upkeep:
             lease = take(connection, RETENTION, self._holder, now_ms, _RETAIN_LEASE_MS)
         if lease is not None:
             retain(self._context, self._rest)
+
+    def _leads(self) -> bool:
+        """Of the processes that share a database one rolls up. Two at once would only do the
+        work twice: a mark is taken by one."""
+        if self._context.engine.dialect.name != "postgresql":
+            return True
+        now_ms = self._context.clock.now_ms()
+        with writing(self._context.engine) as connection:
+            return take(connection, UPKEEP, self._holder, now_ms, _LEASE_MS) is not None
 
     def _rest(self, worked_s: float) -> None:
         if self._writer.was_busy():

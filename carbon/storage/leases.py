@@ -19,6 +19,8 @@ from carbon.storage.upsert import insert_new
 SCHEDULER: Final = "scheduler"
 #: Of the one process that moves raw rows to the cold tier.
 RETENTION: Final = "retention"
+#: Of the one process that keeps the roll-ups in step.
+UPKEEP: Final = "upkeep"
 
 
 class LeaseLost(CarbonError):
