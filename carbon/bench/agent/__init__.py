@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from carbon.bench.agent.accuracy import accuracy
+from carbon.bench.agent.catch_up import catch_up
 from carbon.bench.agent.cost import cost
 from carbon.bench.agent.outage import outage
 from carbon.bench.agent.scripted import Unscripted, library
@@ -13,7 +14,7 @@ from carbon.bench.figure import Figure, Options, not_taken
 
 def measure(options: Options) -> list[Figure]:
     """The table of scripted GPUs needs the library that the checkout's tests build."""
-    figures = start(options)
+    figures = [*start(options), *catch_up(options)]
     try:
         folder = library()
     except Unscripted as error:

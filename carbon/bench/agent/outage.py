@@ -67,7 +67,7 @@ def outage(folder: Path, options: Options) -> list[Figure]:
     nvml, chance = scripts(), random.Random(11)
     gpu = nvml.Gpu(_GPU, nvml.Power.bursts([(230, 140_000), (270, 600_000), (110, 300_000)]))
     epoch_ms = SystemClock().now_ms()
-    with tempfile.TemporaryDirectory() as name, _serving() as (sink, url):
+    with tempfile.TemporaryDirectory() as name, serving() as (sink, url):
         script = nvml.Script((gpu,), epoch_ms=epoch_ms).write(Path(name) / "script.txt")
         env = {**os.environ, **environment(folder, script), "CARBON_URL": url, "CARBON_KEY": "k"}
         FigureCache(Path(name) / "agent").put(Machine.here(), CpuFigures(60_000, 10_000, "bench"))
@@ -153,11 +153,15 @@ def _started(folder: Path, env: dict[str, str]) -> subprocess.Popen[bytes]:
 
 
 @contextmanager
-def _serving() -> Iterator[tuple[_Sink, str]]:
+def serving() -> Iterator[tuple[_Sink, str]]:
     sink = _Sink()
     lock = threading.Lock()
 
     class Handler(BaseHTTPRequestHandler):
+        # Connections stay and an answer is one packet, as with the real server.
+        protocol_version = "HTTP/1.1"
+        wbufsize = -1
+
         def do_POST(self) -> None:
             body = gzip.decompress(self.rfile.read(int(self.headers["Content-Length"])))
             with lock:

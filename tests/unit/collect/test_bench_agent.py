@@ -40,6 +40,7 @@ def test_without_a_checkout_the_scripted_figures_are_not_taken(
     with pytest.raises(Unscripted, match="checkout"):
         scripts()
     monkeypatch.setattr(bench, "start", lambda options: [])
+    monkeypatch.setattr(bench, "catch_up", lambda options: [])
     (figure,) = bench.measure(Options(quick=True))
     assert figure.value is None
     assert "checkout" in str(figure.note)
@@ -60,7 +61,7 @@ def test_attribution_by_sm_time_is_as_true_as_the_target_asks(driver: Path) -> N
 
 def test_the_true_energies_are_the_gpus_less_its_idle_time() -> None:
     """A process alone draws its own and the idle power of its kernels' time."""
-    energies = _true_mj(dict.fromkeys(_TURNS, 1.0))
+    energies = _true_mj(dict.fromkeys(_TURNS, 1.0), "util")
     assert set(energies) == set(_TURNS)
     assert all(energy_mj > 0 for energy_mj in energies.values())
 
@@ -80,3 +81,18 @@ def test_a_row_that_comes_twice_is_kept_once_and_a_silent_server_has_it() -> Non
     assert not sink.take(sent(2_000, 9))
     assert sink.counted_mj() == 12
     assert sink.silent == 2
+
+
+def test_catching_up_delivers_every_period(monkeypatch: pytest.MonkeyPatch) -> None:
+    sinks: list[_Sink] = []
+    take = _Sink.take
+
+    def seen(sink: _Sink, body: bytes) -> bool:
+        sinks.append(sink)
+        return take(sink, body)
+
+    monkeypatch.setattr(_Sink, "take", seen)
+    (figure,) = bench.catch_up(Options(quick=True))
+    assert len(sinks) == 100
+    assert sinks[0].counted_mj() == 100 * 6 * 500_000
+    assert (figure.value or 0) > 0
