@@ -14,13 +14,14 @@ from carbon.errors import CarbonError, Conflicting, InvalidInput
 from carbon.services.audit import PERIOD_CLOSED, period_hash
 from carbon.services.closing import check_open
 from carbon.services.context import Context
+from carbon.services.hosts import list_hosts
 from carbon.services.restatement import change_today
 from carbon.services.rollup import roll_up
+from carbon.storage.active_workloads import workloads_between
 from carbon.storage.audit import append
 from carbon.storage.closed_periods import StoredPeriod, insert_period, periods_of
 from carbon.storage.engine import reading, writing
 from carbon.storage.identities import team_id
-from carbon.storage.reporting_hosts import hosts_between, workloads_between
 from carbon.storage.reports import StoredReport, reports_of
 from carbon.wire.periods import ClosedPeriod, Completeness, PeriodBody, PeriodList, PeriodReport
 from carbon.wire.reports import ReportBody, Statement
@@ -42,9 +43,10 @@ def close_period(context: Context, principal: Principal, body: PeriodBody) -> Cl
     with reading(context.engine) as connection:
         check_open(connection, principal.team, start_ms, end_ms)
         reports = _reports(connection, principal.team, start_ms, end_ms)
-        completeness = _completeness(connection, principal.team, start_ms, end_ms, reports)
+        not_reported = _not_reported(connection, principal.team, start_ms, end_ms, reports)
     if not reports:
         raise Conflicting("no_report", "no report of this team lies in the period: issue one first")
+    completeness = _completeness(context, start_ms, end_ms, not_reported)
     told = [_told(context, principal, report) for report in reports]
     material = [one.id for one in told if one.change is None or one.change > body.materiality]
     _check(body, completeness, material)
@@ -109,26 +111,30 @@ def _reports(
     ]
 
 
-def _completeness(
+def _not_reported(
     connection: Connection,
     team: str,
     start_ms: int,
     end_ms: int,
     reports: Sequence[tuple[StoredReport, ReportBody]],
-) -> Completeness:
-    registered, reporting = hosts_between(connection, start_ms, end_ms)
+) -> list[str]:
     told = {
         line.answer.workload
         for report, _ in reports
         for line in msgspec.json.decode(report.statement, type=Statement).lines
     }
     drew = [f"{team}/{name}" for name in workloads_between(connection, team, start_ms, end_ms)]
-    return Completeness(
-        len(registered),
-        len(registered & reporting),
-        sorted(registered - reporting),
-        [name for name in drew if name not in told],
-    )
+    return [name for name in drew if name not in told]
+
+
+def _completeness(
+    context: Context, start_ms: int, end_ms: int, not_reported: list[str]
+) -> Completeness:
+    """Of the hosts that were registered and in service, as `carbon host list` tells it."""
+    found = list_hosts(context, start_ms, end_ms)
+    due = {host.name: host.completeness for host in found.hosts if host.completeness is not None}
+    silent = sorted(name for name, share in due.items() if not share)
+    return Completeness(len(due), len(due) - len(silent), found.completeness, silent, not_reported)
 
 
 def _told(

@@ -33,6 +33,8 @@ class PeriodReport(Struct, frozen=True):
 class Completeness(Struct, frozen=True):
     hosts_registered: int
     hosts_reporting: int
+    #: Of the quarter-hours in which they were in service, those with a reading; null without any.
+    share: float | None
     #: Registered hosts that sent nothing.
     silent_hosts: list[str]
     #: Workloads of the team that have energy in the period and no report.

@@ -15,12 +15,13 @@ from carbon.errors import CarbonError, Conflicting, InvalidInput, NotFound
 from carbon.services.audit import verify_audit
 from carbon.services.context import Context
 from carbon.services.erasure import erase_team
+from carbon.services.hosts import HostTimes, record_host
 from carbon.services.periods import close_period, list_periods
 from carbon.services.reports import issue_report, list_reports, read_report
 from carbon.storage.closed_periods import closed_period
 from carbon.storage.engine import reading, writing
-from carbon.storage.names import host
 from carbon.storage.schema import metadata
+from carbon.wire.hosts import HostBody
 from carbon.wire.periods import PeriodBody
 from carbon.wire.reports import ReportBody
 
@@ -68,6 +69,7 @@ def test_a_period_is_closed_with_its_reports_and_signed(every: Ledger) -> None:
     assert closed.reports[0].change == 0
     assert closed.signed_by == "Ana"
     assert closed.completeness.is_complete
+    assert closed.completeness.silent_hosts == []
     assert list_periods(every.context, TEAM).periods == [closed]
     assert list_periods(every.context, replace(TEAM, team="red")).periods == []
     assert verify_audit(every.context).intact
@@ -89,8 +91,8 @@ def test_what_is_missing_or_moved_is_named_before_anybody_signs(ledger: Ledger) 
 
 def test_a_silence_without_reason_is_not_accepted(ledger: Ledger) -> None:
     issue(ledger)
-    with writing(ledger.context.engine) as connection:
-        connection.execute(host.insert().values(name="h2", created_ms=T))
+    in_service = HostTimes(valid_from_ms=T, commissioned_ms=T)
+    record_host(ledger.context, HostBody("h2", zone="DE"), in_service)
     silent = PeriodBody(**WINDOW, signed_by="Ana", accept_incomplete=True)
     refused(lambda: close_period(ledger.context, TEAM, silent), Conflicting, "period_incomplete")
 
