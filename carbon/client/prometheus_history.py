@@ -22,12 +22,12 @@ import numpy as np
 from carbon.client.bringing import Bringer, Brought
 from carbon.client.http import Client
 from carbon.errors import InvalidInput
-from carbon.imports.condense import Condenser, DeviceKey, Piece, plain_pieces
+from carbon.imports.condense import Condenser, DeviceKey, Piece, Run, plain_run
 from carbon.imports.harvest import Harvest, Reader, content_seq, in_batches
 from carbon.imports.mapping import MetricMapping, Misread, Placed
 from carbon.imports.prometheus_api import MOST_POINTS, PrometheusApi
 from carbon.imports.series import Series
-from carbon.imports.tracks import Track
+from carbon.imports.tracks import Track, is_blank
 from carbon.settings import make_private_dir
 from carbon.wire.energy import DeviceInfo, EnergyBatch, EnergyInterval, IngestAnswer
 
@@ -191,19 +191,32 @@ class PrometheusHistory:
         for track_key, together in by_track.items():
             track = progress.tracks.get(track_key)
             each, placed = together[0]
-            pieces = None
-            if len(together) == 1 and track is not None and track.host == placed.host:
-                at_ms = np.array([s[0] for s in each.samples], dtype=np.int64)
-                values = np.array([s[1] for s in each.samples], dtype=np.float64)
-                who = (placed.subject, placed.workload)
-                pieces = plain_pieces(placed.rule, track, at_ms, values, who)
-            if pieces is None:
+            run = None
+            if len(together) == 1:
+                run = self._plain(progress, track_key, track, each, placed)
+            if run is None:
                 closer += [one for one, _ in together]
                 continue
             key = (reader.source(placed), placed.host, placed.device)
-            for piece in pieces:
-                rows[key] += condenser.join(key, piece)
+            rows[key] += condenser.join_run(key, run)
         return closer
+
+    def _plain(
+        self, progress: Progress, key: str, track: Track | None, each: Series, placed: Placed
+    ) -> Run | None:
+        if track is not None and track.host != placed.host:
+            return None
+        who = (placed.subject, placed.workload)
+        at_ms = np.array([sample[0] for sample in each.samples], dtype=np.int64)
+        values = np.array([sample[1] for sample in each.samples], dtype=np.float64)
+        if track is None:
+            if not len(values) or is_blank(float(values[0]), placed.rule) or values[0] < 0:
+                return None
+            track = Track(int(at_ms[0]), float(values[0]), placed.host, [who], int(at_ms[0]))
+        run = plain_run(placed.rule, track, at_ms, values, who)
+        if run is not None:
+            progress.tracks[key] = track
+        return run
 
     def _devices(self, series: list[Series]) -> dict[str, DeviceInfo]:
         """Those not described yet."""

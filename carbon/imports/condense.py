@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
-from typing import Final
+from typing import Final, NamedTuple
 
 import msgspec
 import numpy as np
@@ -49,6 +49,16 @@ class Piece(msgspec.Struct):
         )
 
 
+class Run(NamedTuple):
+    """What one subject drew of a device without a break: energy between marks."""
+
+    #: The first reading, every mark after it, the last reading; empty where nothing moved.
+    edges_ms: list[int]
+    energy_mj: list[int]
+    method: str
+    who: Who
+
+
 class Condenser:
     """Joins what follows each other. The last piece of each device stays open, across windows."""
 
@@ -84,6 +94,26 @@ class Condenser:
         yield from self.close(key)
         self.open["|".join(key)] = piece
 
+    def join_run(self, key: DeviceKey, run: Run) -> Iterator[EnergyInterval]:
+        """As `join` of its pieces: those between the first and the last lie in buckets of their
+        own and are rows at once."""
+        edges, sums, (subject, workload) = run.edges_ms, run.energy_mj, run.who
+        pieces = [
+            Piece(edges[n], edges[n + 1], run.method, [sums[n]], [run.who])
+            for n in sorted({0, len(sums) - 1})
+            if sums
+        ]
+        for piece in pieces[:1]:
+            yield from self.join(key, piece)
+        if len(pieces) == 2:
+            yield from self.close(key)
+            for n in range(1, len(sums) - 1):
+                yield EnergyInterval(
+                    *(key[2], edges[n], edges[n + 1], sums[n]),
+                    *(run.method, workload, None, subject),
+                )
+            yield from self.join(key, pieces[1])
+
     def close(self, key: DeviceKey) -> Iterator[EnergyInterval]:
         piece = self.open.pop("|".join(key), None)
         if piece is not None:
@@ -103,10 +133,10 @@ def _rows(device: str, piece: Piece) -> Iterator[EnergyInterval]:
         )
 
 
-def plain_pieces(
+def plain_run(
     rule: Rule, track: Track, at_ms: Ints, values: npt.NDArray[np.float64], who: Who
-) -> list[Piece] | None:
-    """The pieces of a counter that only rises, by whole arrays; moves the track on.
+) -> Run | None:
+    """The run of a counter that only rises, by whole arrays; moves the track on.
 
     None where anything wants a closer look: falls, blanks, silences, powers that cannot be,
     or somebody else at the start.
@@ -131,7 +161,7 @@ def plain_pieces(
         return None
     track.at_ms, track.value, track.seen_ms = int(times[-1]), float(readings[-1]), seen_ms
     if not len(spans):
-        return []
+        return Run([], [], "", who)
     return _cut_at_marks(times, totals, spans, amounts, rule.energy_method.label, who)
 
 
@@ -147,14 +177,11 @@ def _is_plain(rule: Rule, spans: Ints, amounts: Ints) -> bool:
 
 def _cut_at_marks(
     times: Ints, totals: Ints, spans: Ints, amounts: Ints, method: str, who: Who
-) -> list[Piece]:
+) -> Run:
     first = int(times[0]) // BUCKET_MS + 1
     marks = np.arange(first * BUCKET_MS, int(times[-1]), BUCKET_MS, dtype=np.int64)
     within = np.searchsorted(times, marks, side="right") - 1
     until = totals[within] + amounts[within] * (marks - times[within]) // spans[within]
     edges = np.concatenate((times[:1], marks, times[-1:])).tolist()
     sums = np.diff(np.concatenate((totals[:1], until, totals[-1:]))).tolist()
-    return [
-        Piece(lo, hi, method, [energy_mj], [who])
-        for lo, hi, energy_mj in zip(edges, edges[1:], sums, strict=False)
-    ]
+    return Run(edges, sums, method, who)

@@ -14,7 +14,7 @@ from metrics import DCGM, DCGM_POWER, TOKENS, a_pod, prometheus, written
 from service import HOUR, Service
 from sqlalchemy import Engine, select
 
-from carbon.bench.scripted_prometheus import ScriptedPrometheus
+from carbon.bench.imports.scripted_prometheus import ScriptedPrometheus
 from carbon.client import Client
 from carbon.client.prometheus_history import PrometheusHistory, Result, Window
 from carbon.domain.tenancy import ADMIN_SCOPES
