@@ -56,10 +56,14 @@ class Recorder:
         costs = self._costs(workload, comparison)
         rounds = 1 if comparison.is_whole else self._rounds(comparison)
         both = tuple(zip(_ARMS, (comparison.baseline, comparison.treatment), strict=True))
-        blocks = [
-            self._block(workload, arm, number, work, rounds)
+        turns = [
+            (number, arm, work)
             for number in range(self._pace.warm_up + self._blocks(comparison))
             for arm, work in both
+        ]
+        blocks = [
+            self._block(workload, arm, number, work, rounds, is_last=(number, arm) == turns[-1][:2])
+            for number, arm, work in turns
         ]
         counted = [block for block in blocks if block.number >= self._pace.warm_up]
         for unit in comparison.units:
@@ -105,8 +109,17 @@ class Recorder:
                 return max(1, round(rounds * self._pace.block_s / max(took)))
             rounds *= 4
 
-    def _block(self, workload: str, arm: str, number: int, work: Work, rounds: int) -> _Block:
-        """Raises CarbonError(`not_measured`): the server must have a run before it compares it."""
+    def _block(
+        self,
+        workload: str,
+        arm: str,
+        number: int,
+        work: Work,
+        rounds: int,
+        is_last: bool = False,
+    ) -> _Block:
+        """Raises CarbonError(`not_measured`): with the last block the server must have all of the
+        runs, since it compares them next."""
         session = RunSession(
             self._options.data_dir, lambda: self._options, workload, wait_cpu_s=FIGURES_S
         )
@@ -114,7 +127,7 @@ class Recorder:
         try:
             done = work(rounds)
             measured = session.end(done.units)
-            undelivered = session.flush(_DELIVERY_S)
+            undelivered = session.flush(_DELIVERY_S) if is_last else 0
         finally:
             session.close()
         if undelivered != 0 or not measured.intervals:
