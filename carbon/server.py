@@ -22,7 +22,9 @@ from carbon.app import create_app, open_context
 from carbon.auth.keys import any_key, ensure_local_keys, key_id_of
 from carbon.auth.pepper import write_private
 from carbon.auth.sessions import make_sign_in_link
+from carbon.collect.agent_dir import AgentDir
 from carbon.collect.child import AgentChild
+from carbon.collect.modelled import ModelledSource
 from carbon.collect.server_address import find_server
 from carbon.errors import CarbonError, Forbidden
 from carbon.grid.host_zone import HostZone, ZoneOrigin, host_zone
@@ -31,6 +33,8 @@ from carbon.services.intensity import stated_zone
 from carbon.settings import Settings, make_private_dir
 from carbon.storage.engine import reading
 
+#: The agent asks anew where it took longer than this.
+_ASK_CPU_S = 10.0
 #: Open pages hold streams; they are cut after this long.
 _GRACE_S = 2
 #: The writer and the roll-up compute beside the loop that answers: each lets the others in after
@@ -52,7 +56,31 @@ def run_server(settings: Settings) -> None:
 
 def _run(settings: Settings) -> None:
     listener = _listen(settings)
-    context = open_context(settings)
+    with _cpu_figures(settings):
+        context = open_context(settings)
+    _keep(settings, listener, context)
+
+
+@contextmanager
+def _cpu_figures(settings: Settings) -> Iterator[None]:
+    """A machine's very first start asks what its CPU draws, beside the migrations, so that its
+    first run is measured from its first moment."""
+    folder = AgentDir(settings.data_dir)
+    try:
+        folder.create()
+        source = ModelledSource(folder.folder) if settings.agent else None
+    except OSError:
+        source = None  # the agent will say what it lacks
+    try:
+        yield
+        if source is not None:
+            source.wait(_ASK_CPU_S)
+    finally:
+        if source is not None:
+            source.close()
+
+
+def _keep(settings: Settings, listener: socket.socket, context: Context) -> None:
     if not settings.is_loopback and not any_key(context):
         raise Forbidden(
             "no_key",
