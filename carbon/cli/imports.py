@@ -1,4 +1,4 @@
-"""`carbon import prometheus|sacct|focus`: history of tools that people already run."""
+"""`carbon import prometheus|sacct|codecarbon|focus`: history of tools that people already run."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ MappingFile = Annotated[
 
 def register(_app: typer.Typer) -> None:
     """Verbs below `carbon import`, which `intensity` adds."""
-    for command in (prometheus, sacct, focus):
+    for command in (prometheus, sacct, codecarbon, focus):
         imports.command()(command)
 
 
@@ -124,6 +124,24 @@ def focus(
     with _opened(file) as lines:
         batches = list(read_focus(lines, harvest, tag))
     _bring("focus", batches, harvest, json, "")
+
+
+def codecarbon(
+    file: Annotated[Path, typer.Argument(help="emissions.csv; - reads standard input.")],
+    timezone: Annotated[
+        str, typer.Option("--timezone", help="Of its times, which state none.")
+    ] = "UTC",
+    json: Json = False,
+) -> None:
+    """Runs that CodeCarbon wrote to a file; the project is the workload."""
+    from carbon.imports.codecarbon_csv import read_codecarbon
+    from carbon.imports.harvest import Harvest
+
+    harvest = Harvest()
+    with _opened(file) as lines:
+        batches, claimed_g = read_codecarbon(lines, _timezone(timezone), harvest)
+    told = f"{len(batches)} runs, {claimed_g:.3g} g by CodeCarbon's own account"
+    _bring("codecarbon", batches, harvest, json, told)
 
 
 def _bring(
