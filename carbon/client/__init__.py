@@ -9,6 +9,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from carbon.client.codecarbon import CodeCarbonOutput
     from carbon.client.http import Client
     from carbon.client.run import RunRecord, run_command
     from carbon.client.tracking import Tracker, track
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 
 _MODULES = {
     "Client": "http",
+    "CodeCarbonOutput": "codecarbon",
     "RunRecord": "run",
     "Tracker": "tracking",
     "run_command": "run",
@@ -23,7 +25,7 @@ _MODULES = {
     "units": "unit_counts",
 }
 
-__all__ = ["Client", "RunRecord", "Tracker", "run_command", "track", "units"]
+__all__ = ["Client", "CodeCarbonOutput", "RunRecord", "Tracker", "run_command", "track", "units"]
 
 
 def __getattr__(name: str) -> object:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from hashlib import blake2b
 from uuid import UUID
 
-from carbon.domain.energy import Method, cut
+from carbon.domain.energy import MeterKind, Method, cut
 from carbon.domain.units import BUCKET_MS, MS_PER_DAY, MS_PER_S, floor_to
 from carbon.services.frontier import Frontier
 from carbon.services.host_addresses import agent_devices
@@ -50,6 +50,8 @@ class OpenRun:
     #: By kind: (device, meter, method); None for a part that is a cross-check alone.
     meters: dict[str, tuple[int, int, int] | None] = field(default_factory=dict)
     is_seen: bool = False
+    #: None before its first delta.
+    lane: int | None = None
 
     heard_ms: int = 0
 
@@ -80,6 +82,29 @@ class Delta:
     answer: asyncio.Future[str] | None = None
 
 
+class Lanes:
+    """Runs of one machine that follow each other are one meter's, and those at the same time are
+    several: of these the ledger counts one. Forgotten with the process, and then one lane holds
+    all, in which the ledger still counts each moment once."""
+
+    def __init__(self) -> None:
+        self._end_ms: dict[str, list[int]] = {}
+
+    def take(self, machine: str, start_ms: int) -> int:
+        """The first lane in which nothing reaches beyond a start."""
+        ends = self._end_ms.setdefault(machine, [])
+        for lane, end_ms in enumerate(ends):
+            if end_ms <= start_ms + _JITTER_MS:
+                return lane
+        ends.append(0)
+        return len(ends) - 1
+
+    def reach(self, machine: str, lane: int, end_ms: int) -> None:
+        ends = self._end_ms.setdefault(machine, [])
+        ends += [0] * (lane + 1 - len(ends))
+        ends[lane] = max(ends[lane], end_ms)
+
+
 #: A delta with its [start, end).
 Placed = tuple[Delta, int, int]
 
@@ -87,10 +112,13 @@ Placed = tuple[Delta, int, int]
 class Write:
     """What the writer runs for some deltas, within its transaction."""
 
-    def __init__(self, ids: Identities, frontier: Frontier, placed: Sequence[Placed]) -> None:
+    def __init__(
+        self, ids: Identities, frontier: Frontier, lanes: Lanes, placed: Sequence[Placed]
+    ) -> None:
         self._ids = ids
         self._frontier = frontier
         self._placed = placed
+        self._lanes = lanes
         self._rows: list[IntervalRow] = []
         self._dirty: set[tuple[int, int]] = set()
 
@@ -116,6 +144,12 @@ class Write:
 
     def _add(self, post: Delta, start_ms: int, end_ms: int) -> None:
         run = post.run
+        if run.lane is None:
+            run.lane = self._lanes.take(run.machine, start_ms)
+            if run.lane:
+                name = f"{run.machine}/{run.lane}"
+                run.source_id = self._ids.source(run.team_id, name, MeterKind.TRACKER)
+        self._lanes.reach(run.machine, run.lane, end_ms)
         for kind, mj in post.parts.items():
             if kind not in run.meters:
                 run.meters[kind] = self._meter(run, kind, start_ms)
@@ -139,7 +173,7 @@ class Write:
             device_id, method = next(iter(metered)), Method.MODELLED
         else:
             host_id = run.host_id or ids.host(f"{run.team}/{run.address}")
-            device_id = ids.device(f"{run.machine}/{kind}", host_id, run.team_id)
+            device_id = ids.device(f"{run.machine}/{_part(run, kind)}", host_id, run.team_id)
             ids.describe_device(device_id, kind, _model(run.details, kind))
             method = Method.IMPORTED
             if run.zone is not None and state_zone(
@@ -232,6 +266,13 @@ def emission_key(id_: str) -> tuple[int, int]:
     """(number of the run, end) of a delta. Raises ValueError for no UUID."""
     value = UUID(id_).int
     return value >> 80, value & (1 << 62) - 1
+
+
+def _part(run: OpenRun, kind: str) -> str:
+    """A tracker in process mode sees its process's share of the machine, but of whole GPUs: its
+    share is a part of its own, to be added to others'."""
+    is_shared = run.details.tracking_mode != "process" or kind == "gpu"
+    return kind if is_shared else f"process-{run.lane}/{kind}"
 
 
 def machine_of(body: RunBody, address: str) -> str:

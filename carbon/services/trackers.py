@@ -28,6 +28,7 @@ from carbon.services.host_addresses import host_of_tracker
 from carbon.services.sending import MAX_AHEAD_MS, MAX_POWER_W, MAX_SPAN_MS, run_subject
 from carbon.services.tracker_deltas import (
     Delta,
+    Lanes,
     OpenRun,
     Placed,
     Write,
@@ -62,7 +63,6 @@ _MOST_WAITING = 5_000
 #: Deltas of so long a time share a transaction, which costs as much as twenty of them.
 _GATHER_S = 0.003
 _MOST_REMEMBERED = 20_000
-SOURCE_PREFIX = "codecarbon/"
 
 
 class TrackerIngest:
@@ -70,6 +70,7 @@ class TrackerIngest:
         self._context = context
         self._writer = writer
         self._frontier = Frontier()
+        self._lanes = Lanes()
         self._runs: dict[str, OpenRun] = {}
         self._lock = threading.Lock()
         self._waiting: list[Delta] = []
@@ -173,7 +174,9 @@ class TrackerIngest:
                 claimed_ng=claimed_ng(delta.emissions),
                 raw=msgspec.json.encode(delta).decode(),
             )
-            return Write(ids, self._frontier, [(post, end_ms - post.span_ms, end_ms)])()[0]
+            return Write(
+                ids, self._frontier, self._lanes, [(post, end_ms - post.span_ms, end_ms)]
+            )()[0]
 
         return self._writer.submit(write)
 
@@ -232,7 +235,7 @@ class TrackerIngest:
             else:  # the group was rolled back and is tried again
                 for post in taken:
                     post.run.forget()
-            return Write(ids, self._frontier, placed)()
+            return Write(ids, self._frontier, self._lanes, placed)()
 
         def answered(done: Future[list[str]]) -> None:
             error = done.exception()
@@ -301,6 +304,7 @@ def _insert_run(
     subject_id = ids.subject(subject)
     names.claim_subject(ids.connection, subject_id, workload_id, 0, "sent", ids.now_ms)
     team_id = ids.team(team)
+    machine = machine_of(body, address)
     trackers.insert_run(
         ids.connection,
         id=run_id,
@@ -308,9 +312,9 @@ def _insert_run(
         experiment_id=body.experiment_id,
         key=subject.key,
         subject_id=subject_id,
-        source_id=ids.source(team_id, SOURCE_PREFIX + run_id, MeterKind.TRACKER),
+        source_id=ids.source(team_id, machine, MeterKind.TRACKER),
         address=address,
-        machine=machine_of(body, address),
+        machine=machine,
         details=msgspec.json.encode(body).decode(),
         host_id=host_of_tracker(ids.connection, address, body.cpu_model or ""),
         skew_ms=skew_ms,

@@ -287,7 +287,7 @@ def test_a_clock_that_is_steadily_off_is_corrected_by_ours(service: Service, key
     items = client.get(f"/runs/{tracker.id}/emissions").json()["items"]
     assert items[0]["end"] == to_rfc3339(NOON_MS)
     senders = service.admin.get("/web/fleet.json").json()["senders"]
-    assert [s["skew_s"] for s in senders if s["name"].startswith("codecarbon/")] == [-3600.0]
+    assert [s["skew_s"] for s in senders if s["name"].startswith("codecarbon:")] == [-3600.0]
 
 
 BAD = [
@@ -319,6 +319,24 @@ def test_what_is_no_json_is_malformed(team: TestClient) -> None:
 def test_members_of_other_versions_are_let_through(team: TestClient) -> None:
     tracker = Tracker(team, something_new=[1])
     tracker.send(NOON_MS, water_consumed=0.1)
+
+
+def test_short_runs_one_after_the_other_are_all_counted(team: TestClient) -> None:
+    """Within one bucket, where one meter counts."""
+    for n in range(4):
+        Tracker(team).send(NOON_MS - (4 - n) * 20_000)
+    answer = team.get(f"/v1/workloads/experiment-{EXPERIMENT}/sci?unit=run").json()
+    assert (answer["energy_mj"], answer["count"]) == (480_000, 4)
+
+
+def test_processes_at_the_same_time_are_added(team: TestClient) -> None:
+    """Each sees its own share; GPUs it sees whole, so that these are not."""
+    trackers = [Tracker(team, tracking_mode="process") for _ in range(2)]
+    gpu = {"gpu_energy": 1_000 * JOULE, "energy_consumed": 1_120 * JOULE}
+    for tracker in trackers:
+        tracker.send(NOON_MS, 15, **gpu)
+    answer = team.get(f"/v1/workloads/experiment-{EXPERIMENT}/sci?unit=run").json()
+    assert answer["energy_mj"] == 2 * 120_000 + 1_000_000
 
 
 # emissions_endpoint

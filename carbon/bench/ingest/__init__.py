@@ -13,6 +13,7 @@ from carbon.bench.ingest.drivers import raw_postgresql, raw_sqlite
 from carbon.bench.ingest.load import Load, at_once, paced, request
 from carbon.bench.ingest.postgres import postgresql
 from carbon.bench.ingest.sizes import bytes_per_row
+from carbon.bench.ingest.tracker_outage import tracker_outage_figures
 from carbon.bench.ingest.trackers import tracker_figures
 from carbon.bench.serving import Service, service
 
@@ -22,7 +23,12 @@ _SHARE = 0.7
 
 
 def measure(options: Options) -> list[Figure]:
-    """Of the database given, else of SQLite and of PostgreSQL where pip has brought one."""
+    """Of the database given, else of SQLite and of PostgreSQL where pip has brought one; and what
+    an outage costs CodeCarbon."""
+    return [*_of_databases(options), *tracker_outage_figures(options.quick)]
+
+
+def _of_databases(options: Options) -> list[Figure]:
     if options.db_url is not None:
         if options.db_url.startswith("sqlite"):
             return _sqlite(options, options.db_url)
