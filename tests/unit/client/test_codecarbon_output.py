@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -60,7 +61,7 @@ def test_each_figure_is_on_the_disk_while_no_server_answers(
     intervals = spooled(tmp_path)
     assert [i["energy_mj"] for i in intervals] == [100_000, 100_000, 100_000, 150_000]
     assert {(i["workload"], i["method"]) for i in intervals} == {("team/w", "imported")}
-    assert all(a["end_ms"] == b["start_ms"] for a, b in zip(intervals, intervals[1:], strict=False))
+    assert all(a["end_ms"] == b["start_ms"] for a, b in pairwise(intervals))
     assert intervals[0]["end_ms"] - intervals[0]["start_ms"] == 10_000
 
 
