@@ -24,6 +24,8 @@ class Settings(BaseSettings):
     db_url: str | None = None
     #: Folder that this service and every node of a Slurm cluster share; unset means no Slurm.
     slurm_dir: Path | None = None
+    #: TOML file of the systems that jobs may be handed to by a call; unset means none.
+    webhooks: Path | None = None
     host: str = "127.0.0.1"
     port: int = 8000
     #: Grid zone of this machine and of energy that names none, such as `DE` or `US-CAL-CISO`.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Protocol
+from typing import Any, Protocol
 
 from carbon.errors import CarbonError
 
@@ -29,6 +29,8 @@ class AttemptSpec:
     cwd: str | None = None
     #: Added to the engine's own environment.
     env: Mapping[str, str] = field(default_factory=dict)
+    #: In place of a command, for engines that have a language of their own.
+    spec: Mapping[str, Any] | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,17 +9,20 @@ from carbon.errors import InvalidInput
 from carbon.executors.executor import Executor
 from carbon.executors.local import LocalExecutor
 from carbon.executors.slurm import SlurmExecutor
+from carbon.executors.webhook import WebhookExecutor, read_targets
 from carbon.settings import Settings
 
 Executors = Mapping[str, Executor]
 
 
 def build_executors(settings: Settings, clock: Clock) -> Executors:
-    local = LocalExecutor(settings.data_dir / "jobs", clock)
-    if settings.slurm_dir is None:
-        return {local.name: local}
-    slurm = SlurmExecutor(settings.slurm_dir, clock)
-    return {local.name: local, slurm.name: slurm}
+    executors: list[Executor] = [LocalExecutor(settings.data_dir / "jobs", clock)]
+    if settings.slurm_dir is not None:
+        executors.append(SlurmExecutor(settings.slurm_dir, clock))
+    if settings.webhooks is not None:
+        targets = read_targets(settings.webhooks)
+        executors.append(WebhookExecutor(settings.data_dir / "webhooks", targets, clock))
+    return {executor.name: executor for executor in executors}
 
 
 def executor_named(executors: Executors, name: str) -> Executor:

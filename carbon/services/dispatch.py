@@ -13,13 +13,11 @@ from __future__ import annotations
 import logging
 from dataclasses import dataclass
 
-from sqlalchemy import Connection
-
 from carbon.domain.jobs import AttemptState, JobState
 from carbon.errors import CarbonError, Conflicting
 from carbon.executors.executor import AttemptSpec, Executor, Handle, Look, LookState
 from carbon.executors.registry import Executors, executor_named
-from carbon.services.attempt_units import count_attempt
+from carbon.services.attempt_moves import end_attempt, write_down
 from carbon.services.context import Context
 from carbon.services.job_answers import spec_of
 from carbon.services.job_requests import RUN_VARIABLE, WORKLOAD_VARIABLE
@@ -117,7 +115,7 @@ class Dispatch:
         spec = spec_of(job)
         own = {RUN_VARIABLE: attempt.id, WORKLOAD_VARIABLE: str(job.workload)}
         external_id = executor.start(
-            AttemptSpec(attempt.id, tuple(spec.command), spec.cwd, {**spec.env, **own})
+            AttemptSpec(attempt.id, tuple(spec.command), spec.cwd, {**spec.env, **own}, spec.spec)
         )
         with writing(self.context.engine) as connection:
             check_lease(connection, self.lease)
@@ -132,7 +130,7 @@ class Dispatch:
             set_attempt(connection, attempt.id, detail=detail)
             job = get_job(connection, attempt.job_id)
             if job.state is JobState.STARTING and now_ms > job.deadline_ms:
-                _end_attempt(connection, attempt, AttemptState.LOST, Look(LookState.LOST))
+                end_attempt(connection, attempt, AttemptState.LOST, Look(LookState.LOST))
                 move(connection, job.id, job.state, JobState.FAILED, end_ms=now_ms)
 
     def _write_down(self, attempt: AttemptRow, look: Look) -> None:
@@ -142,47 +140,4 @@ class Dispatch:
             return
         with writing(self.context.engine) as connection:
             check_lease(connection, self.lease)
-            job = get_job(connection, attempt.job_id)
-            if look.start_ms is not None:
-                job = _begin(connection, job, attempt, look.start_ms)
-            if look.state is LookState.RUNNING:
-                return
-            kept = AttemptState.ENDED if look.state is LookState.ENDED else AttemptState.LOST
-            _end_attempt(connection, attempt, kept, look)
-            count_attempt(self.context, connection, attempt, job, look)
-            _end_job(connection, job, look, self.context.clock.now_ms())
-
-
-def _begin(connection: Connection, job: JobRow, attempt: AttemptRow, start_ms: int) -> JobRow:
-    set_attempt(connection, attempt.id, state=str(AttemptState.RUNNING), start_ms=start_ms)
-    if job.state is not JobState.STARTING:
-        return job
-    move(connection, job.id, job.state, JobState.RUNNING, start_ms=start_ms)
-    return get_job(connection, job.id)
-
-
-def _end_attempt(
-    connection: Connection, attempt: AttemptRow, state: AttemptState, look: Look
-) -> None:
-    values = {"state": str(state), "end_ms": look.end_ms, "exit_code": look.exit_code}
-    if look.detail:
-        values["detail"] = look.detail
-    set_attempt(connection, attempt.id, **values)
-
-
-def _end_job(connection: Connection, job: JobRow, look: Look, now_ms: int) -> None:
-    """A job that never began goes back to wait; one that failed does so while retries are left."""
-    if job.state.is_final:
-        return
-    end = {"end_ms": look.end_ms or now_ms, "exit_code": look.exit_code}
-    if job.state is JobState.STARTING:
-        # It never began: lost on the way, or cancelled at the engine by somebody else.
-        was_lost = look.state is LookState.LOST
-        after = JobState.WAITING if was_lost else JobState.CANCELLED
-        move(connection, job.id, job.state, after, **({} if was_lost else end))
-    elif look.exit_code == 0:
-        move(connection, job.id, job.state, JobState.SUCCEEDED, **end)
-    elif job.retries_left > 0:
-        move(connection, job.id, job.state, JobState.WAITING, retries_left=job.retries_left - 1)
-    else:
-        move(connection, job.id, job.state, JobState.FAILED, **end)
+            write_down(self.context, connection, attempt, look)

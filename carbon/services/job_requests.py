@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from hashlib import sha256
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 
@@ -13,7 +13,9 @@ from carbon.clock import to_rfc3339
 from carbon.domain.principal import Principal
 from carbon.domain.tenancy import WorkloadName
 from carbon.errors import Forbidden, InvalidInput, NotFound
+from carbon.executors.executor import Executor
 from carbon.executors.registry import Executors, executor_named
+from carbon.executors.webhook import WebhookExecutor
 from carbon.services.context import Context
 from carbon.wire.durations import resolve_moment_ms
 from carbon.wire.jobs import JobBody
@@ -32,6 +34,8 @@ class JobSpec(msgspec.Struct, frozen=True, omit_defaults=True):
     cwd: str | None = None
     env: dict[str, str] = {}
     checkpoint: str | None = None
+    #: In place of a command.
+    spec: dict[str, Any] | None = None
     #: What was assumed for the plan, shown with it.
     flags: list[str] = []
 
@@ -68,7 +72,8 @@ def judged(
 ) -> JobRequest:
     """Raises InvalidInput or Forbidden for what cannot be run as asked."""
     now_ms = context.clock.now_ms()
-    executor_named(executors, body.executor)
+    executor = executor_named(executors, body.executor)
+    workload = workload_of(principal, body)
     _check_account(context, principal, body.executor)
     earliest_ms = max(now_ms, resolve_moment_ms(body.earliest, now_ms) if body.earliest else 0)
     deadline_ms = resolve_moment_ms(body.deadline, now_ms)
@@ -80,11 +85,11 @@ def judged(
         )
     return JobRequest(
         name=body.name,
-        workload=workload_of(principal, body),
+        workload=workload,
         executor=body.executor,
         pool=body.pool or body.executor,
         pool_is_named=body.pool is not None,
-        spec=_spec(body),
+        spec=_spec(executor, workload.team, body),
         earliest_ms=earliest_ms,
         deadline_ms=deadline_ms,
         length_ms=length_ms,
@@ -139,7 +144,12 @@ def workload_of(principal: Principal, body: JobBody) -> WorkloadName:
         raise InvalidInput("foreign_team", f"this key may not submit for {text!r}") from None
 
 
-def _spec(body: JobBody) -> JobSpec:
+def _spec(executor: Executor, team: str, body: JobBody) -> JobSpec:
+    if isinstance(executor, WebhookExecutor):
+        if body.spec is None or body.command is not None:
+            raise InvalidInput("spec_missing", "executor 'webhook' takes a spec and no command")
+        executor.check(body.spec, team)
+        return JobSpec([], spec=body.spec)
     if body.spec is not None:
         raise InvalidInput("spec_unsupported", f"executor {body.executor!r} takes a command")
     if body.command is None:

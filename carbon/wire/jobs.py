@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from msgspec import Meta, Struct
 
@@ -170,3 +170,19 @@ class PoolAnswer(Struct, frozen=True):
 
 class PoolList(Struct, frozen=True):
     pools: list[PoolAnswer]
+
+
+class JobEvent(Struct, frozen=True, forbid_unknown_fields=True):
+    """POST /v1/jobs/{id}/events: what the system that runs a job has to tell of it."""
+
+    state: Literal["started", "succeeded", "failed", "cancelled"]
+    #: As the call that started it named it; unset means the last.
+    attempt: Text | None = None
+    #: RFC 3339; by default now.
+    at: Text | None = None
+    exit_code: Annotated[int, Meta(ge=0, le=255)] | None = None
+    detail: Annotated[str, Meta(max_length=500)] = ""
+    #: Drawn from the start to the end, with an end alone.
+    energy_mj: Annotated[int, Meta(ge=0, le=1 << 53)] | None = None
+    #: How it was measured; unknown unless said.
+    method: Text = "imported"

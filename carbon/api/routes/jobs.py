@@ -12,10 +12,12 @@ from carbon.auth.access import ContextOf, Reader, requires
 from carbon.domain.principal import Principal
 from carbon.domain.tenancy import Scope
 from carbon.executors.registry import build_executors
+from carbon.services.ingest import Ingest
+from carbon.services.job_events import note_event
 from carbon.services.jobs import Jobs
 from carbon.services.savings import saving
 from carbon.wire.decode import decode
-from carbon.wire.jobs import JobBatch, JobBody, JobChange
+from carbon.wire.jobs import JobBatch, JobBody, JobChange, JobEvent
 
 router = APIRouter(prefix="/v1/jobs", tags=["jobs"])
 
@@ -93,3 +95,13 @@ def delete_job(jobs: JobsOf, principal: Submitter, job_id: str) -> Response:
 @router.post("/{job_id}/start")
 def start_job(jobs: JobsOf, principal: Submitter, job_id: str) -> Response:
     return answer(jobs.start(principal, job_id))
+
+
+@router.post("/{job_id}/events", status_code=202)
+async def post_event(
+    request: Request, context: ContextOf, principal: Submitter, job_id: str
+) -> Response:
+    event = decode(await read_json(request), JobEvent)
+    ingest: Ingest = request.app.state.ingest
+    told = await run_in_threadpool(note_event, context, ingest, principal, job_id, event)
+    return answer(told, 202)
