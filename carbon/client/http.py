@@ -134,6 +134,10 @@ class Client:
     def add_factor(self, **members: object) -> Json:
         return self._object("POST", "/v1/factors", members)
 
+    def add_component(self, **members: object) -> Json:
+        """`workload`, `name`, `kind`, `unit`, `source`, `low`, `high`, and a figure per unit."""
+        return self._object("POST", "/v1/components", members)
+
     def close_period(self, **members: object) -> Json:
         """`start`, `end`, `signed_by`, `statement`, `materiality`, `accept_incomplete`."""
         return self._object("POST", "/v1/periods", members)

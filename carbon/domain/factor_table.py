@@ -8,6 +8,7 @@ knows its size. Its bounds reach over all the sources, so that no source is hidd
 
 from __future__ import annotations
 
+from carbon.domain.cloud_factors import CLOUD_PUES
 from carbon.domain.factor import CRADLE_TO_GATE, Factor, FactorKind, LifeCycleStage, Tier, Unit
 from carbon.domain.footprint import cpu_kg, dimm_kg, scaled_by_memory_kg
 
@@ -295,4 +296,5 @@ SHIPPED: tuple[Factor, ...] = (
     *DISAGREEING,
     LIFESPAN,
     PUE,
+    *CLOUD_PUES,
 )
