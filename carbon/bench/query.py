@@ -7,6 +7,7 @@ from collections.abc import Callable
 from carbon.bench.figure import Figure, Options, at_most, reported
 from carbon.bench.generated.year import SPAN_MS, Year
 from carbon.bench.ledger import LOADED_BELOW, generated_year, median_ms
+from carbon.bench.raw_size import raw_sizes
 from carbon.domain.principal import Principal
 from carbon.domain.tenancy import ADMIN_SCOPES
 from carbon.domain.units import MS_PER_DAY, QUARTER_MS, ceil_to
@@ -30,6 +31,7 @@ def measure(options: Options) -> list[Figure]:
         few = _reports(year)
         year.write_readings(year.raw_from_ms, year.end_ms - some_ms)
         many = _reports(year)
+        sizes = raw_sizes(year)
     note = f"service call, median of 15; {rows:,} raw rows, {LOADED_BELOW}"
     figures = [
         at_most(name, many[name], "ms", target, note)
@@ -39,7 +41,8 @@ def measure(options: Options) -> list[Figure]:
     ]
     growth = max(many[name] / few[name] for name in _TARGETS)
     growth_note = f"{rows:,} rows against {least:,}"
-    return [*figures, at_most("growth of the slowest report", growth, "x", 1.5, growth_note)]
+    figures.append(at_most("growth of the slowest report", growth, "x", 1.5, growth_note))
+    return figures + sizes
 
 
 _TARGETS: dict[str, float] = {
@@ -47,8 +50,9 @@ _TARGETS: dict[str, float] = {
     "one workload, one year": 100.0,
     "all workloads, 24 h": 50.0,
     "all workloads, one year": 50.0,
-    "page of all workloads, 24 h": 50.0,
-    "page of all workloads, one year": 50.0,
+    # Pages make a chart of it besides; they have no target of their own.
+    "page of all workloads, 24 h": 0.0,
+    "page of all workloads, one year": 0.0,
 }
 
 

@@ -18,7 +18,9 @@ if TYPE_CHECKING:
     from carbon.bench.figure import Figure
 
 #: Modules of carbon.bench that are no bench themselves.
-_PARTS = frozenset({"figure", "generated", "ledger", "planted", "power_limits", "serving"})
+_PARTS = frozenset(
+    {"figure", "generated", "ledger", "planted", "power_limits", "raw_size", "serving"}
+)
 
 
 def register(app: typer.Typer) -> None:

@@ -148,6 +148,7 @@ def _counts_of(
         c.unit_id == unit_id,
         c.source_id.in_(_counting(unit_id)),
         c.end_ms > start_ms,
+        c.end_ms < end_ms + BUCKET_MS,  # no piece is longer: the index ends there too
         c.end_ms - c.span_ms < end_ms,
     )
     return [(row[0], row[1], row[2]) for row in connection.execute(query)]
