@@ -114,20 +114,23 @@ class _Bench:
     _turn: int = field(default=0)
 
     def rows_per_s(self, rows: int, media: str) -> float:
-        batches = (60_000 if self.quick else 600_000) // rows // _CLIENTS
-        requests = self._requests(_CLIENTS, batches + 2, rows, media)
-        # Devices and their last readings become known.
-        at_once(self.running, [of_client[:2] for of_client in requests])
-        return at_once(self.running, [of_client[2:] for of_client in requests]).per_s * rows
+        batches = max(4, (60_000 if self.quick else 600_000) // rows // _CLIENTS)
+        return at_once(self.running, self._warmed(_CLIENTS, batches, rows, media)).per_s * rows
 
     def single(self) -> Load:
         count = 50 if self.quick else 500
-        return at_once(self.running, self._requests(_SMALL_CLIENTS, count, 1, JSON))
+        return at_once(self.running, self._warmed(_SMALL_CLIENTS, count, 1, JSON))
 
     def at_share(self, batches_per_s: float) -> Load:
         per_s = batches_per_s * _SHARE
         count = max(10, int(per_s * (1.0 if self.quick else 5.0)) // _CLIENTS)
-        return paced(self.running, self._requests(_CLIENTS, count, 1_000, JSON), per_s)
+        return paced(self.running, self._warmed(_CLIENTS, count, 1_000, JSON), per_s)
+
+    def _warmed(self, clients: int, count: int, rows: int, media: str) -> list[list[bytes]]:
+        """Requests of clients whose devices, and how far they were read, are known."""
+        requests = self._requests(clients, count + 2, rows, media)
+        at_once(self.running, [of_client[:2] for of_client in requests])
+        return [of_client[2:] for of_client in requests]
 
     def _requests(self, clients: int, count: int, rows: int, media: str) -> list[list[bytes]]:
         self._turn += 1
