@@ -16,7 +16,7 @@ from carbon.clock import to_rfc3339
 from carbon.domain.intensity import PointKind
 from carbon.errors import Conflicting
 from carbon.executors.executor import ExecutorAway
-from carbon.services import dispatch
+from carbon.services import attempt_moves, dispatch
 from carbon.services.pools import set_pool
 from carbon.storage.engine import writing
 from carbon.storage.job_queries import get_job, place
@@ -253,7 +253,7 @@ STEPS = [
     "get_job",
     "check_lease",
     "_end_job",
-    "_end_attempt",
+    "end_attempt",
 ]
 
 
@@ -332,7 +332,8 @@ class TestKilled:
 
 
 def _kill_at(monkeypatch: pytest.MonkeyPatch, step: str, nth: int, when: str) -> None:
-    original, calls = getattr(dispatch, step), [0]
+    where = [module for module in (dispatch, attempt_moves) if hasattr(module, step)]
+    original, calls = getattr(where[0], step), [0]
 
     def dying(*arguments: Any, **values: Any) -> Any:
         calls[0] += 1
@@ -343,7 +344,8 @@ def _kill_at(monkeypatch: pytest.MonkeyPatch, step: str, nth: int, when: str) ->
             raise Killed
         return answer
 
-    monkeypatch.setattr(dispatch, step, dying)
+    for module in where:
+        monkeypatch.setattr(module, step, dying)
 
 
 def _run_until_killed(house: House) -> None:
