@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from service import HOUR, Service, T, an_hour, batch, count, refused, vintage
 
 from carbon.clock import to_rfc3339
@@ -29,7 +30,8 @@ def test_a_component_is_counted_apart_and_a_period_is_signed_with_it(service: Se
     [held] = admin.get("/v1/components?workload=w").json()["components"]
     assert (held["workload"], held["g_per_unit"]) == ("default/w", 0.01)
     answer = admin.get("/v1/workloads/w/sci?unit=token").json()
-    assert (answer["measured_g"], answer["estimated_g"]) == (200.0, 10.0)
+    told = answer["measured_g"], answer["estimated_g"]
+    assert told == pytest.approx((200, 10))
 
     signing = {**WINDOW, "signed_by": "Ana"}
     refused(admin.post("/v1/periods", json=signing), 409, "no_report")
