@@ -35,9 +35,9 @@ from msgspec import Struct, field
 from carbon.collect.pods import PodFile, PodMeta
 from carbon.collect.processes import Process
 from carbon.collect.subjects import Rule, Subject, run_rule, stated_workload, valid_workload
+from carbon.domain.tenancy import automatic_name
 from carbon.errors import InvalidInput
 
-_DIGITS: Final = re.compile(r"\d+")
 _UNNAMEABLE: Final = re.compile(r"[^\w.:@+-]+")
 _APP_LABELS: Final = ("app.kubernetes.io/name", "app", "job-name")
 
@@ -167,8 +167,8 @@ class Naming(Struct):
 
 def automatic(team: str | None, name: str) -> str | None:
     """`team/auto-NAME` with each number as 0, so that one program's jobs are one workload."""
-    folded = _DIGITS.sub("0", _cleaned(name))
-    return valid_or_none(f"{team}/auto-{folded}") if team and folded else None
+    named = automatic_name(name)
+    return valid_or_none(f"{team}/{named}") if team and named else None
 
 
 def valid_or_none(workload: str) -> str | None:

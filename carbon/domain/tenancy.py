@@ -12,6 +12,8 @@ from carbon.errors import InvalidInput
 
 #: Names that would collide with paths below /v1/workloads/.
 RESERVED_NAMES = frozenset({"sci"})
+_DIGITS = re.compile(r"\d+")
+_UNNAMEABLE = re.compile(r"[^\w.:@+-]+")
 _NAME = re.compile(r"[\w.:@+-][\w.:@+ -]{0,98}", re.UNICODE)
 
 
@@ -46,6 +48,13 @@ def parse_workload(text: str, own_team: str) -> WorkloadName:
     if name in RESERVED_NAMES:
         raise InvalidInput("invalid_workload", f"the name {name!r} is reserved")
     return WorkloadName(team, name)
+
+
+def automatic_name(name: str) -> str:
+    """The workload's name for a job that nobody named one for: each number as 0, so that one
+    program's jobs are one workload. Empty where nothing of it can stand in a name."""
+    folded = _DIGITS.sub("0", _UNNAMEABLE.sub("-", name)[:80].strip("-"))
+    return f"auto-{folded}" if folded else ""
 
 
 class Scope(StrEnum):

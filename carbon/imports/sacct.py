@@ -17,13 +17,13 @@ from datetime import datetime
 from typing import Final
 from zoneinfo import ZoneInfo
 
+from carbon.domain.tenancy import automatic_name
 from carbon.errors import InvalidInput
 from carbon.imports.harvest import Harvest
 from carbon.wire.energy import DeviceInfo, EnergyBatch, EnergyInterval, ReservationInfo
 
 _NEEDED: Final = ("JobID", "Account", "Start", "End", "NodeList")
 _NAMELESS: Final = frozenset({"", "Unknown", "None", "None assigned", "N/A"})
-_DIGITS: Final = re.compile(r"\d+")
 _UNNAMEABLE: Final = re.compile(r"[^\w.:@+-]+")
 #: What Slurm's counters leave where nothing was read.
 _BLANKS: Final = frozenset({0, 2**32 - 2, 2**32 - 1, 2**64 - 2, 2**64 - 1})
@@ -49,9 +49,8 @@ class SlurmJob:
     @property
     def workload(self) -> str:
         """Account and name, each number as 0, so that one program's jobs are one workload."""
-        name = _DIGITS.sub("0", _UNNAMEABLE.sub("-", self.name))[:80].strip("-") or "job"
         team = _UNNAMEABLE.sub("-", self.account)[:90].strip("-") or "unknown"
-        return f"{team}/auto-{name}"
+        return f"{team}/{automatic_name(self.name) or 'auto-job'}"
 
     @property
     def run(self) -> str:

@@ -10,10 +10,10 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, Row, Select, func, select, tuple_, update
 
 from carbon.domain.jobs import JobState, PlacementReason, check_move
-from carbon.domain.tenancy import WorkloadName
+from carbon.domain.tenancy import WorkloadName, automatic_name
 from carbon.errors import Conflicting, NotFound
 from carbon.storage.jobs import job, placement, pool
-from carbon.storage.names import team, workload
+from carbon.storage.names import run, team, workload
 
 
 @dataclass(frozen=True, slots=True)
@@ -288,13 +288,28 @@ def still_placed(connection: Connection, placements: Mapping[str, int | None]) -
 def finished_lengths_ms(
     connection: Connection, team_id: int, name: str, limit: int = 200
 ) -> list[int]:
-    """How long the last successful jobs of that name ran, newest first."""
+    """How long the last successful jobs of that name ran, newest first; where there was none,
+    the runs that Slurm's accounts brought of jobs named alike."""
     c = job.c
     query = (
         select(c.end_ms - c.start_ms)
         .where(c.team_id == team_id, c.name == name, c.state == str(JobState.SUCCEEDED))
         .where(c.start_ms.is_not(None), c.end_ms.is_not(None))
         .order_by(c.created_ms.desc())
+        .limit(limit)
+    )
+    lengths = list(connection.scalars(query))
+    return lengths or _imported_lengths_ms(connection, team_id, name, limit)
+
+
+def _imported_lengths_ms(connection: Connection, team_id: int, name: str, limit: int) -> list[int]:
+    r, w = run.c, workload.c
+    query = (
+        select(r.end_ms - r.start_ms)
+        .join(workload, w.id == r.workload_id)
+        .where(w.team_id == team_id, w.name.in_({name, automatic_name(name)}))
+        .where(r.id.contains("/slurm-"))
+        .order_by(r.start_ms.desc())
         .limit(limit)
     )
     return list(connection.scalars(query))

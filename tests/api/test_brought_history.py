@@ -11,6 +11,7 @@ from zoneinfo import ZoneInfo
 import pytest
 from ledger import NOON_MS
 from service import HOUR, Service
+from sqlalchemy import select
 
 from carbon.client import Client
 from carbon.client.bringing import Bringer, Brought
@@ -23,6 +24,9 @@ from carbon.grid.neso import Neso
 from carbon.imports.focus import read_focus
 from carbon.imports.harvest import Harvest
 from carbon.imports.sacct import read_sacct, to_batches
+from carbon.storage.engine import reading
+from carbon.storage.job_queries import finished_lengths_ms
+from carbon.storage.names import team
 
 DAY = 24 * HOUR
 
@@ -76,6 +80,16 @@ def test_jobs_brought_twice_are_known(service: Service, client: Client) -> None:
     bring_jobs(client, lines)
     again = bring_jobs(client, lines)
     assert (again.accepted, again.duplicate) == (0, 1)
+
+
+def test_the_lengths_of_jobs_are_known_before_carbon_ran_one(
+    service: Service, client: Client
+) -> None:
+    bring_jobs(client, jobs_of(("1", 0, 1, "", 8), ("2", 2, 4, "", 8)))
+    with reading(service.context.engine) as connection:
+        team_id = connection.execute(select(team.c.id).where(team.c.name == "ml")).scalar_one()
+        assert finished_lengths_ms(connection, team_id, "train") == [2 * HOUR, HOUR]
+        assert finished_lengths_ms(connection, team_id, "other") == []
 
 
 def test_a_shared_nodes_energy_is_in_no_total(service: Service, client: Client) -> None:
