@@ -10,9 +10,9 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from carbon.client import Client, track, units
+    from carbon.client import Client, deferrable, track, units
 
-__all__ = ["Client", "track", "units"]
+__all__ = ["Client", "deferrable", "track", "units"]
 __version__ = "0.1.0"
 
 

@@ -118,6 +118,19 @@ def logs(job: JobId, json: Json = False) -> None:
     sys.stderr.write(written["stderr"])
 
 
+@jobs.command("deadline")
+def deadline_(
+    job: JobId,
+    deadline: Annotated[str, typer.Argument(help="RFC 3339, or a duration such as 6h.")],
+    json: Json = False,
+) -> None:
+    """Give a waiting job another deadline; it is planned anew."""
+    from carbon.client import Client
+
+    with Client() as client:
+        _show(client.change_job(job, deadline=deadline), json)
+
+
 @jobs.command()
 def cancel(job: JobId, json: Json = False) -> None:
     """Cancel for good; what runs is ended."""

@@ -14,18 +14,29 @@ if TYPE_CHECKING:
     from carbon.client.run import RunRecord, run_command
     from carbon.client.tracking import Tracker, track
     from carbon.client.unit_counts import units
+    from carbon.client.waiting import deferrable
 
 _MODULES = {
     "Client": "http",
     "CodeCarbonOutput": "codecarbon",
     "RunRecord": "run",
     "Tracker": "tracking",
+    "deferrable": "waiting",
     "run_command": "run",
     "track": "tracking",
     "units": "unit_counts",
 }
 
-__all__ = ["Client", "CodeCarbonOutput", "RunRecord", "Tracker", "run_command", "track", "units"]
+__all__ = [
+    "Client",
+    "CodeCarbonOutput",
+    "RunRecord",
+    "Tracker",
+    "deferrable",
+    "run_command",
+    "track",
+    "units",
+]
 
 
 def __getattr__(name: str) -> object:

@@ -10,9 +10,11 @@ from command_line import Ended
 from hypothesis import given
 from hypothesis import strategies as st
 
-from carbon.cli import wait as verb
-from carbon.cli.wait import cleanest
+import carbon as product
+from carbon.client import waiting as verb
+from carbon.client.waiting import cleanest
 from carbon.clock import to_rfc3339
+from carbon.errors import InvalidInput
 
 Carbon = Callable[..., Ended]
 HOUR = 3_600_000
@@ -67,7 +69,12 @@ def test_without_a_server_it_goes_at_once(carbon: Carbon) -> None:
 def waited(
     carbon: Carbon, monkeypatch: pytest.MonkeyPatch, values: list[float], deadline_h: int
 ) -> Any:
-    """With a clock that always wakes 5 ms late, as real ones do."""
+    clock_of(monkeypatch, values)
+    return carbon("wait", "--deadline", f"{deadline_h}h", "--length", "1h", "--json").json
+
+
+def clock_of(monkeypatch: pytest.MonkeyPatch, values: list[float]) -> list[int]:
+    """A clock that always wakes 5 ms late, as real ones do; the forecast is `values`."""
     at = [NOW]
 
     def sleep(seconds: float) -> None:
@@ -79,7 +86,25 @@ def waited(
     monkeypatch.setattr(verb, "_now_ms", lambda: at[0])
     monkeypatch.setattr(verb.time, "sleep", sleep)
     monkeypatch.setattr(verb, "_foreseen", foreseen)
-    return carbon("wait", "--deadline", f"{deadline_h}h", "--length", "1h", "--json").json
+    return at
+
+
+def test_a_deferrable_function_runs_in_the_clean_window(monkeypatch: pytest.MonkeyPatch) -> None:
+    at = clock_of(monkeypatch, [500, 400, 100, 400])
+
+    @product.deferrable(deadline="4h", length="1h")
+    def when(add: int, *, also: int) -> int:
+        """Tells when it ran."""
+        return at[0] + add + also
+
+    assert when(1, also=2) == pytest.approx(NOW + 2 * HOUR + 3, abs=60_000)
+    assert (when.__name__, when.__doc__) == ("when", "Tells when it ran.")
+
+
+def test_a_deferrable_function_that_cannot_be_done_in_time_says_so_when_it_is_called() -> None:
+    never = product.deferrable(deadline="1h", length="2h")(lambda: None)
+    with pytest.raises(InvalidInput, match="does not fit"):
+        never()
 
 
 def test_a_window_that_has_opened_is_taken_though_another_is_as_clean(
