@@ -62,19 +62,35 @@ def check(db: Db = None, data_dir: DataDir = None) -> None:
 
 @database.command()
 def backup(file: Path, db: Db = None, data_dir: DataDir = None) -> None:
-    """Copy a SQLite ledger to a new FILE while the server runs; the copy is checked."""
+    """Copy a ledger to a new FILE while the server runs; the copy is checked. PostgreSQL's by
+    pg_dump, with its totals beside it."""
     from carbon.storage import backup as copies
 
-    source = copies.sqlite_file(settings_with(db_url=db, data_dir=data_dir).database_url)
+    url = settings_with(db_url=db, data_dir=data_dir).database_url
+    if url.startswith("postgresql"):
+        from carbon.storage import pg_backup
+
+        rows = {name: said[0] for name, said in pg_backup.dump(url, file).items()}
+        _tell("is written", file, rows)
+        return
+    source = copies.sqlite_file(url)
     _tell("is written and whole", file, copies.copy(source, file))
 
 
 @database.command()
 def restore(file: Path, db: Db = None, data_dir: DataDir = None) -> None:
-    """Bring a backup FILE back as the ledger, where none is yet: move an old one away first."""
+    """Bring a backup FILE back as the ledger, where none is yet: move an old one away first. Rows
+    and energy are compared with what was copied."""
     from carbon.storage import backup as copies
 
-    target = copies.sqlite_file(settings_with(db_url=db, data_dir=data_dir).database_url)
+    url = settings_with(db_url=db, data_dir=data_dir).database_url
+    if url.startswith("postgresql"):
+        from carbon.storage import pg_backup
+
+        rows = {name: said[0] for name, said in pg_backup.restore(file, url).items()}
+        _tell("is restored and whole", file, rows)
+        return
+    target = copies.sqlite_file(url)
     _tell("is restored and whole", target, copies.copy(file, target))
 
 

