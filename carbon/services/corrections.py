@@ -81,7 +81,7 @@ def correct(
         ) from None
     if period.end_ms <= period.start_ms:
         raise InvalidInput("end_before_start", "end must be later than start")
-    principal.require(Scope.HOSTS_WRITE if body.kind == "host" else Scope.WORKLOADS_WRITE)
+    _check_scopes(principal, body.kind)
     roll_up(context)
 
     def make(change: _Change) -> Effect:
@@ -109,7 +109,7 @@ def undo(context: Context, principal: Principal, id_: int, body: UndoBody) -> Co
             raise Conflicting("already_undone", f"correction {id_} was undone already")
         source = _origin(connection, row)
     told = msgspec.json.decode(source.body)
-    principal.require(Scope.HOSTS_WRITE if source.kind == "host" else Scope.WORKLOADS_WRITE)
+    _check_scopes(principal, source.kind)
 
     def make(change: _Change) -> Effect:
         return _UNDOERS[source.kind](change, told, id_)
@@ -117,6 +117,12 @@ def undo(context: Context, principal: Principal, id_: int, body: UndoBody) -> Co
     return _recorded(
         context, principal, source.kind, {"undoes": id_}, body.reason, id_, body.dry_run, make
     )
+
+
+def _check_scopes(principal: Principal, kind: str) -> None:
+    principal.require(Scope.WORKLOADS_WRITE)
+    if kind == "host":
+        principal.require(Scope.HOSTS_WRITE)
 
 
 def list_corrections(context: Context, principal: Principal) -> CorrectionList:

@@ -27,6 +27,12 @@ FOREIGN = {
     "token_id": "aaaaaaaaaaaa",
     "kind": "embodied",
     "subject": "gpu",
+    "correction": "1",
+    "frame": "f",
+    "recommendation_id": "rec_0",
+    "person_id": "1",
+    "experiment_id": "exp_0",
+    "budget_id": "1",
 }
 
 
@@ -119,6 +125,8 @@ def test_a_revoked_key_is_401_at_once(service: Service) -> None:
 #: The one scope that each call needs, where it is one alone.
 SCOPES = {
     ("POST", "/v1/units"): Scope.UNITS_WRITE,
+    ("POST", "/v1/corrections"): Scope.WORKLOADS_WRITE,
+    ("POST", "/v1/corrections/{correction}/undo"): Scope.WORKLOADS_WRITE,
     ("POST", "/v1/workloads"): Scope.WORKLOADS_WRITE,
     ("PATCH", "/v1/workloads/{name}"): Scope.WORKLOADS_WRITE,
     ("PATCH", "/v1/workloads/{team}/{name}"): Scope.WORKLOADS_WRITE,

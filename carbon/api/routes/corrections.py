@@ -9,8 +9,9 @@ from starlette.concurrency import run_in_threadpool
 
 from carbon.api.bodies import answer, read_json
 from carbon.api.times import moment
-from carbon.auth.access import ContextOf, Reader, principal_of
+from carbon.auth.access import ContextOf, Reader, requires
 from carbon.domain.principal import Principal
+from carbon.domain.tenancy import Scope
 from carbon.services.corrections import Period, correct, list_corrections, undo
 from carbon.storage.names import FOR_EVER_MS
 from carbon.wire.corrections import CorrectionBody, UndoBody
@@ -18,7 +19,7 @@ from carbon.wire.decode import decode
 
 router = APIRouter(prefix="/v1/corrections", tags=["corrections"])
 
-Asking = Annotated[Principal, Depends(principal_of)]
+Writer = Annotated[Principal, Depends(requires(Scope.WORKLOADS_WRITE))]
 
 
 @router.get("")
@@ -28,7 +29,7 @@ def get_corrections(context: ContextOf, principal: Reader) -> Response:
 
 
 @router.post("", status_code=201)
-async def post_correction(request: Request, context: ContextOf, principal: Asking) -> Response:
+async def post_correction(request: Request, context: ContextOf, principal: Writer) -> Response:
     """201, or 200 for a dry run."""
     body = decode(await read_json(request), CorrectionBody)
     end_ms = moment(body.end, "end")
@@ -39,7 +40,7 @@ async def post_correction(request: Request, context: ContextOf, principal: Askin
 
 @router.post("/{correction}/undo", status_code=201)
 async def post_undo(
-    request: Request, context: ContextOf, principal: Asking, correction: int
+    request: Request, context: ContextOf, principal: Writer, correction: int
 ) -> Response:
     """By another correction, which can be undone too."""
     body = decode(await read_json(request), UndoBody)
