@@ -23,6 +23,8 @@ from carbon.storage.partitions import day_of_end, make_days
 IntervalRow = tuple[int, int, int, int, int, int]
 
 _COLUMNS = ", ".join(COLUMNS)
+#: Rows that PostgreSQL gets in the statement itself.
+_FEW = 64
 #: Values of one statement; SQLite takes 32 766.
 _MOST_VALUES = 6_000
 
@@ -86,6 +88,25 @@ def _inserting(mode: str, table: str, names: str, width: int, count: int) -> str
 
 
 def _postgresql(connection: Connection, columns: Ints) -> int:
+    few = columns.shape[1] <= _FEW
+    rows = _written_out(columns) if few else _staged(connection, columns)
+    insert = f"INSERT INTO energy_interval ({_COLUMNS}) {rows} ON CONFLICT DO NOTHING"
+    try:
+        with connection.begin_nested():
+            return connection.exec_driver_sql(insert).rowcount
+    except IntegrityError as error:
+        if "no partition" not in str(error.orig):
+            raise
+    make_days(connection, {day_of_end(end_ms) for end_ms in set(columns[END].tolist())})
+    return connection.exec_driver_sql(insert).rowcount
+
+
+def _written_out(columns: Ints) -> str:
+    """A stage takes three more turns to the server and back."""
+    return "VALUES " + ", ".join(str(row) for row in zip(*columns.tolist(), strict=True))
+
+
+def _staged(connection: Connection, columns: Ints) -> str:
     connection.exec_driver_sql(
         "CREATE TEMP TABLE IF NOT EXISTS energy_stage (end_ms bigint, meter_id int, "
         "subject_id int, span_ms int, energy_mj bigint, method smallint) ON COMMIT DELETE ROWS"
@@ -96,15 +117,4 @@ def _postgresql(connection: Connection, columns: Ints) -> int:
     into = f"COPY energy_stage ({_COLUMNS}) FROM STDIN (FORMAT BINARY)"
     with driver.cursor() as cursor, cursor.copy(into) as copy:
         copy.write(binary_copy(columns))
-    insert = (
-        f"INSERT INTO energy_interval ({_COLUMNS}) SELECT {_COLUMNS} FROM energy_stage "
-        "ON CONFLICT DO NOTHING"
-    )
-    try:
-        with connection.begin_nested():
-            return connection.exec_driver_sql(insert).rowcount
-    except IntegrityError as error:
-        if "no partition" not in str(error.orig):
-            raise
-    make_days(connection, {day_of_end(end_ms) for end_ms in set(columns[END].tolist())})
-    return connection.exec_driver_sql(insert).rowcount
+    return f"SELECT {_COLUMNS} FROM energy_stage"

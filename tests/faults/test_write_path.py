@@ -186,7 +186,7 @@ def test_of_three_replicas_any_may_be_killed(
     senders = [Sender(f"s{n}") for n in range(6)]
     with service(url, data_dir=tmp_path / "first"):
         pass  # which migrates
-    for _ in range(6):
+    for _ in range(3):
         with ExitStack() as stack:
             replicas = [
                 stack.enter_context(service(url, data_dir=tmp_path / f"replica-{n}"))
