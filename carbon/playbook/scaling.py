@@ -21,7 +21,7 @@ _WIDTH: Final = 384
 
 
 def comparisons(seed: int, quick: bool) -> Sequence[Comparison]:
-    scale = 0.3 if quick else 1.0
+    scale, short_gaps = (0.3, 10) if quick else (1.0, 60)
     return [
         Comparison(
             title=f"{title}: two replicas that wait, or scale-to-zero with one at most",
@@ -33,7 +33,7 @@ def comparisons(seed: int, quick: bool) -> Sequence[Comparison]:
             units=["request"],
             is_whole=True,
         )
-        for title, gap_s, bursts in (("long gaps", 1.2, 2), ("short gaps", 0.02, 60))
+        for title, gap_s, bursts in (("long gaps", 1.2, 2), ("short gaps", 0.02, short_gaps))
     ]
 
 
