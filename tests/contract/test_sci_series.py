@@ -81,7 +81,8 @@ def test_a_group_says_what_the_workload_alone_says(ledger: Ledger) -> None:
     alone = ledger.sci("b", start_ms=T, end_ms=T + 2 * HOUR + 15 * MINUTE)
     for name in ("energy_mj", "operational_g", "embodied_g", "total_g", "count", "unit"):
         assert getattr(point, name) == getattr(alone, name), name
-    assert (point.low, point.high) == (alone.low, alone.high)
+    # A series' bounds are those of the first order, since it may have thousands of points.
+    assert (point.low, point.high) == pytest.approx((alone.low, alone.high), rel=0.15)
     assert point.zones == alone.zones
 
 
