@@ -132,8 +132,8 @@ def _pace(options: Options) -> tuple[float, Result]:
 @contextmanager
 def _prometheus(gpus: int) -> Iterator[str]:
     port = free_port()
-    module = "carbon.bench.imports.steady_prometheus"
-    process = subprocess.Popen([sys.executable, "-m", module, str(port), str(gpus)])
+    script = Path(__file__).with_name("steady_prometheus.py")  # alone, so that it starts at once
+    process = subprocess.Popen([sys.executable, str(script), str(port), str(gpus)])
     url = f"http://127.0.0.1:{port}"
     try:
         _wait(url)
@@ -144,7 +144,7 @@ def _prometheus(gpus: int) -> Iterator[str]:
 
 
 def _wait(url: str) -> None:
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 60
     while time.monotonic() < deadline:
         try:
             httpx2.get(f"{url}/api/v1/label/__name__/values", timeout=1.0)

@@ -1,6 +1,6 @@
 """A Prometheus of many GPUs, fast enough not to be what is measured: a process of its own.
 
-`python -m carbon.bench.imports.steady_prometheus PORT GPUS`
+`python steady_prometheus.py PORT GPUS`
 """
 
 from __future__ import annotations

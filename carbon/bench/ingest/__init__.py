@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from carbon.bench import imports
 from carbon.bench.figure import Figure, Options, at_least, at_most, not_taken, reported
 from carbon.bench.ingest.bodies import ARROW, JSON, Rows
 from carbon.bench.ingest.drivers import raw_postgresql, raw_sqlite
@@ -23,9 +24,10 @@ _SHARE = 0.7
 
 
 def measure(options: Options) -> list[Figure]:
-    """Of the database given, else of SQLite and of PostgreSQL where pip has brought one; and what
-    an outage costs CodeCarbon."""
-    return [*_of_databases(options), *tracker_outage_figures(options.quick)]
+    """Of the database given, else of SQLite and of PostgreSQL where pip has brought one; what an
+    outage costs CodeCarbon; and other tools' energy against its truth."""
+    own = [*_of_databases(options), *tracker_outage_figures(options.quick)]
+    return [*own, *imports.measure(options)]
 
 
 def _of_databases(options: Options) -> list[Figure]:
