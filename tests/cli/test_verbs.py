@@ -63,6 +63,7 @@ NEEDS_A_SERVER = [
     ("jobs", "list"),
     ("jobs", "show", "job_1"),
     ("jobs", "cancel", "job_1"),
+    ("jobs", "deadline", "job_1", "6h"),
     ("now", "job_1"),
     ("host", "list"),
     ("scheduler", "status"),
