@@ -38,8 +38,16 @@ def measure(options: Options) -> list[Figure]:
         took_s = time.perf_counter() - began
         is_sqlite = year.context.engine.dialect.name == "sqlite"
     note = f"{rows:,} rows, every hour of every zone revised; hours, days and months with them"
+    # Of a small fleet each quarter-hour costs what it costs a large one: no target scales to it.
+    target_s = _TARGET_S * rows / _TARGET_ROWS
+    name = "price a year anew"
+    whole = (
+        reported(name, took_s, "s", note)
+        if options.quick
+        else at_most(name, took_s, "s", target_s, note)
+    )
     figures = [
-        at_most("price a year anew", took_s, "s", _TARGET_S * rows / _TARGET_ROWS, note),
+        whole,
         reported("rate", rows / took_s, "rows/s"),
         reported("of which storing the revision", stored_s, "s"),
     ]

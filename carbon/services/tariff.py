@@ -35,6 +35,10 @@ class Tariff:
         self._places = places
         self._kinds = [_numbered(devices, known) for known in places]
         self._points = points
+        #: Between two of them the same points hold, and a rate depends on a span's width alone.
+        held = [point for some in points.values() for point in some]
+        self._marks_ms = sorted({at for p in held for at in (p.start_ms, p.end_ms)})
+        self._known: dict[tuple[int, int, int], dict[Place, Rate]] = {}
 
     @classmethod
     def load(
@@ -68,6 +72,15 @@ class Tariff:
 
         Raises InvalidInput(`missing_intensity`).
         """
+        at = bisect_right(self._marks_ms, start_ms)
+        key = (self._segment(start_ms), at, end_ms - start_ms)
+        if any(mark < end_ms for mark in self._marks_ms[at : at + 1]):
+            return self._priced(start_ms, end_ms)
+        if key not in self._known:
+            self._known[key] = self._priced(start_ms, end_ms)
+        return self._known[key]
+
+    def _priced(self, start_ms: int, end_ms: int) -> dict[Place, Rate]:
         _, places = self.kinds(start_ms)
         span = (start_ms, end_ms)
         points = {

@@ -44,6 +44,7 @@ def contents(context: Context) -> dict[str, list[tuple[Any, ...]]]:
     return found
 
 
+@pytest.mark.slow
 def test_rolling_it_up_again_changes_nothing(
     engine: Engine, new_context: Callable[[Engine], Context]
 ) -> None:

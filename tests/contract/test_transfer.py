@@ -110,6 +110,7 @@ def test_what_differs_in_the_end_is_told(source: Ledger, monkeypatch: pytest.Mon
     assert error.value.code == "copy_differs"
 
 
+@pytest.mark.slow
 def test_postgresql_is_dumped_and_brought_back(
     postgres_database: str,
     source: Ledger,
