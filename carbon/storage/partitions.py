@@ -6,7 +6,7 @@ There is no default partition, since one with rows would forbid making that day 
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection
 from datetime import UTC, datetime
 
 from sqlalchemy import Connection, text
@@ -23,8 +23,23 @@ def partition_name(day_ms: int) -> str:
     return f"energy_interval_{datetime.fromtimestamp(day_ms / 1000, UTC):%Y%m%d}"
 
 
-def make_days(connection: Connection, days_ms: Iterable[int]) -> None:
-    for day_ms in sorted(set(days_ms)):
+#: PostgreSQL's advisory lock of those who make days.
+_MAKING_LOCK = 0x0CA4B05
+
+
+def _made_of(connection: Connection, days_ms: Collection[int]) -> set[int]:
+    """Those that are there: making one again would wait for every writer of the table."""
+    names = {partition_name(day_ms): day_ms for day_ms in days_ms}
+    query = text("SELECT relname FROM pg_class WHERE relname = ANY(:names)")
+    return {names[name] for name in connection.scalars(query, {"names": list(names)})}
+
+
+def make_days(connection: Connection, days_ms: Collection[int]) -> None:
+    missing = sorted(set(days_ms) - _made_of(connection, days_ms))
+    if missing:
+        # Of replicas that start at once one makes them.
+        connection.execute(text(f"SELECT pg_advisory_xact_lock({_MAKING_LOCK})"))
+    for day_ms in missing:
         connection.execute(
             text(
                 f"CREATE TABLE IF NOT EXISTS {partition_name(day_ms)} "
