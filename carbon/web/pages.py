@@ -22,7 +22,7 @@ from carbon.services.today import Figure
 from carbon.web.assets import assets
 from carbon.web.browser import PAGE_HEADERS
 from carbon.web.catalogue import say, say_code
-from carbon.web.figures import BY_NAME, ENERGY, digits_of, percent, rounded
+from carbon.web.figures import BY_NAME, ENERGY, MASS, digits_of, percent, rounded
 
 _MISSING: Final = "–"
 
@@ -59,6 +59,7 @@ def _environment() -> Environment:
         local_time=local_time,
         duration=duration,
         energy_words=energy_words,
+        mass_words=mass_words,
         change_words=change_words,
         signed_percent=signed_percent,
         query_of=query_of,
@@ -134,6 +135,10 @@ def duration(seconds: float) -> str:
 
 def energy_words(energy_mj: int) -> str:
     return str(ENERGY.show(kwh(energy_mj)))
+
+
+def mass_words(grams: float) -> str:
+    return str(MASS.show(grams))
 
 
 def change_words(value: float, before: float) -> str:
