@@ -32,9 +32,10 @@ def problem(
     )
 
 
-def retry_header(error: CarbonError) -> dict[str, str]:
-    """When to try again, for errors that pass."""
-    return {"Retry-After": str(error.retry_after_s)} if isinstance(error, Retryable) else {}
+def error_headers(error: CarbonError) -> dict[str, str]:
+    """When to try again, for errors that pass; for a missing key, what would be one."""
+    headers = {"Retry-After": str(error.retry_after_s)} if isinstance(error, Retryable) else {}
+    return {**headers, "WWW-Authenticate": "Bearer"} if error.status == 401 else headers
 
 
 def handle_errors(app: FastAPI) -> None:
@@ -42,9 +43,7 @@ def handle_errors(app: FastAPI) -> None:
 
     @app.exception_handler(CarbonError)
     def of_ours(_request: Request, error: CarbonError) -> Response:
-        headers = retry_header(error)
-        if error.status == 401:
-            headers["WWW-Authenticate"] = "Bearer"
+        headers = error_headers(error)
         return problem(error.status, error.code, error.title, error.detail, headers, **error.extra)
 
     @app.exception_handler(RequestValidationError)

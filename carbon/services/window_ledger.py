@@ -141,7 +141,7 @@ def _rows(scope: Scope, start_ms: int, end_ms: int) -> tuple[list[LedgerRow], bo
 def _snapped(scope: Scope, start_ms: int, end_ms: int) -> tuple[int, int]:
     """Outward to quarter-hours where the buckets are gone."""
     kept_ms = buckets_kept_from(scope.connection)
-    if start_ms < min(kept_ms, end_ms):
+    if kept_ms and start_ms < kept_ms:
         _check_rerating(scope.question)
         start_ms = floor_to(start_ms, QUARTER_MS)
         end_ms = ceil_to(end_ms, QUARTER_MS) if end_ms < kept_ms else end_ms

@@ -18,7 +18,7 @@ from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import (
 from starlette.concurrency import run_in_threadpool
 
 from carbon.api.bodies import inflated, read_body
-from carbon.api.problems import retry_header
+from carbon.api.problems import error_headers
 from carbon.auth.access import context_of, energy_writer
 from carbon.errors import CarbonError, UnsupportedMedia
 from carbon.imports.otlp import read_otlp
@@ -38,7 +38,7 @@ async def post_metrics(request: Request) -> Response:
         imported = await _take(request, media)
     except CarbonError as error:
         status = message("Status")(code=_grpc_code(error), message=error.detail)
-        headers = retry_header(error)
+        headers = error_headers(error)
         return _in(media, status, error.status, headers)
     return _in(media, _answer(imported), 200, {})
 

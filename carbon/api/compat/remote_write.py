@@ -13,7 +13,7 @@ from fastapi.responses import PlainTextResponse
 from starlette.concurrency import run_in_threadpool
 
 from carbon.api.bodies import read_body
-from carbon.api.problems import retry_header
+from carbon.api.problems import error_headers
 from carbon.auth.access import context_of, energy_writer
 from carbon.errors import CarbonError
 from carbon.imports.remote_write import check_protocol, read_remote_write
@@ -28,7 +28,7 @@ async def remote_write(request: Request) -> Response:
     try:
         await _take(request)
     except CarbonError as error:
-        return PlainTextResponse(f"{error.detail}\n", error.status, headers=retry_header(error))
+        return PlainTextResponse(f"{error.detail}\n", error.status, headers=error_headers(error))
     return Response(status_code=204)
 
 
