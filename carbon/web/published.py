@@ -10,8 +10,11 @@ from carbon.clock import to_rfc3339
 
 
 def published(answer: msgspec.Struct) -> Any:
-    """JSON-ready. A key that ends in `_ms` holds moments and loses the ending."""
-    return _published(msgspec.to_builtins(answer))
+    """JSON-ready. A key that ends in `_ms` holds moments and loses the ending.
+
+    By way of JSON, since an answer may hold JSON as it was stored (`msgspec.Raw`).
+    """
+    return _published(msgspec.json.decode(msgspec.json.encode(answer)))
 
 
 def _published(value: Any) -> Any:

@@ -129,6 +129,7 @@ def check(deployment: Deployment, gpus: TwoGpus) -> None:
     assert conflicts(deployment) == 0
 
 
+@pytest.mark.slow
 def test_some_seconds_of_it_lose_nothing_and_count_nothing_twice(
     deployment: Deployment, gpus: TwoGpus
 ) -> None:

@@ -45,6 +45,9 @@ def test_a_budget_is_set_on_the_page_and_its_numbers_are_those_of_the_json(
     assert {number.path for number in first.numbers} >= {"budgets.0.used", "budgets.0.amount"}
     for number in first.numbers:
         assert number.value == at_path(overview, number.path), number
+    logged = lead.get("/web/keys.json").json()["audit"]["entries"]
+    assert [entry["action"] for entry in logged] == ["budget.set"]
+    assert logged[0]["body"]["amount"] == 2_000
     lead.post(f"/budgets/{known['id']}/end")
     assert "No budget is set" in Page(lead.get("/budgets").text).text
 
