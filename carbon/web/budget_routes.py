@@ -2,29 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Annotated, Final
 
 from fastapi import APIRouter, Depends, Request, Response
-from fastapi.concurrency import run_in_threadpool
-from fastapi.responses import RedirectResponse
 
-from carbon.auth.access import ContextOf, Reader, principal_of
+from carbon.auth.access import ContextOf, Reader
 from carbon.domain.budget import Measure, Period
 from carbon.domain.principal import Principal
 from carbon.domain.tenancy import Scope
-from carbon.errors import CarbonError, InvalidInput, Unauthorized
+from carbon.errors import InvalidInput
 from carbon.services.budgets import drop_budget, list_budgets, set_budget
 from carbon.services.workloads import list_workloads
-from carbon.web.browser import PAGE_HEADERS, check_same_origin, read_form
 from carbon.web.screens import (
-    SEE_OTHER,
-    error_page,
+    answer_form,
     screen_csv,
     screen_json,
     screen_page,
+    seen_at,
     show_screen,
-    to_sign_in,
 )
 from carbon.wire.budgets import BudgetBody, BudgetList
 
@@ -89,28 +84,20 @@ def budgets_csv(answer: BudgetsOf) -> Response:
 
 @router.post("/budgets")
 async def set_from_form(request: Request, context: ContextOf) -> Response:
-    form = await read_form(request)
-    return await _changed(
-        request, lambda principal: set_budget(context, principal, _asked(principal, form))
-    )
+    def act(principal: Principal, form: dict[str, str]) -> Response:
+        set_budget(context, principal, _asked(principal, form))
+        return seen_at("/budgets")
+
+    return await answer_form(request, act)
 
 
 @router.post("/budgets/{budget_id}/end")
 async def end_from_form(request: Request, context: ContextOf, budget_id: int) -> Response:
-    return await _changed(request, lambda principal: drop_budget(context, principal, budget_id))
+    def act(principal: Principal, _form: dict[str, str]) -> Response:
+        drop_budget(context, principal, budget_id)
+        return seen_at("/budgets")
 
-
-async def _changed(request: Request, change: Callable[[Principal], object]) -> Response:
-    """Does it for whoever is signed in, and shows the budgets."""
-    try:
-        check_same_origin(request)
-        principal = principal_of(request)
-        await run_in_threadpool(change, principal)
-        return RedirectResponse("/budgets", SEE_OTHER, headers=PAGE_HEADERS)
-    except Unauthorized as error:
-        return to_sign_in(request, error)
-    except CarbonError as error:
-        return error_page(error)
+    return await answer_form(request, act)
 
 
 def _asked(principal: Principal, form: dict[str, str]) -> BudgetBody:

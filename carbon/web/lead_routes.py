@@ -5,14 +5,11 @@ from __future__ import annotations
 from typing import Annotated, Final
 
 from fastapi import APIRouter, Depends, Query, Request, Response
-from fastapi.concurrency import run_in_threadpool
-from fastapi.responses import RedirectResponse
 
-from carbon.auth.access import ContextOf, Reader, principal_of
+from carbon.auth.access import ContextOf, Reader
 from carbon.clock import to_rfc3339
 from carbon.domain.principal import Principal
 from carbon.domain.tenancy import Scope
-from carbon.errors import CarbonError, Unauthorized
 from carbon.exports.formats import FORMS
 from carbon.exports.issued import Issued
 from carbon.services.avoided import Avoided, avoided
@@ -21,16 +18,14 @@ from carbon.services.context import Context
 from carbon.services.quality import Quality, quality
 from carbon.services.reports import issue_report, list_reports, read_report
 from carbon.services.workloads import list_workloads
-from carbon.web.browser import PAGE_HEADERS, check_same_origin, read_form
 from carbon.web.chart_specs import breakdown_chart
 from carbon.web.screens import (
-    SEE_OTHER,
-    error_page,
+    answer_form,
     screen_csv,
     screen_json,
     screen_page,
+    seen_at,
     show_screen,
-    to_sign_in,
 )
 from carbon.web.time_query import TimeQuery, Times
 from carbon.wire.reports import ReportBody, ReportList
@@ -208,17 +203,13 @@ def reports_csv(answer: ReportsOf) -> Response:
 @router.post("/reports")
 async def issue(request: Request, context: ContextOf) -> Response:
     """Issues a report from the form, and shows it."""
-    try:
-        check_same_origin(request)
-        principal = principal_of(request)
+
+    def act(principal: Principal, form: dict[str, str]) -> Response:
         principal.require(Scope.WORKLOADS_WRITE)
-        body = _asked(context, await read_form(request))
-        report = await run_in_threadpool(issue_report, context, principal, body)
-        return RedirectResponse(f"/reports/{report.id}", SEE_OTHER, headers=PAGE_HEADERS)
-    except Unauthorized as error:
-        return to_sign_in(request, error)
-    except CarbonError as error:
-        return error_page(error)
+        report = issue_report(context, principal, _asked(context, form))
+        return seen_at(f"/reports/{report.id}")
+
+    return await answer_form(request, act)
 
 
 def _asked(context: Context, form: dict[str, str]) -> ReportBody:

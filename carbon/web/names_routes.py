@@ -2,29 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 from fastapi import APIRouter, Request, Response
-from fastapi.concurrency import run_in_threadpool
-from fastapi.responses import RedirectResponse
 from msgspec import Struct
 
-from carbon.auth.access import ContextOf, Reader, principal_of
+from carbon.auth.access import ContextOf, Reader
 from carbon.domain.principal import Principal
 from carbon.domain.tenancy import Scope
-from carbon.errors import CarbonError, Unauthorized
 from carbon.services.context import Context
 from carbon.services.corrections import Period, correct, list_corrections, undo
 from carbon.services.workloads import list_workloads
-from carbon.web.browser import PAGE_HEADERS, check_same_origin, read_form
 from carbon.web.screens import (
-    SEE_OTHER,
-    error_page,
+    answer_form,
     screen_csv,
     screen_json,
     screen_page,
+    seen_at,
     show_screen,
-    to_sign_in,
 )
 from carbon.wire.corrections import (
     CorrectionAnswer,
@@ -84,50 +77,33 @@ def names_screen(request: Request, context: ContextOf) -> Response:
 async def correct_from_form(request: Request, context: ContextOf) -> Response:
     """Renames or, where the new name is another workload's, merges. Without `sure` it shows what
     would move."""
-    form = await read_form(request)
-    old, new = form.get("workload", ""), form.get("into", "").strip()
 
-    def change(principal: Principal) -> CorrectionAnswer:
+    def act(principal: Principal, form: dict[str, str]) -> Response:
+        new = form.get("into", "").strip()
         known = {w.name for w in list_workloads(context, principal)}
         is_taken = new and str(principal.workload(new)) in known
         body = CorrectionBody(
             "merge" if is_taken else "rename",
             form.get("reason", ""),
-            workload=old,
+            workload=form.get("workload", ""),
             into=new,
             dry_run="sure" not in form,
         )
-        return correct(context, principal, body, Period())
+        told = correct(context, principal, body, Period())
+        if told.dry_run:
+            return _page(request, context, principal, told, form)
+        return seen_at("/names")
 
-    return await _corrected(request, context, change, form)
+    return await answer_form(request, act)
 
 
 @router.post("/names/{correction}/undo")
 async def undo_from_form(request: Request, context: ContextOf, correction: int) -> Response:
-    form = await read_form(request)
-    body = UndoBody(form.get("reason", ""))
-    return await _corrected(
-        request, context, lambda principal: undo(context, principal, correction, body), form
-    )
+    def act(principal: Principal, form: dict[str, str]) -> Response:
+        undo(context, principal, correction, UndoBody(form.get("reason", "")))
+        return seen_at("/names")
 
-
-async def _corrected(
-    request: Request,
-    context: Context,
-    change: Callable[[Principal], CorrectionAnswer],
-    form: dict[str, str],
-) -> Response:
-    try:
-        check_same_origin(request)
-        principal = principal_of(request)
-        told = await run_in_threadpool(change, principal)
-        if not told.dry_run:
-            return RedirectResponse("/names", SEE_OTHER, headers=PAGE_HEADERS)
-        return await run_in_threadpool(_page, request, context, principal, told, form)
-    except Unauthorized as error:
-        return to_sign_in(request, error)
-    except CarbonError as error:
-        return error_page(error)
+    return await answer_form(request, act)
 
 
 @router.get("/web/names.json")

@@ -2,29 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Request, Response
-from fastapi.concurrency import run_in_threadpool
-from fastapi.responses import RedirectResponse
 
-from carbon.auth.access import ContextOf, principal_of, requires
+from carbon.auth.access import ContextOf, requires
 from carbon.auth.people import invite, list_people, remove, send_link
 from carbon.domain.principal import Principal
 from carbon.domain.roles import Role
 from carbon.domain.tenancy import Scope
-from carbon.errors import CarbonError, InvalidInput, Unauthorized
+from carbon.errors import InvalidInput
 from carbon.services.context import Context
-from carbon.web.browser import PAGE_HEADERS, check_same_origin, read_form
 from carbon.web.screens import (
-    SEE_OTHER,
-    error_page,
+    answer_form,
     screen_csv,
     screen_json,
     screen_page,
+    seen_at,
     show_screen,
-    to_sign_in,
 )
 from carbon.wire.people import Invitation, PeopleList, PersonBody
 
@@ -67,38 +62,28 @@ def people_csv(answer: PeopleOf) -> Response:
 @router.post("/people")
 async def invite_from_form(request: Request, context: ContextOf) -> Response:
     """The one page that shows a link; it is not kept, so it cannot be shown again."""
-    form = await read_form(request)
-    return await _changed(
-        request, context, lambda principal: invite(context, principal, _asked(form))
-    )
+
+    def act(principal: Principal, form: dict[str, str]) -> Response:
+        return _page(request, context, principal, invite(context, principal, _asked(form)))
+
+    return await answer_form(request, act)
 
 
 @router.post("/people/{person_id}/link")
 async def link_from_form(request: Request, context: ContextOf, person_id: str) -> Response:
-    return await _changed(
-        request, context, lambda principal: send_link(context, principal, person_id)
-    )
+    def act(principal: Principal, _form: dict[str, str]) -> Response:
+        return _page(request, context, principal, send_link(context, principal, person_id))
+
+    return await answer_form(request, act)
 
 
 @router.post("/people/{person_id}/remove")
 async def remove_from_form(request: Request, context: ContextOf, person_id: str) -> Response:
-    return await _changed(request, context, lambda principal: remove(context, principal, person_id))
+    def act(principal: Principal, _form: dict[str, str]) -> Response:
+        remove(context, principal, person_id)
+        return seen_at("/people")
 
-
-async def _changed(
-    request: Request, context: Context, change: Callable[[Principal], Invitation | None]
-) -> Response:
-    try:
-        check_same_origin(request)
-        principal = principal_of(request)
-        made = await run_in_threadpool(change, principal)
-        if made is None:
-            return RedirectResponse("/people", SEE_OTHER, headers=PAGE_HEADERS)
-        return await run_in_threadpool(_page, request, context, principal, made)
-    except Unauthorized as error:
-        return to_sign_in(request, error)
-    except CarbonError as error:
-        return error_page(error)
+    return await answer_form(request, act)
 
 
 def _page(

@@ -5,25 +5,20 @@ from __future__ import annotations
 from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Depends, Query, Request, Response
-from fastapi.concurrency import run_in_threadpool
-from fastapi.responses import RedirectResponse
 from msgspec import Struct
 
-from carbon.auth.access import ContextOf, Reader, principal_of
+from carbon.auth.access import ContextOf, Reader
 from carbon.domain.principal import Principal
 from carbon.domain.tenancy import Scope
-from carbon.errors import CarbonError, Unauthorized
 from carbon.services.experiments import list_experiments, read_experiment
 from carbon.services.recommendations import mark_recommendation, recommendations
-from carbon.web.browser import PAGE_HEADERS, check_same_origin, read_form
 from carbon.web.screens import (
-    SEE_OTHER,
-    error_page,
+    answer_form,
     screen_csv,
     screen_json,
     screen_page,
+    seen_at,
     show_screen,
-    to_sign_in,
 )
 from carbon.wire.decode import decode
 from carbon.wire.experiments import ExperimentList
@@ -128,15 +123,11 @@ async def decide(
     request: Request, context: ContextOf, recommendation_id: str, state: str
 ) -> Response:
     """Dismisses, adopts or opens again, from the page's buttons."""
-    try:
-        check_same_origin(request)
-        principal = principal_of(request)
+
+    def act(principal: Principal, _form: dict[str, str]) -> Response:
         principal.require(Scope.WORKLOADS_WRITE)
-        await read_form(request)
         body = decode(f'{{"state": "{state}"}}'.encode(), MarkBody)
-        await run_in_threadpool(mark_recommendation, context, principal, recommendation_id, body)
-        return RedirectResponse("/recommendations", SEE_OTHER, headers=PAGE_HEADERS)
-    except Unauthorized as error:
-        return to_sign_in(request, error)
-    except CarbonError as error:
-        return error_page(error)
+        mark_recommendation(context, principal, recommendation_id, body)
+        return seen_at("/recommendations")
+
+    return await answer_form(request, act)

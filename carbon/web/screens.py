@@ -10,6 +10,7 @@ from typing import Any, Final
 from urllib.parse import urlencode
 
 from fastapi import Request, Response
+from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import JSONResponse, RedirectResponse
 from msgspec import Struct
 
@@ -18,7 +19,7 @@ from carbon.domain.principal import Principal
 from carbon.domain.tenancy import Scope
 from carbon.errors import CarbonError, Unauthorized
 from carbon.services.time_range import PRESETS
-from carbon.web.browser import PAGE_HEADERS, own_path
+from carbon.web.browser import PAGE_HEADERS, check_same_origin, own_path, read_form
 from carbon.web.catalogue import strings_of
 from carbon.web.pages import page
 from carbon.web.published import published
@@ -84,6 +85,29 @@ def show_screen(
         return to_sign_in(request, error)
     except CarbonError as error:
         return error_page(error)
+
+
+async def answer_form(
+    request: Request, act: Callable[[Principal, dict[str, str]], Response]
+) -> Response:
+    """Does what a form of ours asks, for whoever is signed in; errors are shown as pages.
+
+    `act` runs beside the loop, with who asks and what the form holds.
+    """
+    try:
+        check_same_origin(request)
+        principal = principal_of(request)
+        form = await read_form(request)
+        return await run_in_threadpool(act, principal, form)
+    except Unauthorized as error:
+        return to_sign_in(request, error)
+    except CarbonError as error:
+        return error_page(error)
+
+
+def seen_at(path: str) -> Response:
+    """What a form has changed is looked at under its own address."""
+    return RedirectResponse(path, SEE_OTHER, headers=PAGE_HEADERS)
 
 
 def screen_page(
