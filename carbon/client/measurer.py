@@ -19,7 +19,7 @@ A = TypeVar("A", bound=msgspec.Struct)
 
 class Measurer(Protocol):
     def post(self, request: Request) -> None:
-        """Hands a request over without waiting for what becomes of it. Raises AgentGone."""
+        """Hands a request over and goes on whether or not it was answered. Raises AgentGone."""
         ...
 
     def call(self, request: Request, answer: type[A], wait_s: float = 0.0) -> A:
@@ -48,6 +48,10 @@ class Linked:
         self.link.unwatch(self._gone)
 
 
+#: Long for an agent of our own, short for the program that it is embedded in.
+_POST_S = 0.5
+
+
 class Embedded:
     """An agent inside this process, which stays for the next run."""
 
@@ -61,6 +65,9 @@ class Embedded:
             target=self._agent.answer, args=(request,), name="carbon-post", daemon=True
         )
         self._posted.start()
+        # The program may hold the interpreter for as long as it runs, inside a library's loop: a
+        # start that still waits for its turn would be told at the end, and measure nothing.
+        self._posted.join(_POST_S)
 
     def call(self, request: Request, answer: type[A], wait_s: float = 0.0) -> A:
         self._join()

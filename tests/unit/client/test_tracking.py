@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -66,6 +67,19 @@ def test_each_call_of_a_function_is_a_run_of_its_own(data_dir: Path) -> None:
         if "run" in interval
     }
     assert len(runs) == 2
+
+
+def test_a_block_that_never_lets_go_of_the_interpreter_is_measured_from_its_start(
+    data_dir: Path,
+) -> None:
+    """`sum` over a range runs in C: no other thread has a turn before its end."""
+    for _ in range(5):
+        with carbon.track("in-c") as tracker:
+            entered_ms = time.time_ns() // 1_000_000
+            burn()
+        assert tracker.measured is not None
+        assert tracker.measured.start_ms <= entered_ms
+        assert tracker.energy_mj
 
 
 def test_an_error_of_the_program_is_the_programs(data_dir: Path) -> None:
