@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from carbon.errors import CarbonError
 
@@ -46,6 +46,7 @@ class LookState(StrEnum):
     ABSENT = "absent"  #: never heard of: starting it is safe
     PENDING = "pending"  #: accepted, not yet begun
     RUNNING = "running"
+    PAUSED = "paused"  #: began and stands still until `resume`
     ENDED = "ended"
     LOST = "lost"  #: accepted once, gone without a result; began where `start_ms` is set
 
@@ -106,4 +107,20 @@ class Executor(Protocol):
 
     def logs(self, handle: Handle) -> Logs:
         """What the attempt has written so far; capped, with a note where some was left out."""
+        ...
+
+
+@runtime_checkable
+class Pausing(Protocol):
+    """An engine whose attempts can stand still in between; jobs of others run in one piece."""
+
+    def pause(self, handle: Handle) -> None:
+        """Asks the attempt to stand still and to draw no more than an idle machine.
+
+        Does not wait: `look` says PAUSED once it does. Nothing happens where it does not run.
+        """
+        ...
+
+    def resume(self, handle: Handle) -> None:
+        """Lets a paused attempt go on where it was; nothing happens to one that runs."""
         ...

@@ -15,6 +15,7 @@ from carbon.clock import Clock, SystemClock
 from carbon.errors import InvalidInput
 from carbon.executors.attempt_folder import AttemptFolder, Claim, Result, Spec
 from carbon.executors.executor import AttemptSpec, ExecutorAway, Handle, Logs, Look, LookState
+from carbon.executors.process_mark import is_stopped
 
 GRACE_S: Final = 10.0
 #: Kept of each stream's beginning and of its end.
@@ -79,9 +80,22 @@ class LocalExecutor:
                 with contextlib.suppress(ProcessLookupError):
                     os.killpg(start.process.pid, signal.SIGKILL)
 
+    def pause(self, handle: Handle) -> None:
+        self._send_to_group(handle, signal.SIGSTOP)
+
+    def resume(self, handle: Handle) -> None:
+        self._send_to_group(handle, signal.SIGCONT)
+
     def logs(self, handle: Handle) -> Logs:
         folder = self._folder(handle.attempt_id)
         return Logs(shown_log(folder.log("stdout")), shown_log(folder.log("stderr")))
+
+    def _send_to_group(self, handle: Handle, number: signal.Signals) -> None:
+        folder = self._folder(handle.attempt_id)
+        start = folder.started()
+        if folder.result() is None and start and start.process and start.process.is_alive:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(start.process.pid, number)
 
     def _folder(self, attempt_id: str) -> AttemptFolder:
         return attempt_folder(self._jobs_dir, attempt_id)
@@ -144,6 +158,8 @@ def _look(folder: AttemptFolder) -> Look:
         return Look(LookState.ABSENT)
     is_supervised = claim.supervisor is not None and claim.supervisor.is_alive
     start_ms = start.start_ms if start else None
+    if start and start.process and is_stopped(start.process.pid):
+        return Look(LookState.PAUSED, start_ms)
     if start and (is_supervised or (start.process and start.process.is_alive)):
         return Look(LookState.RUNNING, start_ms)
     if is_supervised:

@@ -170,6 +170,8 @@ class _GroupEnd:
         if self._term_at_ns is None:
             self._term_at_ns = self._clock.monotonic_ns()
             _signal_group(self._leader_pid, signal.SIGTERM)
+            # What stands still by SIGSTOP hears of it only once it goes on.
+            _signal_group(self._leader_pid, signal.SIGCONT)
         elif self._clock.monotonic_ns() - self._term_at_ns >= self._grace_ns:
             self._kill_at_ns = self._kill_at_ns or self._clock.monotonic_ns()
             _signal_group(self._leader_pid, signal.SIGKILL)

@@ -26,6 +26,18 @@ def process_mark(pid: int) -> str | None:
         return None
 
 
+def is_stopped(pid: int) -> bool:
+    """Whether a process stands still by SIGSTOP."""
+    if (_PROC / "self" / "stat").exists():
+        return _linux_stat(pid)[:1] == ["T"]
+    import psutil
+
+    try:
+        return bool(psutil.Process(pid).status() == psutil.STATUS_STOPPED)
+    except psutil.Error:
+        return False
+
+
 def group_lives(leader_pid: int) -> bool:
     """Whether a process group has a member; zombies do not count, where that can be told."""
     try:

@@ -13,7 +13,14 @@ import pytest
 from slurm_house import empty_the_queue
 from slurm_house import slurm_cluster as slurm_cluster
 
-from carbon.executors.executor import AttemptSpec, Executor, Handle, Look, LookState
+from carbon.executors.executor import (
+    AttemptSpec,
+    Executor,
+    Handle,
+    Look,
+    LookState,
+    Pausing,
+)
 from carbon.executors.local import LocalExecutor
 from carbon.executors.slurm import SlurmExecutor
 
@@ -230,3 +237,77 @@ def _until_it_says(executor: Executor, handle: Handle, text: str) -> None:
     while executor.logs(handle).stdout != text and time.monotonic() < end:
         time.sleep(0.01)
     assert executor.logs(handle).stdout == text
+
+
+#: Counts, so that standing still can be told from running.
+_COUNTING = "i=0; while [ $i -lt 300 ]; do echo $i; i=$((i+1)); sleep 0.02; done"
+
+
+def pausing(executor: Executor) -> Pausing:
+    if not isinstance(executor, Pausing):
+        pytest.skip(f"executor {executor.name} runs attempts in one piece")
+    return executor
+
+
+def test_a_paused_attempt_stands_still_and_goes_on_where_it_was(reopen: Open) -> None:
+    executor = reopen()
+    verbs = pausing(executor)
+    handle = Handle("job-1", executor.start(shell(_COUNTING)))
+    began = look_until(executor, handle, LookState.RUNNING)
+    wait_for_output(executor, handle)
+    verbs.pause(handle)
+    assert look_until(executor, handle, LookState.PAUSED).start_ms == began.start_ms
+    # Also for a server that has just started, and again without any effect.
+    pausing(reopen()).pause(handle)
+    seen = settled_output(executor, handle)
+    assert reopen().look(handle).state is LookState.PAUSED
+    verbs.resume(handle)
+    look_until(executor, handle, LookState.RUNNING)
+    wait_for_output(executor, handle, more_than=len(seen))
+    executor.cancel(handle)
+    look_until(executor, handle, LookState.ENDED)
+    lines = executor.logs(handle).stdout.split()
+    assert lines == [str(n) for n in range(len(lines))]
+
+
+def test_a_paused_attempt_can_be_cancelled(reopen: Open) -> None:
+    executor = reopen()
+    verbs = pausing(executor)
+    handle = Handle("job-1", executor.start(shell(_COUNTING)))
+    look_until(executor, handle, LookState.RUNNING)
+    wait_for_output(executor, handle)
+    verbs.pause(handle)
+    look_until(executor, handle, LookState.PAUSED)
+    executor.cancel(handle)
+    assert look_until(executor, handle, LookState.ENDED).exit_code == 143
+
+
+def test_pausing_what_does_not_run_does_nothing(reopen: Open) -> None:
+    executor = reopen()
+    verbs = pausing(executor)
+    verbs.pause(Handle("job-9"))
+    verbs.resume(Handle("job-9"))
+    assert executor.look(Handle("job-9")).state is LookState.ABSENT
+    handle, look = run_to_end(executor, shell("exit 3"))
+    verbs.pause(handle)
+    verbs.resume(handle)
+    assert executor.look(handle) == look
+
+
+def wait_for_output(executor: Executor, handle: Handle, more_than: int = 0) -> None:
+    end = time.monotonic() + 20
+    while len(executor.logs(handle).stdout) <= more_than and time.monotonic() < end:
+        time.sleep(0.01)
+    assert len(executor.logs(handle).stdout) > more_than
+
+
+def settled_output(executor: Executor, handle: Handle) -> str:
+    """What has been written once the supervisor has read all that lay in the pipe."""
+    end = time.monotonic() + 20
+    seen = executor.logs(handle).stdout
+    while time.monotonic() < end:
+        time.sleep(0.1)
+        before, seen = seen, executor.logs(handle).stdout
+        if before == seen:
+            return seen
+    raise AssertionError("it goes on writing")
