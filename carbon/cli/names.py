@@ -84,6 +84,22 @@ def place(
 
 
 @names.command()
+def count(
+    workload: str,
+    unit: str,
+    number: Annotated[int, typer.Argument(min=0, help="How many it did in that time.")],
+    start: Annotated[str, typer.Option(help="RFC 3339.")],
+    end: Annotated[str, typer.Option(help="RFC 3339.")],
+    reason: Reason,
+    dry_run: DryRun = False,
+    json: Json = False,
+) -> None:
+    """Replace what was counted of a unit in a time; what was sent stays in the record."""
+    stated = {"workload": workload, "unit": unit, "count": number, "start": start, "end": end}
+    _correct(json, dry_run, "units", reason, **stated)
+
+
+@names.command()
 def undo(correction: int, reason: Reason, dry_run: DryRun = False, json: Json = False) -> None:
     """Take a correction back, by another one."""
     from carbon.client import Client
@@ -128,6 +144,10 @@ def _show(told: dict[str, Any], json: bool) -> None:
         typer.echo(
             f"{move['before'] or 'nobody'} -> {move['after'] or 'nobody'}: {kwh} kWh, "
             f"{significant(move['operational_g'])} g"
+        )
+    for change in told["counts"]:
+        typer.echo(
+            f"{change['workload']}: {change['before']} {change['unit']} -> {change['after']}"
         )
     if not told["moves"]:
         typer.echo("no energy moves")

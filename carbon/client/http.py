@@ -199,8 +199,8 @@ class Client:
         return self._object("GET", "/v1/corrections")
 
     def correct(self, **members: object) -> Json:
-        """`kind`, `reason`; `subject`, `workload`, `into`, `host`, `zone`, `pue`, `start`, `end`,
-        `dry_run`."""
+        """`kind`, `reason`; `subject`, `workload`, `into`, `host`, `zone`, `pue`, `unit`, `count`,
+        `start`, `end`, `dry_run`."""
         return self._object("POST", "/v1/corrections", members)
 
     def undo_correction(self, correction: int, **members: object) -> Json:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from zoneinfo import ZoneInfo
 
@@ -21,7 +21,7 @@ from carbon.storage.energy import mark_dirty, unit_count
 from carbon.storage.names import device, workload_unit
 from carbon.storage.reports import reports_of
 from carbon.storage.rollups import bucket, quarter_hour
-from carbon.wire.corrections import TouchedReport
+from carbon.wire.corrections import CountChange, TouchedReport
 from carbon.wire.reports import Statement
 
 _MOST_REPORTS = 500
@@ -44,6 +44,7 @@ class Effect:
     span_ms: tuple[int, int] | None = None
     #: Names of the workloads whose figures change.
     workloads: frozenset[str] = frozenset()
+    counts: list[CountChange] = field(default_factory=list)
 
     @classmethod
     def of_rename(cls, connection: Connection, workload_id: int, old: str, new: str) -> Effect:
@@ -62,11 +63,17 @@ class Effect:
             .join(workload_unit, workload_unit.c.id == unit_count.c.unit_id)
             .where(workload_unit.c.workload_id == from_id)
         ).one()
-        if ends[0] is None:
-            return
-        zone = ZoneInfo(timezone)
-        days = list(civil_days(ends[0] - BUCKET_MS, ends[1], zone))
-        mark_unsettled(connection, [(w, *day) for w in (from_id, into_id) for day in days], zone)
+        if ends[0] is not None:
+            days_anew(connection, timezone, (from_id, into_id), ends[0] - BUCKET_MS, ends[1])
+
+
+def days_anew(
+    connection: Connection, timezone: str, workloads: Iterable[int], start_ms: int, end_ms: int
+) -> None:
+    """Has the days of some workloads' counts summed anew."""
+    zone = ZoneInfo(timezone)
+    days = list(civil_days(start_ms, end_ms, zone))
+    mark_unsettled(connection, [(w, *day) for w in workloads for day in days], zone)
 
 
 def effect_of_claims(

@@ -12,12 +12,15 @@ from sqlalchemy import Connection
 
 from carbon.clock import to_rfc3339
 from carbon.domain.claims import NO_WORKLOAD, SubjectRef
+from carbon.domain.counts import counted
 from carbon.domain.principal import Principal
 from carbon.domain.tenancy import Scope, WorkloadName
+from carbon.domain.units import DERIVED_UNITS
 from carbon.errors import CarbonError, Conflicting, InvalidInput, NotFound
 from carbon.services.context import Context
 from carbon.services.correction_effects import (
     Effect,
+    days_anew,
     effect_of_claims,
     effect_of_host,
     touched_reports,
@@ -33,6 +36,8 @@ from carbon.storage.correction_rows import (
     add_claim,
     add_host_period,
     add_merge,
+    add_unit_correction,
+    corrected_unit,
     follow_runs,
     host_id_of,
     name_of_workload,
@@ -43,11 +48,13 @@ from carbon.storage.correction_rows import (
 from carbon.storage.engine import reading, writing
 from carbon.storage.identities import Identities, find_workload
 from carbon.storage.names import FOR_EVER_MS
+from carbon.storage.unit_counts import counts_between, units_of
 from carbon.wire.corrections import (
     CorrectionAnswer,
     CorrectionBody,
     CorrectionLine,
     CorrectionList,
+    CountChange,
     Move,
     UndoBody,
 )
@@ -71,7 +78,8 @@ def correct(
     context: Context, principal: Principal, body: CorrectionBody, period: Period
 ) -> CorrectionAnswer:
     """Raises InvalidInput (`unknown_correction_kind`, `missing_member`, `mapping_loops`,
-    `nothing_to_correct`, `end_before_start`, `unknown_zone`, `pue_below_one`), NotFound
+    `nothing_to_correct`, `end_before_start`, `unknown_zone`, `pue_below_one`, `unknown_unit`,
+    `derived_unit`), NotFound
     (`unknown_subject`, `unknown_workload`, `unknown_host`) and Conflicting(`workload_exists`)."""
     try:
         apply = _KINDS[body.kind]
@@ -170,6 +178,30 @@ class _Change:
             self.connection, subjects, before, after, period.start_ms, period.end_ms
         )
 
+    def recounted(
+        self,
+        workload_id: int,
+        unit: str,
+        unit_id: int,
+        period: Period,
+        make: Callable[[], None] = lambda: None,
+        gone: frozenset[int] | None = None,
+    ) -> Effect:
+        """What `make` (or an undoing, with what was `gone` before it) changes of a count."""
+
+        def now(gone: frozenset[int] | None) -> int:
+            window = (period.start_ms, period.end_ms)
+            return counted(counts_between(self.connection, unit_id, *window, gone), *window)
+
+        before = now(gone)
+        make()
+        name = str(name_of_workload(self.connection, workload_id))
+        span_ms = (period.start_ms, period.end_ms)
+        counts_as = corrections.counted_as(self.connection, workload_id)
+        days_anew(self.connection, self.context.settings.timezone, counts_as, *span_ms)
+        change = CountChange(name, unit, before, now(None))
+        return Effect([], span_ms, frozenset({name}), [change])
+
 
 def _recorded(
     context: Context,
@@ -219,7 +251,8 @@ def _answer(
         )
         for move in effect.moves
     ]
-    return CorrectionAnswer(id_, id_ is None, moves, touched_reports(connection, principal, effect))
+    reports = touched_reports(connection, principal, effect)
+    return CorrectionAnswer(id_, id_ is None, moves, reports, effect.counts)
 
 
 def _named(connection: Connection, workload: int | str) -> str | None:
@@ -341,11 +374,37 @@ def _host(change: _Change, body: CorrectionBody, period: Period) -> Effect:
     return effect_of_host(change.connection, host_id, period.start_ms, period.end_ms, hot_ms)
 
 
+def _units(change: _Change, body: CorrectionBody, period: Period) -> Effect:
+    workload_id, name = change.own(body.workload, "workload")
+    unit = _stated(body.unit, "unit")
+    if body.count is None or not body.start or not body.end:
+        raise InvalidInput("missing_member", "say the `count` and its time: `start`, `end`")
+    if unit in DERIVED_UNITS:
+        raise InvalidInput("derived_unit", f"{unit!r} is counted by the ledger itself")
+    known = units_of(change.connection, workload_id)
+    if unit not in known:
+        told = ", ".join(known) or "none of its own"
+        raise InvalidInput("unknown_unit", f"{name} has no unit {unit!r}; it has {told}")
+
+    def add() -> None:
+        add_unit_correction(
+            change.connection,
+            correction_id=change.id,
+            unit_id=known[unit],
+            start_ms=period.start_ms,
+            end_ms=period.end_ms,
+            count=body.count,
+        )
+
+    return change.recounted(workload_id, unit, known[unit], period, add)
+
+
 _KINDS: dict[str, Callable[[_Change, CorrectionBody, Period], Effect]] = {
     "claim": _claim,
     "merge": _merge,
     "rename": _rename,
     "host": _host,
+    "units": _units,
 }
 
 
@@ -395,11 +454,20 @@ def _undo_host(change: _Change, told: dict[str, Any], undoes: int) -> Effect:
     return effect_of_host(change.connection, host_id, 0, FOR_EVER_MS, hot_ms)
 
 
+def _undo_units(change: _Change, told: dict[str, Any], undoes: int) -> Effect:
+    origin = _origin_id(change, undoes)
+    workload_id, unit_id, start_ms, end_ms = corrected_unit(change.connection, origin)
+    gone = corrections.undone(change.connection, ignoring=change.id)
+    period = Period(start_ms, end_ms)
+    return change.recounted(workload_id, told["unit"], unit_id, period, gone=gone)
+
+
 _UNDOERS: dict[str, Callable[[_Change, dict[str, Any], int], Effect]] = {
     "claim": _undo_claim,
     "merge": _undo_merge,
     "rename": _undo_rename,
     "host": _undo_host,
+    "units": _undo_units,
 }
 
 

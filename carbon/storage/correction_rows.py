@@ -9,7 +9,7 @@ from sqlalchemy import Connection, select, update
 
 from carbon.domain.claims import NO_WORKLOAD, Claim, SubjectRef, workload_of
 from carbon.domain.tenancy import WorkloadName
-from carbon.storage.corrections import members, workload_merge
+from carbon.storage.corrections import members, unit_correction, workload_merge
 from carbon.storage.identities import Identities
 from carbon.storage.names import (
     claim,
@@ -34,6 +34,22 @@ def add_host_period(connection: Connection, **values: Any) -> None:
 def add_merge(connection: Connection, correction_id: int, from_id: int, into_id: int) -> None:
     row = {"correction_id": correction_id, "from_id": from_id, "into_id": into_id}
     connection.execute(workload_merge.insert().values(**row))
+
+
+def add_unit_correction(connection: Connection, **values: Any) -> None:
+    connection.execute(unit_correction.insert().values(**values))
+
+
+def corrected_unit(connection: Connection, correction_id: int) -> tuple[int, int, int, int]:
+    """(workload_id, unit_id, start_ms, end_ms) of a count that was replaced."""
+    u = unit_correction.c
+    query = (
+        select(workload_unit.c.workload_id, u.unit_id, u.start_ms, u.end_ms)
+        .join(workload_unit, workload_unit.c.id == u.unit_id)
+        .where(u.correction_id == correction_id)
+    )
+    row = connection.execute(query).one()
+    return row[0], row[1], row[2], row[3]
 
 
 def units_into(ids: Identities, from_id: int, into_id: int) -> None:

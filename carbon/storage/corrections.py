@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from sqlalchemy import Column, Connection, ForeignKey, Row, Table, Text, UniqueConstraint, select
 
 from carbon.storage.names import correction, workload
-from carbon.storage.schema import Id, metadata
+from carbon.storage.schema import Amount, Id, Ms, metadata
 
 #: What was written under one workload's name counts as another's.
 workload_merge = Table(
@@ -17,6 +17,17 @@ workload_merge = Table(
     Column("correction_id", ForeignKey("correction.id"), primary_key=True),
     Column("from_id", ForeignKey("workload.id"), nullable=False),
     Column("into_id", ForeignKey("workload.id"), nullable=False),
+)
+
+#: How many units a workload did over [start, end), whatever was counted.
+unit_correction = Table(
+    "unit_correction",
+    metadata,
+    Column("correction_id", ForeignKey("correction.id"), primary_key=True),
+    Column("unit_id", ForeignKey("workload_unit.id"), nullable=False, index=True),
+    Column("start_ms", Ms, nullable=False),
+    Column("end_ms", Ms, nullable=False),
+    Column("count", Amount, nullable=False),
 )
 
 #: A name that a workload had before: what is still sent or asked under it is this workload's.
@@ -62,13 +73,20 @@ def undone(connection: Connection, ignoring: int | None = None) -> frozenset[int
     return frozenset(gone)
 
 
-def merges(connection: Connection, gone: frozenset[int]) -> dict[int, int]:
-    """Of each workload that was merged, the one that it counts as in the end."""
+def merges(
+    connection: Connection, gone: frozenset[int], until: int | None = None
+) -> dict[int, int]:
+    """Of each workload that was merged (before the correction `until`), the one that it counts
+    as in the end."""
     m = workload_merge.c
     rows = connection.execute(
         select(m.from_id, m.into_id, m.correction_id).order_by(m.correction_id)
     )
-    into = {row.from_id: row.into_id for row in rows if row.correction_id not in gone}
+    into = {
+        row.from_id: row.into_id
+        for row in rows
+        if row.correction_id not in gone and (until is None or row.correction_id < until)
+    }
     return {start: final(into, start) for start in into}
 
 
@@ -138,3 +156,13 @@ def rename(connection: Connection, workload_id: int, team_id: int, name: str) ->
     connection.execute(
         workload.update().where(w.id == workload_id).values(team_id=team_id, name=name)
     )
+
+
+def unit_corrections(
+    connection: Connection, unit_ids: Collection[int]
+) -> list[tuple[int, int, int, int, int]]:
+    """(correction_id, unit_id, start_ms, end_ms, count), the first first; undone ones too."""
+    u = unit_correction.c
+    columns = (u.correction_id, u.unit_id, u.start_ms, u.end_ms, u.count)
+    query = select(*columns).where(u.unit_id.in_(unit_ids)).order_by(u.correction_id)
+    return [(row[0], row[1], row[2], row[3], row[4]) for row in connection.execute(query)]

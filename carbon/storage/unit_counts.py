@@ -7,8 +7,9 @@ from collections.abc import Iterable, Sequence
 
 from sqlalchemy import Connection, Select, or_, select, update
 
+from carbon.domain.counts import Piece, replaced
 from carbon.domain.units import BUCKET_MS
-from carbon.storage.corrections import members
+from carbon.storage.corrections import final, members, merges, undone, unit_corrections
 from carbon.storage.energy import unit_conflict, unit_count
 from carbon.storage.names import source, workload_unit
 from carbon.storage.upsert import insert_new
@@ -119,30 +120,53 @@ def units_of(connection: Connection, workload_id: int) -> dict[str, int]:
 
 
 def counts_between(
-    connection: Connection, unit_id: int, start_ms: int, end_ms: int
-) -> list[tuple[int, int, int]]:
-    """(start_ms, end_ms, count) of the pieces that reach into [start, end), of the counting
-    source and its family; those of merged workloads with them."""
-    return [
-        piece
-        for same in _same_unit(connection, unit_id)
-        for piece in _counts_of(connection, same, start_ms, end_ms)
-    ]
+    connection: Connection,
+    unit_id: int,
+    start_ms: int,
+    end_ms: int,
+    gone: frozenset[int] | None = None,
+) -> list[Piece]:
+    """The pieces that reach into [start, end), of the counting source and its family; those of
+    merged workloads with them, and corrections in their place. `gone` are the corrections that
+    hold no longer, by default those that were undone."""
+    same = _same_unit(connection, unit_id)
+    corrected = unit_corrections(connection, list(same))
+    if corrected:
+        gone = undone(connection) if gone is None else gone
+        corrected = [row for row in corrected if row[0] not in gone]
+    lo_ms, hi_ms = start_ms, end_ms
+    for _, _, first, last, _ in reversed(corrected):  # a later one may lie upon an earlier one
+        if first < hi_ms and last > lo_ms:
+            lo_ms, hi_ms = min(lo_ms, first), max(hi_ms, last)
+    pieces = {one: _counts_of(connection, one, lo_ms, hi_ms) for one in same}
+    for id_, corrected_unit, first, last, count in corrected:
+        if first >= hi_ms or last <= lo_ms:
+            continue
+        into = merges(connection, gone or frozenset(), until=id_)
+        counted_then = [one for one in same if final(into, same[one]) == same[corrected_unit]]
+        before = [piece for one in counted_then for piece in pieces[one]]
+        for one in counted_then:
+            pieces[one], _ = replaced(pieces[one], first, last, 0)
+        pieces[corrected_unit] += replaced(before, first, last, count)[1]
+    found = [piece for one in same for piece in pieces[one]]
+    if corrected:
+        found = [piece for piece in found if piece.end_ms > start_ms and piece.start_ms < end_ms]
+    return found
 
 
-def _same_unit(connection: Connection, unit_id: int) -> list[int]:
-    """A unit, and that of the same name of each workload that was merged into its own."""
+def _same_unit(connection: Connection, unit_id: int) -> dict[int, int]:
+    """A unit with its workload, and that of the same name of each workload that was merged into
+    its own."""
     u = workload_unit.c
     row = connection.execute(select(u.workload_id, u.name).where(u.id == unit_id)).one()
     own = members(connection, row.workload_id)
     if len(own) == 1:
-        return [unit_id]
-    return list(connection.scalars(select(u.id).where(u.workload_id.in_(own), u.name == row.name)))
+        return {unit_id: row.workload_id}
+    query = select(u.id, u.workload_id).where(u.workload_id.in_(own), u.name == row.name)
+    return {row[0]: row[1] for row in connection.execute(query.order_by(u.id))}
 
 
-def _counts_of(
-    connection: Connection, unit_id: int, start_ms: int, end_ms: int
-) -> list[tuple[int, int, int]]:
+def _counts_of(connection: Connection, unit_id: int, start_ms: int, end_ms: int) -> list[Piece]:
     c = unit_count.c
     query = select(c.end_ms - c.span_ms, c.end_ms, c.count).where(
         c.unit_id == unit_id,
@@ -151,7 +175,7 @@ def _counts_of(
         c.end_ms < end_ms + BUCKET_MS,  # no piece is longer: the index ends there too
         c.end_ms - c.span_ms < end_ms,
     )
-    return [(row[0], row[1], row[2]) for row in connection.execute(query)]
+    return [Piece(row[0], row[1], row[2]) for row in connection.execute(query)]
 
 
 def _counting(unit_id: int) -> Select[int]:

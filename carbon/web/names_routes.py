@@ -1,16 +1,24 @@
-"""The screen of what waits for a name, with a form that renames or merges, and its undoing."""
+"""The screen of what waits for a name, with a form for each kind of correction, and its undoing."""
 
 from __future__ import annotations
 
+from datetime import datetime
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import msgspec
 from fastapi import APIRouter, Request, Response
 from msgspec import Struct
 
 from carbon.auth.access import ContextOf, Reader
+from carbon.clock import from_rfc3339
 from carbon.domain.principal import Principal
 from carbon.domain.tenancy import Scope
+from carbon.errors import InvalidInput
 from carbon.services.context import Context
 from carbon.services.corrections import Period, correct, list_corrections, undo
 from carbon.services.workloads import list_workloads
+from carbon.storage.names import FOR_EVER_MS
 from carbon.web.screens import (
     answer_form,
     screen_csv,
@@ -29,6 +37,8 @@ from carbon.wire.workloads import WorkloadAnswer
 
 router = APIRouter(include_in_schema=False)
 _MOST_CORRECTIONS = 200
+#: What the forms send, of a correction's members.
+_MEMBERS = ("subject", "workload", "into", "host", "zone", "pue", "unit", "count", "start", "end")
 
 
 class ToBeNamed(Struct, frozen=True):
@@ -75,26 +85,48 @@ def names_screen(request: Request, context: ContextOf) -> Response:
 
 @router.post("/names/correct")
 async def correct_from_form(request: Request, context: ContextOf) -> Response:
-    """Renames or, where the new name is another workload's, merges. Without `sure` it shows what
-    would move."""
+    """Without `sure` it shows what would move."""
 
     def act(principal: Principal, form: dict[str, str]) -> Response:
-        new = form.get("into", "").strip()
-        known = {w.name for w in list_workloads(context, principal)}
-        is_taken = new and str(principal.workload(new)) in known
-        body = CorrectionBody(
-            "merge" if is_taken else "rename",
-            form.get("reason", ""),
-            workload=form.get("workload", ""),
-            into=new,
-            dry_run="sure" not in form,
+        body = _asked(context, principal, form)
+        period = Period(
+            from_rfc3339(body.start) if body.start else 0,
+            from_rfc3339(body.end) if body.end else FOR_EVER_MS,
         )
-        told = correct(context, principal, body, Period())
+        told = correct(context, principal, body, period)
         if told.dry_run:
             return _page(request, context, principal, told, form)
         return seen_at("/names")
 
     return await answer_form(request, act)
+
+
+def _asked(context: Context, principal: Principal, form: dict[str, str]) -> CorrectionBody:
+    """A new name that is another workload's merges. Raises InvalidInput (`invalid_time`,
+    `invalid_body`)."""
+    told: dict[str, Any] = {name: form[name].strip() for name in _MEMBERS if form.get(name)}
+    zone = ZoneInfo(context.settings.timezone)
+    for name in ("start", "end"):
+        if name in told:
+            told[name] = _moment(told[name], zone)
+    kind = form.get("kind", "rename")
+    if kind == "rename" and "into" in told:
+        known = {w.name for w in list_workloads(context, principal)}
+        kind = "merge" if str(principal.workload(told["into"])) in known else kind
+    told |= {"kind": kind, "reason": form.get("reason", ""), "dry_run": "sure" not in form}
+    try:
+        return msgspec.convert(told, CorrectionBody, strict=False)
+    except msgspec.ValidationError as error:
+        raise InvalidInput("invalid_body", str(error)) from None
+
+
+def _moment(text: str, zone: ZoneInfo) -> str:
+    """A field of date and time, on the clocks of CARBON_TIMEZONE unless it says otherwise."""
+    try:
+        at = datetime.fromisoformat(text)
+    except ValueError:
+        raise InvalidInput("invalid_time", f"{text!r} is no date and time") from None
+    return (at if at.tzinfo else at.replace(tzinfo=zone)).isoformat()
 
 
 @router.post("/names/{correction}/undo")

@@ -15,7 +15,8 @@ class CorrectionBody(Struct, frozen=True, forbid_unknown_fields=True, omit_defau
     """What is corrected, and why. Which members go with a kind:
 
     `claim`: `subject` is `workload` over [start, end); `merge`: `workload` counts as `into`;
-    `rename`: `workload` is called `into`; `host`: `host` had this zone and PUE over [start, end).
+    `rename`: `workload` is called `into`; `host`: `host` had this zone and PUE over [start, end);
+    `units`: `workload` did `count` of `unit` over [start, end), whatever was counted.
     """
 
     kind: str
@@ -26,6 +27,8 @@ class CorrectionBody(Struct, frozen=True, forbid_unknown_fields=True, omit_defau
     host: str | None = None
     zone: str | None = None
     pue: float | None = None
+    unit: str | None = None
+    count: Annotated[int, Meta(ge=0, le=(1 << 62) - 1)] | None = None
     start: str | None = None
     end: str | None = None
     #: Shows what would move, and stores nothing.
@@ -48,6 +51,15 @@ class Move(Struct, frozen=True):
     operational_g: float
 
 
+class CountChange(Struct, frozen=True):
+    """Units that are counted over the period, before and after."""
+
+    workload: str
+    unit: str
+    before: int
+    after: int
+
+
 class TouchedReport(Struct, frozen=True):
     """An issued report that says something of what moves: restating it shows by how much."""
 
@@ -61,6 +73,7 @@ class CorrectionAnswer(Struct, frozen=True):
     dry_run: bool
     moves: list[Move]
     reports: list[TouchedReport]
+    counts: list[CountChange] = []
 
 
 class CorrectionLine(Struct, frozen=True):

@@ -9,6 +9,8 @@ from fastapi.testclient import TestClient
 from service import HOUR, NOON_MS, Service, T, an_hour, batch, count, refused, vintage
 
 from carbon.clock import to_rfc3339
+from carbon.services.rollup import roll_up
+from carbon.services.settling import settle
 
 KWH = 3_600_000_000
 REASON = {"reason": "it was misnamed"}
@@ -188,6 +190,73 @@ def test_a_team_corrects_its_own_and_no_other(service: Service) -> None:
     refused(blue.post("/v1/corrections", json=host), 403, "scope_missing")
 
 
+def tokens(client: TestClient, workload: str = "w", **query: str) -> tuple[int, int]:
+    answer = client.get(f"/v1/workloads/{workload}/sci", params={"unit": "token", **query}).json()
+    return answer["count"], answer["count_set_aside"]
+
+
+def recount(n: int, **members: Any) -> dict[str, Any]:
+    window = {"start": to_rfc3339(T), "end": to_rfc3339(T + HOUR)}
+    return {"kind": "units", "workload": "w", "unit": "token", "count": n, **window, **members}
+
+
+def test_a_count_is_replaced_and_comes_back(drawn: TestClient) -> None:
+    drawn.post("/v1/units", json={"units": [count(1_000)]})
+    tried = correct(drawn, **recount(600), dry_run=True)
+    told = {"workload": "default/w", "unit": "token", "before": 1_000, "after": 600}
+    assert (tried["moves"], tried["counts"], tokens(drawn)) == ([], [told], (1_000, 0))
+    done = correct(drawn, **recount(600))
+    assert (done["counts"], tokens(drawn)) == ([told], (600, 0))
+    half = to_rfc3339(T + HOUR // 2)
+    assert tokens(drawn, end=half) == (300, 0)
+    correct(drawn, **recount(100, end=half))  # the later one holds where both speak
+    assert tokens(drawn) == (400, 0)
+    back = undo(drawn, done["correction"])
+    assert (back["counts"][0]["before"], back["counts"][0]["after"]) == (400, 600)
+    assert tokens(drawn) == (600, 0)
+    undo(drawn, back["correction"])
+    assert tokens(drawn) == (400, 0)
+
+
+def test_a_count_of_settled_days_is_replaced(service: Service) -> None:
+    admin = service.admin
+    admin.post("/v1/energy", json=batch(an_hour()))
+    admin.post("/v1/units", json={"units": [count(1_000)]})
+    service.context.clock.sleep(3 * 24 * 3600)
+    roll_up(service.context)
+    settle(service.context)
+    days = {"start": to_rfc3339(T - 24 * HOUR), "end": to_rfc3339(T + 24 * HOUR)}
+    assert tokens(admin, **days) == (1_000, 0)
+    done = correct(admin, **recount(600))
+    assert tokens(admin, **days) == (600, 0)
+    settle(service.context)
+    assert tokens(admin, **days) == (600, 0)
+    undo(admin, done["correction"])
+    assert tokens(admin, **days) == (1_000, 0)
+
+
+def test_a_count_that_is_replaced_follows_merges(drawn: TestClient) -> None:
+    drawn.post("/v1/units", json={"units": [count(30), count(12, workload="old")]})
+    drawn.post("/v1/energy", json=batch(an_hour(device="gpu-2", workload="old"), seq=2))
+    correct(drawn, **recount(10, workload="old"))
+    merge = correct(drawn, kind="merge", workload="old", into="w")
+    assert tokens(drawn) == (40, 0)
+    both = correct(drawn, **recount(100))
+    assert (both["counts"][0]["before"], tokens(drawn)) == (40, (100, 0))
+    undo(drawn, merge["correction"])
+    assert (tokens(drawn), tokens(drawn, "old")) == ((100, 0), (10, 0))
+
+
+def test_a_report_that_counted_otherwise_is_restated(drawn: TestClient) -> None:
+    drawn.post("/v1/units", json={"units": [count(1_000)]})
+    window = {"start": to_rfc3339(T), "end": to_rfc3339(T + HOUR)}
+    body = {**window, "workload": "w", "unit": "token"}
+    report = drawn.post("/v1/reports", json=body).json()["id"]
+    assert [r["report"] for r in correct(drawn, **recount(600))["reports"]] == [report]
+    restated = drawn.post(f"/v1/reports/{report}/restate", json={}).json()
+    assert restated["lines"][0]["causes"] == ["counts"]
+
+
 BAD: list[tuple[dict[str, Any], int, str]] = [
     ({"kind": "guess"}, 422, "unknown_correction_kind"),
     ({"kind": "claim", "workload": "w"}, 422, "missing_member"),
@@ -203,6 +272,11 @@ BAD: list[tuple[dict[str, Any], int, str]] = [
     ),
     ({"kind": "rename", "workload": "w", "into": "w"}, 422, "nothing_to_correct"),
     ({"kind": "host", "host": "nope", "pue": 1.2}, 404, "unknown_host"),
+    (recount(1, unit="page"), 422, "unknown_unit"),
+    (recount(1, unit="run"), 422, "derived_unit"),
+    (recount(1, workload="nope"), 404, "unknown_workload"),
+    (recount(1, end=None), 422, "missing_member"),
+    (recount(-1), 422, "invalid_body"),
     (
         {"kind": "claim", "subject": "user:ana", "workload": "w", "reason": " "},
         422,

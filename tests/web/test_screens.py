@@ -251,3 +251,32 @@ def test_a_workload_is_renamed_on_the_page_after_it_said_what_moves(admin: TestC
     assert admin.get("/web/names.json").json()["corrections"][1]["is_undone"]
     foreign = admin.post("/names/correct", data=sure, headers={"Sec-Fetch-Site": "cross-site"})
     assert foreign.status_code == 403
+
+
+def test_each_kind_of_correction_has_a_form_that_shows_what_moves(admin: TestClient) -> None:
+    origin = {"origin": str(admin.base_url)}
+    subject = f"name:{RESNET}"
+    claim = {"kind": "claim", "subject": subject, "workload": "vision/hers", "reason": "hers"}
+    claim |= {"start": "2026-11-01T00:00", "end": ""}
+    units = {
+        "kind": "units",
+        "workload": f"{generated_day.SERVE}",
+        "unit": "request",
+        "count": "7",
+        "reason": "twice",
+    }
+    units |= {"start": "2026-11-24T00:00", "end": "2026-11-24T12:00"}
+    host = {"kind": "host", "host": "workstation", "pue": "1.4", "reason": "measured"}
+    told = {}
+    for form in (claim, units, host):
+        tried = admin.post("/names/correct", data=form, headers=origin)
+        assert (tried.status_code, "This would move" in tried.text) == (200, True), tried.text
+        assert f'value="{form["reason"]}"' in tried.text
+        sure = {**form, "sure": "1"}
+        done = admin.post("/names/correct", data=sure, headers=origin, follow_redirects=False)
+        assert done.status_code == 303, done.text
+        told[form["kind"]] = admin.get("/web/names.json").json()["corrections"][0]["body"]
+    assert told["claim"]["start"] == "2026-11-01T00:00:00+01:00"
+    assert (told["units"]["count"], told["host"]["pue"]) == (7, 1.4)
+    for wrong in ({**units, "count": "many"}, {**claim, "start": "soon"}, {"kind": "claim"}):
+        assert admin.post("/names/correct", data=wrong, headers=origin).status_code == 422
