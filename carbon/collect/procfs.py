@@ -1,11 +1,12 @@
 """The process table of Linux, read from /proc without a library: one read for each process that is
-known, three more for a new one."""
+known, three more for a new one. Those that sleep are left alone for as long as the others account
+for the time that the machine was busy: most of a machine's processes sleep."""
 
 from __future__ import annotations
 
 import os
 import resource
-from collections.abc import Iterator
+from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path
 
 from msgspec import Struct, field
@@ -21,6 +22,14 @@ _KTHREADD = 2
 #: A process may change its environment by exec while its name stays: it is read again at its
 #: first looks, and whenever the name changes.
 _LOOKS_UNTIL_SETTLED = 3
+#: A process that did nothing in so many looks sleeps.
+_LOOKS_UNTIL_ASLEEP = 3
+#: Every so many looks sleepers are looked at, too: about once in a period.
+_LOOKS_PER_ROUND = 10
+#: Busy time since the last look that nobody seen accounts for, from which on some sleeper may have
+#: woken: some ticks of the kernel's clocks, or this share of the busy time. What is overlooked so
+#: is counted at the next round.
+_UNEXPLAINED_S, _UNEXPLAINED_SHARE = 0.03, 0.02
 #: More than the kernel's line of a process can be long.
 _STAT_BYTES = 1024
 #: Of the files that a process may have open, these are for the process table.
@@ -41,6 +50,8 @@ class _Known(Struct):
     #: The line that the kernel last wrote of it, and what that said: most processes sleep.
     stat: bytes = b""
     process: Process | None = None
+    #: Looks in a row at which it had done nothing.
+    rests: int = 0
     #: Its stat file, kept open: to read it anew costs less than half of opening it anew. It is this
     #: process's for good, also where the pid is used again. -1 where it is not kept.
     fd: int = -1
@@ -56,6 +67,10 @@ class ProcfsReader(Struct):
     container: Container | None = None
     _known: dict[int, _Known] = field(default_factory=dict)
     _open: int = 0
+    _looks_left: int = 0
+    _busy_s: float = 0.0
+    #: As of the last look at the processes, until they are asked for.
+    _totals: MachineTotals | None = None
     _kernel_threads: set[int] = field(default_factory=set)
     _tick_s: float = 1 / os.sysconf("SC_CLK_TCK")
     _page_bytes: int = os.sysconf("SC_PAGE_SIZE")
@@ -63,14 +78,53 @@ class ProcfsReader(Struct):
     def processes(self) -> Iterator[Process]:
         pids = {int(name) for name in os.listdir(self.root) if name.isdigit()}
         self._kernel_threads &= pids
-        for pid in self._known.keys() - pids:
-            self._forget(pid)
-        for pid in pids - self._kernel_threads:
-            known = self._known.get(pid)
-            process = None if known is None or known.fd < 0 else self._unchanged(known)
-            process = process or self._read(pid)
+        heirs = set(self._forget_all(self._known.keys() - pids))
+        self._looks_left -= 1
+        asleep = list(self._asleep(heirs)) if self._looks_left > 0 else []
+        awake = pids - self._kernel_threads - {pid for pid, _ in asleep}
+        used_s = 0.0
+        for pid in awake:
+            before = self._last(pid)
+            process = self._look(pid)
             if process is not None:
+                used_s += process.cpu_s - (before.cpu_s if before else 0.0)
                 yield process
+        self._totals = totals = self._read_totals()
+        busy_s, self._busy_s = totals.busy_s - self._busy_s, totals.busy_s
+        if not asleep:
+            self._looks_left = _LOOKS_PER_ROUND
+        all_seen = busy_s - used_s <= max(_UNEXPLAINED_S, _UNEXPLAINED_SHARE * busy_s)
+        for pid, process in asleep:
+            if all_seen:
+                yield process
+            elif (now := self._look(pid)) is not None:
+                yield now
+
+    def _forget_all(self, gone: Iterable[int]) -> Iterator[int]:
+        """Tells their parents, to whom the time passes that they used."""
+        for pid in gone:
+            if (last := self._last(pid)) is not None:
+                yield last.parent_pid
+            self._forget(pid)
+
+    def _asleep(self, heirs: Collection[int]) -> Iterator[tuple[int, Process]]:
+        for pid, known in self._known.items():
+            is_asleep = known.rests >= _LOOKS_UNTIL_ASLEEP and pid not in heirs
+            if is_asleep and known.process is not None:
+                yield pid, known.process
+
+    def _last(self, pid: int) -> Process | None:
+        known = self._known.get(pid)
+        return known.process if known else None
+
+    def _look(self, pid: int) -> Process | None:
+        known = self._known.get(pid)
+        if known is None:
+            return self._read(pid)
+        before = known.process
+        process = (self._unchanged(known) if known.fd >= 0 else None) or self._read(pid)
+        known.rests = known.rests + 1 if process is before else 0
+        return process
 
     def _unchanged(self, known: _Known) -> Process | None:
         """The one that was told of before, where its kept file says the same: most sleep."""
@@ -85,6 +139,10 @@ class ProcfsReader(Struct):
         return self._read(pid)
 
     def totals(self) -> MachineTotals:
+        totals, self._totals = self._totals, None
+        return totals or self._read_totals()
+
+    def _read_totals(self) -> MachineTotals:
         cores = os.cpu_count() or 1
         if self.container is not None:
             own = (self.container.cpu_s(), self.container.memory_bytes())

@@ -6,15 +6,16 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from pathlib import Path
 
 import pytest
 from agent_double import ScriptedProcesses
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from carbon.collect.processes import Process, ProcessTable
+from carbon.collect.processes import Process, ProcessTable, Usage
 from carbon.collect.procfs import ProcfsReader, process_reader
 from carbon.collect.psutil_processes import PsutilReader
 
@@ -204,7 +205,8 @@ def test_a_program_that_takes_the_place_of_another_is_read_anew(tmp_path: Path) 
     (folder / "environ").write_bytes(b"CARBON_RUN=r-2\0")
     assert next(iter(reader.processes())).environment == {"CARBON_RUN": "r-1"}
     (folder / "stat").write_text((folder / "stat").read_text().replace("(sh)", "(python)"))
-    assert next(iter(reader.processes())).environment == {"CARBON_RUN": "r-2"}
+    looks = [next(iter(reader.processes())).environment for _ in range(10)]
+    assert looks[-1] == {"CARBON_RUN": "r-2"}
 
 
 def test_a_process_that_ends_while_we_look_is_left_out(tmp_path: Path) -> None:
@@ -228,6 +230,97 @@ def test_a_process_that_sleeps_is_told_by_the_object_that_told_it_before() -> No
         looks = [find(reader, child.pid) for _ in range(20)]
         child.communicate(b"\n")
     assert any(before is after for before, after in pairwise(looks))
+
+
+class FakeProc:
+    """A /proc whose processes work for as many ticks as one says."""
+
+    def __init__(self, root: Path, pids: Sequence[int]) -> None:
+        self.root, self.ticks = root, dict.fromkeys(pids, 0)
+        self.other_ticks = 0
+        files = [write_stat(root, pid, 1) / "stat" for pid in pids]
+        self._lines = {file: file.read_text() for file in files}
+        self._write()
+
+    def work(self, ticks: Mapping[int, int], others: int = 0) -> None:
+        """One second of two cores."""
+        self.other_ticks += others
+        for pid, more in ticks.items():
+            self.ticks[pid] += more
+        self._write()
+
+    def _write(self) -> None:
+        for (file, line), ticks in zip(self._lines.items(), self.ticks.values(), strict=True):
+            if file.parent.exists():
+                file.write_text(line.replace(" 30 20 ", f" {ticks} 0 "))
+        busy = sum(self.ticks.values()) + self.other_ticks
+        (self.root / "stat").write_text(f"cpu {busy} 0 0 1000 0 0 0 0 0 0\n")
+
+
+def ticks_of(usage: Usage, pid: int) -> int:
+    return round(usage.cpu_s.get(pid, 0.0) * os.sysconf("SC_CLK_TCK"))
+
+
+def test_sleepers_are_left_alone_while_the_others_account_for_the_time(tmp_path: Path) -> None:
+    proc = FakeProc(tmp_path, [7, 8])
+    table = ProcessTable(ProcfsReader(tmp_path))
+    for _ in range(8):
+        proc.work({7: 100})
+        table.look()
+    proc.work({7: 100, 8: 1})  # a tick is too little to be missed
+    assert ticks_of(table.look(), 8) == 0
+    proc.work({7: 100, 8: 50})
+    usage = table.look()
+    assert (ticks_of(usage, 7), ticks_of(usage, 8)) == (100, 51)
+
+
+def test_time_that_no_process_used_wakes_sleepers_and_becomes_nobodys(tmp_path: Path) -> None:
+    proc = FakeProc(tmp_path, [7, 8])
+    table = ProcessTable(ProcfsReader(tmp_path))
+    for _ in range(8):
+        proc.work({7: 100})
+        table.look()
+    proc.work({7: 10}, others=90)
+    usage = table.look()
+    assert usage.cpu_s.keys() == {7}
+    assert round(usage.busy_s * os.sysconf("SC_CLK_TCK")) == 100
+
+
+def test_the_time_of_a_child_that_ended_passes_to_a_parent_that_sleeps(tmp_path: Path) -> None:
+    proc = FakeProc(tmp_path, [1, 8])
+    table = ProcessTable(ProcfsReader(tmp_path))
+    for _ in range(8):
+        proc.work({8: 10})
+        table.look()
+    shutil.rmtree(tmp_path / "8")
+    init = tmp_path / "1" / "stat"
+    init.write_text(init.read_text().replace(" 0 0 7 3 ", " 0 0 157 3 "))
+    assert (
+        ticks_of(table.look(), 8) == 60
+    )  # 150 in all, of which 80 and its children's 10 were seen
+
+
+@given(
+    seconds=st.lists(
+        st.tuples(st.integers(0, 3), st.integers(0, 3), st.integers(0, 120), st.integers(0, 40)),
+        max_size=30,
+    )
+)
+@settings(max_examples=15)
+def test_no_time_is_lost_or_counted_twice_whoever_sleeps(
+    seconds: list[tuple[int, int, int, int]], tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    proc = FakeProc(tmp_path_factory.mktemp("proc"), [7, 8, 9])
+    table = ProcessTable(ProcfsReader(proc.root))
+    table.look()
+    counted = dict.fromkeys(proc.ticks, 0)
+    for seven, eight, nine, others in [*seconds, *[(0, 0, 0, 0)] * 10]:
+        proc.work({7: seven, 8: eight, 9: nine}, others)
+        usage = table.look()
+        assert usage.busy_s >= sum(usage.cpu_s.values())
+        for pid in counted:
+            counted[pid] += ticks_of(usage, pid)
+    assert counted == proc.ticks
 
 
 def find(reader: ProcfsReader, pid: int) -> Process | None:
