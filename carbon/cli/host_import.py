@@ -33,7 +33,7 @@ def csv_(
     dry_run: DryRun = False,
     json: Json = False,
 ) -> None:
-    """Columns name, site, zone, pue, owner, commissioned, retired, valid_from, trackers."""
+    """Columns name, site, zone, pue, owner, region, commissioned, retired, valid_from, trackers."""
     from carbon.imports.host_inventory import hosts_from_csv
 
     defaults = {"site": site, "zone": zone, "pue": pue, "owner": owner}

@@ -18,6 +18,9 @@ Site = Annotated[str | None, typer.Option(help="Where it stands.")]
 Zone = Annotated[str | None, typer.Option(help="Grid zone, such as DE.")]
 Pue = Annotated[float | None, typer.Option(help="Of its site, from 1 on.")]
 Owner = Annotated[str | None, typer.Option(help="Who answers for it.")]
+Region = Annotated[
+    str | None, typer.Option(help="Of a cloud, such as aws/eu-west-1: brings its zone and PUE.")
+]
 Commissioned = Annotated[str | None, typer.Option(help="RFC 3339: expected to report from then.")]
 Retired = Annotated[str | None, typer.Option(help="RFC 3339: expected to report until then.")]
 Trackers = Annotated[
@@ -39,6 +42,7 @@ def add(
     zone: Zone = None,
     pue: Pue = None,
     owner: Owner = None,
+    region: Region = None,
     commissioned: Commissioned = None,
     retired: Retired = None,
     tracker: Trackers = None,
@@ -49,6 +53,7 @@ def add(
 ) -> None:
     """Note what is known of a host; what it ran since is priced anew."""
     stated = {"site": site, "zone": zone, "pue": pue, "owner": owner, "valid_from": valid_from}
+    stated["region"] = region
     dates = {"commissioned": commissioned, "retired": retired, "trackers": tracker}
     _record(name, json, **stated, **dates)
 
@@ -60,6 +65,7 @@ def set_(
     zone: Zone = None,
     pue: Pue = None,
     owner: Owner = None,
+    region: Region = None,
     commissioned: Commissioned = None,
     retired: Retired = None,
     tracker: Trackers = None,
@@ -74,6 +80,7 @@ def set_(
     _check_known(name)
     since = valid_from or to_rfc3339(SystemClock().now_ms())
     stated = {"site": site, "zone": zone, "pue": pue, "owner": owner, "valid_from": since}
+    stated["region"] = region
     dates = {"commissioned": commissioned, "retired": retired, "trackers": tracker}
     _record(name, json, **stated, **dates)
 

@@ -1,5 +1,5 @@
-"""PUE of clouds, as their operators publish it: for all sites of a year, since most regions' own
-figures are not published. What is not here is not known, and no mean stands in for it."""
+"""PUE of clouds, as their operators publish it: for all sites of a year, and no region's own:
+those stand in `cloud_region_factors`. What is in neither is not known, and no mean stands in."""
 
 from __future__ import annotations
 

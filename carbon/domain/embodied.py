@@ -21,6 +21,8 @@ class EmbodiedCharge:
     factor: Factor  #: total embodied emissions of the device
     lifespan: Factor
     reserved_ms: int = 0
+    #: The device was older than its expected life, so that nothing was left to charge.
+    past_life: bool = False
 
 
 def embodied_g(total_g: float, reserved: float, lifespan: float, share: float = 1.0) -> float:
@@ -29,37 +31,12 @@ def embodied_g(total_g: float, reserved: float, lifespan: float, share: float = 
 
 
 def embodied_ng(total_g: float, reserved_ms: int, lifespan_ms: int, share_ppm: int = PPM) -> int:
-    """M of one reservation in nanograms, rounded down; time beyond the lifespan is free.
-
-    For a window of a longer reservation use `accrued_ng`, whose parts sum to the whole.
-    """
+    """M of one reservation in nanograms, rounded down; time beyond the lifespan is free."""
     grams, per_grams = float(total_g).as_integer_ratio()
     reserved = min(reserved_ms, lifespan_ms)
     return grams * NG_PER_G * reserved * share_ppm // (per_grams * lifespan_ms * PPM)
 
 
-def accrued_ng(
-    total_g: float,
-    commissioned_ms: int,
-    lifespan_ms: int,
-    start_ms: int,
-    end_ms: int,
-    share_ppm: int = PPM,
-) -> int:
-    """M of [start, end) for a device in service since `commissioned_ms`.
-
-    Nothing accrues before that moment or after `lifespan_ms` of service. A difference of
-    one cumulative integer function: windows that adjoin sum exactly to the window they make,
-    and the life of a wholly reserved device to the whole of `total_g`.
-    """
-
-    def until(at_ms: int) -> int:
-        served_ms = max(0, at_ms - commissioned_ms)
-        return embodied_ng(total_g, served_ms, lifespan_ms, share_ppm)
-
-    return until(end_ms) - until(start_ms)
-
-
-def is_depreciated(commissioned_ms: int, lifespan_ms: int, at_ms: int) -> bool:
-    """Past its expected life: shown with the score, since M is then 0 for a reason."""
-    return at_ms >= commissioned_ms + lifespan_ms
+def end_of_life_ms(commissioned_ms: int, lifespan_ms: int) -> int:
+    """From then on a device has been paid for: M is 0 for a reason, which is shown."""
+    return commissioned_ms + lifespan_ms

@@ -48,6 +48,16 @@ class FactorBook:
     def lifespan(self, start_ms: int, end_ms: int) -> list[Holding]:
         return self._held(LIFESPAN, None, start_ms, end_ms)
 
+    def of_region(self, kind: FactorKind, region: str, at_ms: int) -> Factor | None:
+        """The newest vintage of a region's (or a zone's) PUE or WUE that is valid at a moment and
+        that nothing supersedes then; None where nobody published one."""
+        known = [f for f in self.all() if f.kind is kind and f.subject.lower() == region.lower()]
+        holding = [f for f in known if f.is_valid_at(at_ms) and not self._replaced(f, at_ms)]
+        return max(holding, key=lambda f: (f.vintage, f.recorded_ms, f.id), default=None)
+
+    def _replaced(self, factor: Factor, at_ms: int) -> bool:
+        return any(new.is_valid_at(at_ms) for new in self.successors(factor.id))
+
     def all(self) -> tuple[Factor, ...]:
         return (*SHIPPED, *self.recorded)
 

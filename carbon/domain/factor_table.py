@@ -9,6 +9,7 @@ knows its size. Its bounds reach over all the sources, so that no source is hidd
 from __future__ import annotations
 
 from carbon.domain.cloud_factors import CLOUD_PUES
+from carbon.domain.cloud_region_factors import CLOUD_REGIONS
 from carbon.domain.factor import CRADLE_TO_GATE, Factor, FactorKind, LifeCycleStage, Tier, Unit
 from carbon.domain.footprint import cpu_kg, dimm_kg, scaled_by_memory_kg
 
@@ -297,4 +298,5 @@ SHIPPED: tuple[Factor, ...] = (
     LIFESPAN,
     PUE,
     *CLOUD_PUES,
+    *CLOUD_REGIONS,
 )

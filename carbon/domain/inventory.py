@@ -172,7 +172,7 @@ def _in_hour(contract: Contract, at_ms: int) -> float:
 def site_water_l(
     it_kwh: Mapping[str, float], wue: Mapping[str, float]
 ) -> tuple[float | None, list[str]]:
-    """(litres on site, zones whose WUE nobody stated); None where none is known."""
+    """(litres on site, zones or cloud regions whose WUE nobody stated); None where none is."""
     known = [zone for zone in it_kwh if zone in wue]
     missing = sorted(set(it_kwh) - set(known))
     return (math.fsum(it_kwh[z] * wue[z] for z in known) if known else None), missing

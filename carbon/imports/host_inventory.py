@@ -22,6 +22,7 @@ COLUMNS: Final = (
     "zone",
     "pue",
     "owner",
+    "region",
     "commissioned",
     "retired",
     "valid_from",

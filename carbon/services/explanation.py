@@ -151,6 +151,8 @@ def _terms(answer: SciAnswer) -> list[Term]:
 
 
 def _embodied_formula(part: EmbodiedPart) -> str:
+    if part.past_life:
+        return f"{part.device}: 0 ng, older than its expected life ({part.lifespan})"
     return (
         f"{part.device}: {part.total_g:.10g} g x {part.reserved_ms} ms / {part.lifespan_ms} ms"
         f" = {part.embodied_ng} ng ({part.factor}, {part.lifespan})"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from carbon.domain.embodied import EmbodiedCharge, embodied_ng
+from carbon.domain.embodied import EmbodiedCharge, embodied_ng, end_of_life_ms
 from carbon.domain.factor import Factor
 from carbon.domain.factor_book import FactorBook, Holding
 from carbon.storage.ledger_rows import DeviceRef, LedgerRow
@@ -26,29 +26,43 @@ def embodied_charges(
     start_ms: int,
     end_ms: int,
 ) -> list[EmbodiedCharge]:
-    """M of a device's reserved time in a window; where a factor changes inside of it, by the
-    share of the window for which each holds."""
+    """M of a device's reserved time in a window; where a factor changes inside of it, or the
+    device reaches the end of its expected life, by the share of the window for which each holds."""
     if not reserved_ms:
         return []
     end_ms = max(end_ms, start_ms + 1)  # a moment may have been snapped outward to its bucket
     charges, so_far = [], 0
-    for factor, lifespan, until_ms in _holding(book, device, start_ms, end_ms):
+    for factor, lifespan, until_ms, past_life in _holding(book, device, start_ms, end_ms):
         part_ms = reserved_ms * (until_ms - start_ms) // (end_ms - start_ms) - so_far
         so_far += part_ms
-        mass_ng = embodied_ng(factor.total_g, part_ms, lifespan.duration_ms)
-        charges.append(EmbodiedCharge(device_id, mass_ng, factor, lifespan, part_ms))
+        mass_ng = 0 if past_life else embodied_ng(factor.total_g, part_ms, lifespan.duration_ms)
+        charges.append(EmbodiedCharge(device_id, mass_ng, factor, lifespan, part_ms, past_life))
     return charges
 
 
 def _holding(
     book: FactorBook, device: DeviceRef, start_ms: int, end_ms: int
-) -> list[tuple[Factor, Factor, int]]:
-    """(embodied factor, lifespan, until when) over a window, in order of time."""
+) -> list[tuple[Factor, Factor, int, bool]]:
+    """(embodied factor, lifespan, until when, past its life) over a window, in order of time."""
     embodied = book.for_device(device.kind, device.model, start_ms, end_ms)
     lifespans = book.lifespan(start_ms, end_ms)
-    cuts = sorted({held.end_ms for held in (*embodied, *lifespans)})
-    return [(_until(embodied, cut), _until(lifespans, cut), cut) for cut in cuts]
+    ends = [_end_of_life(device, held.factor) for held in lifespans]
+    inside = [at_ms for at_ms in ends if at_ms is not None and start_ms < at_ms < end_ms]
+    found = []
+    for cut in sorted({held.end_ms for held in (*embodied, *lifespans)} | set(inside)):
+        lifespan = _until(lifespans, cut)
+        end_of_life = _end_of_life(device, lifespan)
+        past_life = end_of_life is not None and cut > end_of_life
+        found.append((_until(embodied, cut), lifespan, cut, past_life))
+    return found
+
+
+def _end_of_life(device: DeviceRef, lifespan: Factor) -> int | None:
+    if device.commissioned_ms is None:
+        return None
+    return end_of_life_ms(device.commissioned_ms, lifespan.duration_ms)
 
 
 def _until(held: Sequence[Holding], end_ms: int) -> Factor:
+    """What holds up to a moment of the window."""
     return next(one.factor for one in held if one.start_ms < end_ms <= one.end_ms)

@@ -10,6 +10,7 @@ from sqlalchemy import Connection, select
 from carbon.clock import to_rfc3339
 from carbon.domain.units import BUCKET_MS, MS_PER_DAY, QUARTER_MS, ceil_to, floor_to
 from carbon.errors import InvalidInput
+from carbon.services.cloud_place import in_region
 from carbon.services.context import Context
 from carbon.services.host_addresses import declare_address, declared_addresses
 from carbon.services.intensity import stated_zone
@@ -24,7 +25,7 @@ from carbon.storage.places import last_begun
 from carbon.storage.repricing import mark_price
 from carbon.wire.hosts import HostAnswer, HostBody, HostList
 
-_FACTS = ("site", "zone", "pue", "owner", "commissioned_ms", "retired_ms")
+_FACTS = ("site", "zone", "pue", "owner", "region", "commissioned_ms", "retired_ms")
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,11 +41,13 @@ def record_host(context: Context, body: HostBody, times: HostTimes) -> HostAnswe
     """Notes what is known of a host from a time on, and re-rates what it ran since. Said again
     it is noted once.
 
-    Raises InvalidInput (`pue_below_one`, `unknown_zone`, `retired_before_commissioned`).
+    Raises InvalidInput (`pue_below_one`, `unknown_zone`, `unknown_region`, `blank_coefficient`,
+    `retired_before_commissioned`).
     """
     check_pue(body.pue)
     now_ms = context.clock.now_ms()
     with writing(context.engine) as connection:
+        body = in_region(connection, body, now_ms) if body.region else body
         zone = stated_zone(connection, body.zone) if body.zone else None
         host_id = Identities(connection, now_ms, {}).host(body.name)
         row = {
@@ -54,6 +57,7 @@ def record_host(context: Context, body: HostBody, times: HostTimes) -> HostAnswe
             "zone": zone,
             "pue": body.pue,
             "owner": body.owner,
+            "region": body.region,
             "commissioned_ms": times.commissioned_ms,
             "retired_ms": times.retired_ms,
         }
@@ -157,6 +161,7 @@ def _answer(
         zone=known["zone"],
         pue=known["pue"],
         owner=known["owner"],
+        region=known["region"],
         valid_from=_stamp(known["start_ms"]),
         devices=report.devices,
         commissioned=_stamp(known["commissioned_ms"]),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import secrets
 from collections import defaultdict
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from sqlalchemy import Connection
@@ -156,16 +157,17 @@ def _inventory(read: _Read) -> InventoryAnswer:
     sums: dict[tuple[str, int], list[int]] = defaultdict(lambda: [0, 0])
     it_mj: dict[str, int] = defaultdict(int)
     for hour in read.hours:
+        place = read.places[hour.device_id]
         so_far = sums[hour.zone, hour.start_ms]
-        so_far[0] += round(hour.energy_mj * read.places[hour.device_id].pue)
+        so_far[0] += round(hour.energy_mj * place.pue)
         so_far[1] += hour.operational_ng
-        it_mj[hour.zone] += hour.energy_mj
+        it_mj[place.region or hour.zone] += hour.energy_mj
     hours = [HourOfZone(*key, *values) for key, values in sorted(sums.items())]
     zones = inventory_of(hours, read.contracts)
     total_mj = sum(zone.energy_mj for zone in zones)
     contracted = sum(zone.market.contracted_share * zone.energy_mj for zone in zones)
     cfe = [zone.cfe_score * zone.energy_mj for zone in zones if zone.cfe_score is not None]
-    litres, dry = site_water_l({zone: kwh(mj) for zone, mj in it_mj.items()}, _wue(read))
+    litres, dry = site_water_l({where: kwh(mj) for where, mj in it_mj.items()}, _wue(read, it_mj))
     flags = {"pue_unset"} if any("pue_unset" in p.flags for p in read.places.values()) else set()
     flags |= {"wue_unknown"} if dry else set()
     flags |= {"no_residual_mix"} if any(zone.market.grid_share > 0 for zone in zones) else set()
@@ -197,13 +199,10 @@ def _inventory(read: _Read) -> InventoryAnswer:
     )
 
 
-def _wue(read: _Read) -> dict[str, float]:
-    """Recorded WUE factors whose subject is the zone, as valid at the window's start."""
-    return {
-        factor.subject: factor.value
-        for factor in read.book.all()
-        if factor.kind is FactorKind.WUE and factor.is_valid_at(read.start_ms)
-    }
+def _wue(read: _Read, where: Iterable[str]) -> dict[str, float]:
+    """The WUE of each cloud region or zone for which one is known at the window's start."""
+    found = {place: read.book.of_region(FactorKind.WUE, place, read.start_ms) for place in where}
+    return {place: factor.value for place, factor in found.items() if factor}
 
 
 def frame(

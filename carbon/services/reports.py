@@ -238,9 +238,10 @@ def _embodied(account: Account) -> list[EmbodiedPart]:
                 lifespan_ms=charge.lifespan.duration_ms,
                 reserved_ms=charge.reserved_ms,
                 embodied_ng=charge.embodied_ng,
+                past_life=charge.past_life,
             )
         )
-    return sorted(parts, key=lambda part: (part.device, part.factor, part.lifespan))
+    return sorted(parts, key=lambda part: (part.device, part.factor, part.lifespan, part.past_life))
 
 
 def store_report(

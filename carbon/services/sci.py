@@ -126,10 +126,10 @@ def _answer(
         boundary=boundary,
         factors=_factors(embodied),
         intensity=_intensity(ledger, result),
-        flags=sorted({*ledger.flags, *(flag for rating in used for flag in rating.flags)}),
+        flags=sorted({*_flags(ledger, embodied), *(flag for r in used for flag in r.flags)}),
         input_hash="",
     )
-    answer = _hashed(answer, ledger)
+    answer = _hashed(answer, ledger, embodied)
     return Account(
         answer, ledger.rows, ledger.devices, ledger.ratings, charges, embodied, ledger.added_rows
     )
@@ -140,7 +140,13 @@ def _drawn(result: Score, terms: Iterable[Term]) -> Score:
     return result.within(simulate(terms).scaled(1 / NG_PER_G))
 
 
-def _hashed(answer: SciAnswer, ledger: Ledger) -> SciAnswer:
+def _flags(ledger: Ledger, embodied: Sequence[EmbodiedCharge]) -> Iterable[str]:
+    yield from ledger.flags
+    if any(charge.past_life for charge in embodied):
+        yield "fully_depreciated"
+
+
+def _hashed(answer: SciAnswer, ledger: Ledger, embodied: Sequence[EmbodiedCharge]) -> SciAnswer:
     """The answer with the hash of everything it was computed from."""
     inputs = [
         answer.workload,
@@ -151,6 +157,7 @@ def _hashed(answer: SciAnswer, ledger: Ledger) -> SciAnswer:
         answer.boundary,
         [factor.id for factor in answer.factors],
         [_row_inputs(ledger, row) for row in ledger.rows],
+        *([ledger.devices[int(c.device)].uuid, c.reserved_ms] for c in embodied if c.past_life),
     ]
     digest = sha256(msgspec.json.encode(inputs, order="sorted")).hexdigest()
     return msgspec.structs.replace(answer, input_hash=f"sha256:{digest}")

@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 from sqlalchemy import Connection, Select, Table, func, select
 
 from carbon.domain.units import BUCKET_MS, QUARTER_MS, ceil_to, floor_to
-from carbon.storage.names import device, device_model
+from carbon.storage.names import device, device_model, host_period
 from carbon.storage.rollups import bucket, quarter_hour
 from carbon.storage.sealed_days import buckets_kept_from
 from carbon.storage.settled import pieces_between
@@ -167,11 +167,20 @@ class DeviceRef:
     uuid: str
     kind: str
     model: str
+    #: When its host first came into service, where the inventory says so.
+    commissioned_ms: int | None = None
 
 
 def devices_by_id(connection: Connection, ids: Sequence[int]) -> dict[int, DeviceRef]:
+    p = host_period.c
+    commissioned = (
+        select(func.min(p.commissioned_ms))
+        .where(p.host_id == device.c.host_id, p.correction_id.is_(None))
+        .scalar_subquery()
+    )
+    d, m = device.c, device_model.c
     query = (
-        select(device.c.id, device.c.uuid, device_model.c.kind, device_model.c.model)
+        select(d.id, d.uuid, m.kind, m.model, commissioned)
         .join_from(device, device_model)
         .where(device.c.id.in_(ids))
     )

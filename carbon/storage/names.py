@@ -116,6 +116,8 @@ host_period = Table(
     Column("zone", Text, nullable=True),
     Column("pue", Float, nullable=True),
     Column("owner", Text, nullable=True),
+    #: Of a cloud, `aws/eu-west-1`: whose published PUE and WUE hold.
+    Column("region", Text, nullable=True),
     #: In service from and until then: when it is expected to report.
     Column("commissioned_ms", Ms, nullable=True),
     Column("retired_ms", Ms, nullable=True),

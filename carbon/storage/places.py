@@ -24,6 +24,8 @@ class Place:
     #: 1.0 where nobody has stated one, flagged `pue_unset`.
     pue: float
     flags: tuple[str, ...]
+    #: Of a cloud, `aws/eu-west-1`, by the inventory.
+    region: str | None = None
 
 
 def places_at(
@@ -99,7 +101,7 @@ def _place(
         flags.append("zone_guessed")
     if pue is None:
         flags.append(PUE_UNSET)
-    return Place(zone, pue or 1.0, tuple(flags))
+    return Place(zone, pue or 1.0, tuple(flags), last_begun(inventory, "region"))
 
 
 def last_begun(periods: Iterable[Mapping[str, Any] | RowMapping], field: str) -> Any:

@@ -18,6 +18,9 @@ class HostBody(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=Tr
     #: At least 1.0.
     pue: float | None = None
     owner: str | None = None
+    #: Of a cloud, `aws/eu-west-1`: its published PUE holds where `pue` is not said, its grid zone
+    #: where `zone` is not.
+    region: Text | None = None
     #: From then on it is expected to report, and until then: readings that are missing between
     #: them lower completeness.
     commissioned: str | None = None
@@ -33,6 +36,7 @@ class HostAnswer(Struct, frozen=True):
     zone: str | None
     pue: float | None
     owner: str | None
+    region: str | None
     valid_from: str | None
     devices: int
     commissioned: str | None

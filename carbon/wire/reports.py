@@ -65,6 +65,8 @@ class EmbodiedPart(Struct, frozen=True):
     lifespan_ms: int
     reserved_ms: int
     embodied_ng: int
+    #: Older than its expected life: nothing was left to charge.
+    past_life: bool = False
 
 
 class Simulated(Struct, frozen=True):

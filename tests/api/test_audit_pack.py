@@ -112,3 +112,14 @@ def test_a_reports_rows_as_parquet_are_those_of_its_csv(admin: TestClient) -> No
     assert table.column_names == lines[0].split(",")
     assert table.num_rows == len(lines) - 1
     assert table.column("g_co2e").type == "double"
+
+
+def test_a_device_past_its_life_is_sound_too(admin: TestClient, tmp_path: Path) -> None:
+    admin.post("/v1/hosts", json={"name": "n", "commissioned": to_rfc3339(T - 2_000 * 24 * HOUR)})
+    old = interval(T, T + HOUR, 10**9, "gpu-9")
+    admin.post("/v1/energy", json=batch(old, seq=3, host="n"))
+    report = issued(admin)
+    parts = admin.get(f"/v1/reports/{report}").json()["statement"]["lines"][0]["embodied"]
+    assert [part["past_life"] for part in parts if part["device"] == "gpu-9"] == [True]
+    folder = unpacked(admin, report, tmp_path)
+    assert verified(folder) == (0, "sound: hashes, log, table, factors, arithmetic\n")

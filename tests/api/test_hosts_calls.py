@@ -81,3 +81,50 @@ def test_dates_that_cannot_be_meant_are_refused(admin: TestClient) -> None:
         "end_before_start",
     )
     assert listed(admin)["hosts"] == []
+
+
+def test_a_host_in_a_cloud_region_takes_its_zone_and_published_pue(admin: TestClient) -> None:
+    told = note(admin, "node1", region="AWS/eu-central-1")
+    assert (told["region"], told["zone"], told["pue"]) == ("aws/eu-central-1", "DE", 1.24)
+    admin.post("/v1/energy", json=batch(an_hour(), host="node1"))
+    used = admin.get("/v1/workloads/w/sci?unit=device_hour").json()
+    assert (used["zones"], "pue_unset" in used["flags"]) == (["DE"], False)
+
+
+def test_what_is_said_of_a_host_outweighs_its_region(admin: TestClient) -> None:
+    told = note(admin, "node1", region="aws/eu-south-1", pue=1.3, zone="FR")
+    assert (told["zone"], told["pue"]) == ("FR", 1.3)
+
+
+@pytest.mark.parametrize(
+    ("region", "code"),
+    [
+        ("aws/atlantis-1", "unknown_region"),
+        ("eu-central-1", "unknown_region"),
+        ("aws/eu-south-1", "blank_coefficient"),
+        ("gcp/europe-west3", "blank_coefficient"),
+    ],
+)
+def test_a_region_without_a_published_pue_gets_no_mean_in_its_place(
+    admin: TestClient, region: str, code: str
+) -> None:
+    refused(admin.post("/v1/hosts", json={"name": "node1", "region": region}), 422, code)
+    assert admin.get("/v1/hosts").json()["hosts"] == []
+
+
+def test_a_recorded_pue_fills_a_blank(admin: TestClient) -> None:
+    factor = {
+        "kind": "pue",
+        "subject": "aws/eu-south-1",
+        "name": "2025",
+        "value": 1.2,
+        "unit": "1",
+        "low": 1.1,
+        "high": 1.3,
+        "source": "our contract",
+        "vintage": "2025",
+        "licence": "own",
+        "tier": "supplier",
+    }
+    assert admin.post("/v1/factors", json=factor).status_code == 201
+    assert note(admin, "node1", region="aws/eu-south-1")["pue"] == 1.2

@@ -73,6 +73,20 @@ def test_water_follows_the_recorded_wue_of_the_zone(house: Service) -> None:
     assert house.admin.get(f"/v1/inventory?{WINDOW}").json()["water_l"] == pytest.approx(1.5)
 
 
+def test_water_follows_the_published_wue_of_a_hosts_cloud_region(service: Service) -> None:
+    """aws/eu-central-1 publishes 0.17 L/kWh, of Bahrain nothing: what is blank is not 0."""
+    admin = service.admin
+    admin.post("/v1/hosts", json={"name": "n1", "region": "aws/eu-central-1", "zone": "DE"})
+    admin.post("/v1/hosts", json={"name": "n2", "region": "aws/me-south-1", "zone": "DE"})
+    admin.post("/v1/energy", json=batch(interval(T, T + HOUR, 2 * KWH), host="n1"))
+    told = admin.get(f"/v1/inventory?{WINDOW}").json()
+    assert (told["water_l"], "wue_unknown" in told["flags"]) == (pytest.approx(0.34), False)
+    dry = batch(interval(T, T + HOUR, KWH, "gpu-9"), seq=2, host="n2")
+    admin.post("/v1/energy", json=dry)
+    told = admin.get(f"/v1/inventory?{WINDOW}").json()
+    assert (told["water_l"], "wue_unknown" in told["flags"]) == (pytest.approx(0.34), True)
+
+
 def test_a_frame_has_the_standards_own_rows(house: Service) -> None:
     rows = {}
     for frame in ("ghg-protocol", "esrs-e1"):

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from itertools import pairwise
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from carbon.domain.embodied import accrued_ng, embodied_g, embodied_ng, is_depreciated
+from carbon.domain.embodied import embodied_g, embodied_ng, end_of_life_ms
 from carbon.domain.energy_model import teads_share_of_tdp, water_l
 from carbon.domain.footprint import (
     CPU_MM2_PER_CORE,
@@ -55,22 +53,7 @@ def test_past_its_expected_life_nothing_more_accrues(
 ) -> None:
     whole = embodied_ng(total_g, lifespan_ms, lifespan_ms)
     assert embodied_ng(total_g, lifespan_ms + beyond_ms, lifespan_ms) == whole
-    assert accrued_ng(total_g, 0, lifespan_ms, lifespan_ms, lifespan_ms + beyond_ms) == 0
     assert embodied_g(total_g, lifespan_ms + beyond_ms, lifespan_ms) == total_g
-
-
-@given(masses_g, times_ms, lifespans_ms, st.lists(times_ms, max_size=8), shares_ppm)
-def test_windows_that_adjoin_sum_to_the_window_they_make(
-    total_g: float, commissioned_ms: int, lifespan_ms: int, marks: list[int], share_ppm: int
-) -> None:
-    start, *inner, end = sorted([*marks, 0, 10 * MS_PER_LIFESPAN_YEAR])
-    edges = [start, *inner, end]
-    parts = [
-        accrued_ng(total_g, commissioned_ms, lifespan_ms, lo, hi, share_ppm)
-        for lo, hi in pairwise(edges)
-    ]
-    assert sum(parts) == accrued_ng(total_g, commissioned_ms, lifespan_ms, start, end, share_ppm)
-    assert min(parts) >= 0
 
 
 @given(masses_g, times_ms, lifespans_ms, shares_ppm, shares_ppm)
@@ -83,9 +66,8 @@ def test_a_larger_share_never_costs_less(
     )
 
 
-def test_a_fully_depreciated_device_says_so() -> None:
-    assert not is_depreciated(1000, FOUR_YEARS_MS, 1000 + FOUR_YEARS_MS - 1)
-    assert is_depreciated(1000, FOUR_YEARS_MS, 1000 + FOUR_YEARS_MS)
+def test_an_expected_life_begins_with_the_first_service() -> None:
+    assert end_of_life_ms(1000, FOUR_YEARS_MS) == 1000 + FOUR_YEARS_MS
 
 
 def test_a_server_is_the_sum_of_its_parts_as_in_boaviztas_r740() -> None:
