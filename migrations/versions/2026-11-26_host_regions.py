@@ -1,13 +1,13 @@
 """The cloud region of a host, whose published PUE and WUE hold.
 
-Revises: 0016_corrections
+Revises: 0017_unit_corrections
 """
 
 import sqlalchemy as sa
 from alembic import op
 
 revision = "0017_host_regions"
-down_revision = "0016_corrections"
+down_revision = "0017_unit_corrections"
 branch_labels = None
 depends_on = None
 
