@@ -24,6 +24,8 @@ class Settings(BaseSettings):
     db_url: str | None = None
     #: Folder that this service and every node of a Slurm cluster share; unset means no Slurm.
     slurm_dir: Path | None = None
+    #: Whether Slurm users' own jobs with `carbon:deadline=…` are let go at clean times.
+    slurm_release: bool = False
     #: TOML file of the systems that jobs may be handed to by a call; unset means none.
     webhooks: Path | None = None
     host: str = "127.0.0.1"

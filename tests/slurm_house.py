@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes.util
 import os
 import shutil
 import socket
@@ -13,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+FILTERS = Path(__file__).parent.parent / "deploy" / "slurm"
 PROGRAMS = ("munged", "slurmctld", "slurmd", "sbatch", "squeue", "scancel")
 
 
@@ -35,8 +37,16 @@ def slurm_cluster() -> Iterator[Path]:
         for daemon in reversed(daemons):
             daemon.terminate()
         for daemon in reversed(daemons):
-            daemon.wait(20)
+            _end(daemon)
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def _end(daemon: subprocess.Popen[bytes]) -> None:
+    try:
+        daemon.wait(20)
+    except subprocess.TimeoutExpired:
+        daemon.kill()
+        daemon.wait()
 
 
 def _start(folder: Path, daemons: list[subprocess.Popen[bytes]]) -> None:
@@ -44,6 +54,8 @@ def _start(folder: Path, daemons: list[subprocess.Popen[bytes]]) -> None:
     key = folder / "munge.key"
     key.write_bytes(os.urandom(1024))
     key.chmod(0o400)
+    for lua in FILTERS.glob("*.lua"):
+        shutil.copy(lua, folder)
     (folder / "slurm.conf").write_text(_config(folder))
     environment = {**os.environ, "SLURM_CONF": str(folder / "slurm.conf")}
     munged = [
@@ -81,11 +93,23 @@ TaskPlugin=task/none
 SelectType=select/cons_tres
 SelectTypeParameters=CR_Core
 AccountingStorageType=accounting_storage/none
+{_filter()}
 ReturnToService=2
 MailProg=/bin/true
 NodeName={name} NodeAddr=127.0.0.1 CPUs={os.cpu_count()} State=UNKNOWN
 PartitionName=main Nodes={name} Default=YES MaxTime=INFINITE State=UP
 """
+
+
+def _filter() -> str:
+    """The shipped filter, where this Slurm can run Lua."""
+    return "JobSubmitPlugins=lua" if has_lua() else ""
+
+
+def has_lua() -> bool:
+    return ctypes.util.find_library("lua5.1") is not None or any(
+        ctypes.util.find_library(f"lua{version}") for version in ("5.2", "5.3", "5.4")
+    )
 
 
 def _wait_until_idle(folder: Path) -> None:
@@ -104,7 +128,7 @@ def empty_the_queue() -> None:
     subprocess.run(["scancel", "--user=root"], check=False, capture_output=True)
     end = time.monotonic() + 20
     while time.monotonic() < end:
-        states = ["--states=PENDING,CONFIGURING,RUNNING,SUSPENDED"]
+        states = ["--states=PENDING,CONFIGURING,RUNNING,COMPLETING,SUSPENDED"]
         shown = subprocess.run(["squeue", "-h", *states], capture_output=True, text=True)
         if not shown.stdout.strip():
             return

@@ -51,6 +51,8 @@ class PlacementReason(StrEnum):
     DEADLINE_GUARD = "deadline_guard"
     ASKED_TO_START = "asked_to_start"
     SCHEDULER_PAUSED = "scheduler_paused"
+    #: Held by its own user, and begun or taken away by somebody else than carbon.
+    LEFT_THE_QUEUE = "left_the_queue"
 
 
 class AttemptState(StrEnum):

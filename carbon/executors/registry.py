@@ -9,6 +9,7 @@ from carbon.errors import InvalidInput
 from carbon.executors.executor import Executor
 from carbon.executors.local import LocalExecutor
 from carbon.executors.slurm import SlurmExecutor
+from carbon.executors.slurm_release import SlurmReleaseExecutor
 from carbon.executors.webhook import WebhookExecutor, read_targets
 from carbon.settings import Settings
 
@@ -19,6 +20,8 @@ def build_executors(settings: Settings, clock: Clock) -> Executors:
     executors: list[Executor] = [LocalExecutor(settings.data_dir / "jobs", clock)]
     if settings.slurm_dir is not None:
         executors.append(SlurmExecutor(settings.slurm_dir, clock))
+    if settings.slurm_release:
+        executors.append(SlurmReleaseExecutor(clock))
     if settings.webhooks is not None:
         targets = read_targets(settings.webhooks)
         executors.append(WebhookExecutor(settings.data_dir / "webhooks", targets, clock))

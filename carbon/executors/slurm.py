@@ -9,8 +9,8 @@ number never reached us.
 from __future__ import annotations
 
 import shlex
-import subprocess
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Final
 
@@ -20,14 +20,13 @@ from carbon.executors.executor import AttemptSpec, ExecutorAway, Handle, Logs, L
 from carbon.executors.local import (
     GRACE_S,
     attempt_folder,
-    passed_environment,
     shown_log,
     spec_to_write,
 )
+from carbon.executors.slurm_queue import PENDING, SeenQueue, SlurmEntry, queue, slurm
 
-_COMMAND_TIMEOUT_S: Final = 20
 #: Without COMPLETING: its script has ended.
-_NOT_ENDED: Final = "PENDING,CONFIGURING,RUNNING,SUSPENDED"
+_NOT_ENDED: Final = PENDING | {"CONFIGURING", "RUNNING", "SUSPENDED"}
 _COMMENT: Final = "carbon:attempt="
 
 
@@ -42,6 +41,7 @@ class SlurmExecutor:
     ) -> None:
         self._jobs_dir, self._grace_s = jobs_dir, grace_s
         self._clock = clock or SystemClock()
+        self._seen = SeenQueue(self._clock)
 
     def start(self, attempt: AttemptSpec) -> str:
         folder = self._folder(attempt.attempt_id)
@@ -53,6 +53,7 @@ class SlurmExecutor:
         except OSError as error:
             raise ExecutorAway("executor_away", f"cannot write {folder.path}: {error}") from error
         number = _submit(folder, attempt.attempt_id)
+        self._seen.forget()
         (folder.path / "slurm.id").write_text(number)
         return number
 
@@ -60,7 +61,10 @@ class SlurmExecutor:
         folder = self._folder(handle.attempt_id)
         if folder.result() is None:
             # Asked before the folder is read: a job that has left the queue has written its end.
-            queued = _queued(handle.attempt_id)
+            queued = _of(self._seen.entries(), handle.attempt_id)
+            if not queued:  # not to be called lost by what was seen before it was submitted
+                self._seen.forget()
+                queued = _of(self._seen.entries(), handle.attempt_id)
             if folder.result() is None:
                 return self._look_without_result(folder, handle, bool(queued))
         return _ended(folder)
@@ -71,11 +75,11 @@ class SlurmExecutor:
             now_ms = self._clock.now_ms()
             folder.write_result(Result(None, now_ms, None, "cancelled before the start"))
             for number in _queued(handle.attempt_id):
-                _slurm("scancel", number)
+                slurm("scancel", number)
         elif folder.result() is None:
             for number in _queued(handle.attempt_id):
                 # To the supervisor alone, which grants the command its grace.
-                _slurm("scancel", "--batch", "--signal=TERM", number)
+                slurm("scancel", "--batch", "--signal=TERM", number)
 
     def logs(self, handle: Handle) -> Logs:
         folder = self._folder(handle.attempt_id)
@@ -105,7 +109,7 @@ def _ended(folder: AttemptFolder) -> Look:
 
 def _submit(folder: AttemptFolder, attempt_id: str) -> str:
     supervisor = [sys.executable, "-m", "carbon.executors.local_child", str(folder.path)]
-    output = _slurm(
+    output = slurm(
         "sbatch",
         "--parsable",
         "--no-requeue",
@@ -119,10 +123,13 @@ def _submit(folder: AttemptFolder, attempt_id: str) -> str:
 
 
 def _queued(attempt_id: str) -> list[str]:
-    """Numbers of the attempt's batch jobs that have not ended."""
-    lines = _slurm("squeue", "--noheader", f"--states={_NOT_ENDED}", "--format=%i %k").splitlines()
-    pairs = (line.split(maxsplit=1) for line in lines)
-    return [pair[0] for pair in pairs if pair[1:] == [_COMMENT + attempt_id]]
+    """Numbers of the attempt's batch jobs whose script has not ended, as they are now."""
+    return _of(queue(), attempt_id)
+
+
+def _of(entries: Iterable[SlurmEntry], attempt_id: str) -> list[str]:
+    wanted = _COMMENT + attempt_id
+    return [e.number for e in entries if e.comment == wanted and e.state in _NOT_ENDED]
 
 
 def _last_number(folder: AttemptFolder) -> str:
@@ -130,23 +137,3 @@ def _last_number(folder: AttemptFolder) -> str:
         return (folder.path / "slurm.id").read_text()
     except FileNotFoundError:
         return folder.path.name
-
-
-def _slurm(*command: str) -> str:
-    """Raises ExecutorAway with Slurm's own words."""
-    try:
-        done = subprocess.run(
-            command,
-            env=passed_environment(),
-            capture_output=True,
-            text=True,
-            timeout=_COMMAND_TIMEOUT_S,
-            check=False,
-        )
-    except (OSError, subprocess.TimeoutExpired) as error:
-        raise ExecutorAway("executor_away", f"{command[0]}: {error}") from error
-    # A job that ended between our asking and our cancelling is no trouble.
-    if done.returncode != 0 and command[0] != "scancel":
-        words = " ".join(done.stderr.split()) or f"exit code {done.returncode}"
-        raise ExecutorAway("executor_away", f"{command[0]}: {words}")
-    return done.stdout

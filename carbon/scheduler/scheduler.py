@@ -11,6 +11,7 @@ from carbon.scheduler.clockwork import Clockwork
 from carbon.scheduler.leader import Leader
 from carbon.services.context import Context
 from carbon.services.dispatch import Dispatch
+from carbon.services.held_jobs import HeldJobs
 from carbon.services.replan import newest_vintage, replan
 from carbon.services.savings import book_savings
 from carbon.services.scheduler_pause import release_waiting
@@ -20,6 +21,7 @@ TICK_S: Final = 0.5
 #: Less urgent than starting jobs in time.
 _REPLAN_EVERY_MS: Final = 10_000
 _BOOK_EVERY_MS: Final = 60_000
+_FOLLOW_EVERY_MS: Final = 10_000
 
 _log = logging.getLogger(__name__)
 
@@ -38,6 +40,7 @@ class Scheduler:
         self._planned_with = 0
         self._replanned_ms = 0
         self._booked_ms = 0
+        self._followed_ms = 0
 
     def start(self) -> None:
         """Ticks in a thread of its own until `stop`."""
@@ -66,6 +69,7 @@ class Scheduler:
     def _lead(self, lease: Lease) -> None:
         dispatch = Dispatch(self._context, self._executors, lease)
         dispatch.poll()
+        self._follow_held(lease)
         release_waiting(self._context, lease)
         dispatch.hand_over_due()
         now_ms = self._context.clock.now_ms()
@@ -75,6 +79,12 @@ class Scheduler:
         if abs(now_ms - self._booked_ms) >= _BOOK_EVERY_MS:
             self._booked_ms = now_ms
             book_savings(self._context, lease)
+
+    def _follow_held(self, lease: Lease) -> None:
+        now_ms = self._context.clock.now_ms()
+        if abs(now_ms - self._followed_ms) >= _FOLLOW_EVERY_MS:
+            self._followed_ms = now_ms
+            HeldJobs(self._context, self._executors, lease).follow()
 
     def _replan_if_new(self, lease: Lease) -> None:
         newest = newest_vintage(self._context)

@@ -20,6 +20,7 @@ _BECAUSE: Final = {
     PlacementReason.NO_FORECAST: "nothing known says that waiting helps",
     PlacementReason.DEADLINE_GUARD: "waiting longer could miss its deadline",
     PlacementReason.ASKED_TO_START: "as asked",
+    PlacementReason.LEFT_THE_QUEUE: "it waits at its engine no more",
     PlacementReason.SCHEDULER_PAUSED: "the scheduler is paused and holds nothing back",
 }
 _ENDS: Final = {

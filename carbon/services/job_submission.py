@@ -105,7 +105,7 @@ def _submit_all(
         until_ms[zone] = max(until_ms.get(zone, 0), request.deadline_ms)
     points = {zone: points_until(context, zone, end_ms) for zone, end_ms in until_ms.items()}
     with writing(context.engine) as connection:
-        newcomers = _Newcomers(connection, context.clock.now_ms())
+        newcomers = Newcomers(connection, context.clock.now_ms())
         rows: dict[int, JobRow] = {}
         for index, request in requests.items():
             try:
@@ -198,7 +198,7 @@ def _same(row: JobRow, body: JobBody, key: str | None) -> JobRow:
     return row
 
 
-class _Newcomers:
+class Newcomers:
     """Rows of new jobs; what jobs of one sending share is looked up once."""
 
     def __init__(self, connection: Connection, now_ms: int) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 from sqlalchemy import ColumnElement, Connection, Row, Select, func, select, tuple_, update
 
@@ -14,6 +14,9 @@ from carbon.domain.tenancy import WorkloadName, automatic_name
 from carbon.errors import Conflicting, NotFound
 from carbon.storage.jobs import job, placement, pool
 from carbon.storage.names import run, team, workload
+
+#: A statement of SQLite takes some thousand values.
+_NAMED_AT_ONCE: Final = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -266,6 +269,22 @@ def waiting_jobs(connection: Connection) -> list[JobRow]:
     c = job.c
     query = _jobs().where(c.state == str(JobState.WAITING)).order_by(c.deadline_ms, c.id)
     return [_job_row(row) for row in connection.execute(query)]
+
+
+def jobs_of_ids(connection: Connection, ids: Collection[str]) -> list[JobRow]:
+    """Those that there are."""
+    some, rows = list(ids), []
+    for first in range(0, len(some), _NAMED_AT_ONCE):
+        query = _jobs().where(job.c.id.in_(some[first : first + _NAMED_AT_ONCE]))
+        rows += [_job_row(row) for row in connection.execute(query)]
+    return rows
+
+
+def jobs_of_executor(connection: Connection, executor: str, state: JobState) -> list[JobRow]:
+    """In order of deadline."""
+    c = job.c
+    query = _jobs().where(c.executor == executor, c.state == str(state))
+    return [_job_row(row) for row in connection.execute(query.order_by(c.deadline_ms, c.id))]
 
 
 def jobs_of_keys(

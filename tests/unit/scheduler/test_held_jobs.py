@@ -1,0 +1,252 @@
+"""Jobs that their users hold at an engine: seen, planned, let go, and never later than theirs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import pytest
+from job_house import ADMIN, HOUR, NOW, FakeExecutor, House
+
+from carbon.clock import to_rfc3339
+from carbon.errors import NotFound
+from carbon.executors.executor import AttemptSpec, ExecutorAway, Handle, Look, LookState
+from carbon.executors.held_jobs import HeldJob
+from carbon.scheduler.leader import Leader
+from carbon.scheduler.scheduler import Scheduler
+from carbon.services.jobs import Jobs
+from carbon.services.scheduler_pause import pause_scheduler
+from carbon.wire.jobs import JobAnswer
+
+DIRTY_THEN_CLEAN = (300, 300, 50, 300, 300, 300, 300, 300, 300)
+
+
+@dataclass
+class HoldingFake(FakeExecutor):
+    """Its users' jobs, each with what it would tell of it; it starts them by itself in time."""
+
+    name: str = "slurm-release"
+    default_capacity: int = 1_000_000
+    waiting: dict[str, HeldJob] = field(default_factory=dict)
+    let_go: list[str] = field(default_factory=list)
+    cancelled: list[str] = field(default_factory=list)
+
+    def held(self) -> list[HeldJob]:
+        self._answer()
+        now_ms = self.clock.now_ms()
+        for job_id in [j.job_id for j in self.waiting.values() if j.latest_ms <= now_ms]:
+            self.begin(job_id)
+        return list(self.waiting.values())
+
+    def hold(self, job_id: str, **fields: object) -> None:
+        stated = HeldJob(job_id, "ml", "train", NOW, NOW, NOW + 9 * HOUR, NOW + 7 * HOUR, HOUR)
+        self.waiting[job_id] = replace(stated, **fields)  # type: ignore[arg-type]
+
+    def begin(self, job_id: str) -> None:
+        del self.waiting[job_id]
+        self.attempts[job_id] = Look(LookState.RUNNING, self.clock.now_ms())
+
+    def start(self, attempt: AttemptSpec) -> str:
+        self._answer()
+        job_id = attempt.attempt_id.rpartition("-")[0]
+        if job_id in self.waiting:
+            self.let_go.append(job_id)
+            self.begin(job_id)
+        return job_id
+
+    def look(self, handle: Handle) -> Look:
+        self._answer()
+        job_id = handle.attempt_id.rpartition("-")[0]
+        if job_id in self.waiting:
+            return Look(LookState.ABSENT)
+        return self.attempts.get(job_id, Look(LookState.ENDED))
+
+    def cancel(self, handle: Handle) -> None:
+        self._answer()
+        job_id = handle.attempt_id.rpartition("-")[0]
+        self.cancelled.append(job_id)
+        self.waiting.pop(job_id, None)
+
+
+@dataclass
+class Cluster:
+    house: House
+    slurm: HoldingFake
+    jobs: Jobs
+    scheduler: Scheduler
+
+    def pass_time(self, seconds: float = 10) -> None:
+        self.house.clock.advance(seconds)
+        self.scheduler.tick()
+
+    def job(self, job_id: str) -> JobAnswer:
+        return self.jobs.get(ADMIN, job_id)
+
+
+@pytest.fixture
+def cluster(house: House) -> Cluster:
+    return _cluster(house)
+
+
+def _cluster(house: House) -> Cluster:
+    slurm = HoldingFake(house.clock)
+    executors = {slurm.name: slurm}
+    scheduler = Scheduler(house.context, executors, Leader(house.context, "one"))
+    return Cluster(house, slurm, Jobs(house.context, executors), scheduler)
+
+
+def test_a_held_job_is_seen_planned_and_let_go_in_the_clean_hour(cluster: Cluster) -> None:
+    cluster.house.forecast(*DIRTY_THEN_CLEAN)
+    cluster.slurm.hold("slurm-7-1")
+    cluster.pass_time()
+    seen = cluster.job("slurm-7-1")
+    assert (seen.state, seen.reason, seen.workload) == ("waiting", "clean_window", "ml/auto-train")
+    assert seen.placement is not None
+    assert seen.placement.start == to_rfc3339(NOW + 2 * HOUR)
+    cluster.pass_time(2 * 3600)
+    assert cluster.slurm.let_go == ["slurm-7-1"]
+    assert cluster.job("slurm-7-1").state == "running"
+
+
+def test_a_job_is_taken_up_once_however_often_and_by_whomever_it_is_seen(cluster: Cluster) -> None:
+    cluster.house.forecast(*DIRTY_THEN_CLEAN)
+    cluster.slurm.hold("slurm-7-1")
+    cluster.pass_time()
+    cluster.pass_time()
+    successor = Scheduler(
+        cluster.house.context, {"slurm-release": cluster.slurm}, Leader(cluster.house.context, "b")
+    )
+    cluster.house.clock.advance(60)
+    successor.tick()
+    assert len(cluster.jobs.page(ADMIN, [], 10, None).jobs) == 1
+
+
+def test_let_go_twice_it_is_let_go_once(cluster: Cluster) -> None:
+    cluster.house.forecast(10, 10, *DIRTY_THEN_CLEAN)
+    cluster.slurm.hold("slurm-7-1")
+    for _ in range(5):
+        cluster.pass_time()
+    assert cluster.slurm.let_go == ["slurm-7-1"]
+
+
+def test_it_is_never_planned_later_than_its_engine_starts_it(cluster: Cluster) -> None:
+    cluster.house.forecast(300, 200, 300, 300, 300, 50, 300, 300, 300)
+    cluster.slurm.hold("slurm-7-1", latest_ms=NOW + 2 * HOUR)
+    cluster.pass_time()
+    placed = cluster.job("slurm-7-1").placement
+    assert placed is not None
+    assert placed.start == to_rfc3339(NOW + HOUR)
+
+
+def test_its_earliest_start_is_kept(cluster: Cluster) -> None:
+    cluster.house.forecast(50, *DIRTY_THEN_CLEAN)
+    cluster.slurm.hold("slurm-7-1", earliest_ms=NOW + HOUR)
+    cluster.pass_time()
+    placed = cluster.job("slurm-7-1").placement
+    assert placed is not None
+    assert placed.start >= to_rfc3339(NOW + HOUR)
+
+
+def test_a_deadline_that_its_user_changes_is_planned_with(cluster: Cluster) -> None:
+    cluster.house.forecast(300, 200, 300, 300, 300, 50, 300, 300, 300)
+    cluster.slurm.hold("slurm-7-1", latest_ms=NOW + 2 * HOUR)
+    cluster.pass_time()
+    cluster.slurm.hold("slurm-7-1")
+    cluster.pass_time()
+    placed = cluster.job("slurm-7-1").placement
+    assert placed is not None
+    assert placed.start == to_rfc3339(NOW + 5 * HOUR)
+
+
+def test_one_that_began_by_itself_is_told_with_its_own_start_and_end(cluster: Cluster) -> None:
+    cluster.house.forecast(*DIRTY_THEN_CLEAN)
+    cluster.slurm.hold("slurm-7-1")
+    cluster.pass_time()
+    cluster.slurm.begin("slurm-7-1")
+    began_ms = cluster.house.clock.now_ms()
+    cluster.pass_time()
+    told = cluster.job("slurm-7-1")
+    assert (told.state, told.start, told.reason) == (
+        "running",
+        to_rfc3339(began_ms),
+        "left_the_queue",
+    )
+    cluster.slurm.end("slurm-7-1", 3)
+    cluster.pass_time()
+    assert (cluster.job("slurm-7-1").state, cluster.job("slurm-7-1").exit_code) == ("failed", 3)
+
+
+def test_with_carbon_dead_it_goes_by_itself_and_is_found_afterwards(cluster: Cluster) -> None:
+    cluster.house.forecast(*DIRTY_THEN_CLEAN, 50)
+    cluster.slurm.hold("slurm-7-1", earliest_ms=NOW + 3 * HOUR)
+    cluster.pass_time()
+    cluster.house.clock.advance(8 * 3600)
+    cluster.slurm.held()  # the engine's own clock
+    cluster.pass_time()
+    assert cluster.slurm.let_go == []
+    assert cluster.job("slurm-7-1").state == "running"
+
+
+def test_cancelled_by_its_user_it_is_cancelled_here(cluster: Cluster) -> None:
+    cluster.house.forecast(*DIRTY_THEN_CLEAN)
+    cluster.slurm.hold("slurm-7-1")
+    cluster.pass_time()
+    del cluster.slurm.waiting["slurm-7-1"]
+    cluster.pass_time()
+    assert cluster.job("slurm-7-1").state == "cancelled"
+
+
+def test_cancelled_here_it_is_cancelled_there(cluster: Cluster) -> None:
+    cluster.house.forecast(*DIRTY_THEN_CLEAN)
+    cluster.slurm.hold("slurm-7-1")
+    cluster.pass_time()
+    cluster.jobs.cancel(ADMIN, "slurm-7-1")
+    cluster.pass_time()
+    assert cluster.slurm.cancelled == ["slurm-7-1"]
+    cluster.pass_time()
+    assert cluster.job("slurm-7-1").state == "cancelled"
+
+
+def test_carbon_now_and_a_paused_scheduler_let_it_go_at_once(cluster: Cluster) -> None:
+    cluster.house.forecast(*DIRTY_THEN_CLEAN)
+    cluster.slurm.hold("slurm-7-1")
+    cluster.slurm.hold("slurm-8-1")
+    cluster.pass_time()
+    cluster.jobs.start(ADMIN, "slurm-7-1")
+    cluster.pass_time()
+    assert cluster.slurm.let_go == ["slurm-7-1"]
+    pause_scheduler(cluster.house.context, ADMIN, "testing")
+    cluster.pass_time()
+    assert cluster.slurm.let_go == ["slurm-7-1", "slurm-8-1"]
+
+
+def test_an_engine_that_is_away_stops_nothing_and_is_seen_again(cluster: Cluster) -> None:
+    cluster.house.forecast(*DIRTY_THEN_CLEAN)
+    cluster.slurm.hold("slurm-7-1")
+    cluster.slurm.away = ExecutorAway("executor_away", "slurmctld is down")
+    cluster.pass_time()
+    with pytest.raises(NotFound):
+        cluster.job("slurm-7-1")
+    cluster.slurm.away = None
+    cluster.pass_time()
+    assert cluster.job("slurm-7-1").state == "waiting"
+
+
+def test_what_can_stand_in_no_ledger_is_left_to_its_engine(cluster: Cluster) -> None:
+    cluster.house.forecast(*DIRTY_THEN_CLEAN)
+    cluster.slurm.hold("slurm-7-1", team="...", name="x")
+    cluster.slurm.hold("slurm-8-1", team="ml/x y", name="///")
+    cluster.pass_time()
+    with pytest.raises(NotFound):
+        cluster.job("slurm-7-1")
+    assert cluster.job("slurm-8-1").workload == "ml-x-y/auto-job"
+
+
+def test_hundreds_are_taken_up_together(tmp_path: Path, house: House) -> None:
+    cluster = _cluster(house)
+    cluster.house.forecast(*DIRTY_THEN_CLEAN)
+    for n in range(450):
+        cluster.slurm.hold(f"slurm-{n}-1")
+    cluster.pass_time()
+    cluster.pass_time()
+    assert len(cluster.jobs.page(ADMIN, ["waiting"], 500, None).jobs) == 450
