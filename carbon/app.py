@@ -38,6 +38,7 @@ from carbon.api.routes import (
     team_data,
     workloads,
 )
+from carbon.api.straight import Application
 from carbon.clock import Clock, SystemClock
 from carbon.scheduler.scheduler import Scheduler
 from carbon.services.context import Context
@@ -113,7 +114,8 @@ def create_app(context: Context, background: bool = True) -> FastAPI:
     if background:
         scraping = Scraping(context, importing)
         workers += [Upkeep(context, writer), polling, Scheduler(context), scraping]
-    app = FastAPI(
+    app = Application(
+        [energy.straight, sci.straight, *codecarbon.straight],
         title="carbon",
         version=__version__,
         summary="Carbon and energy accounting for computing.",
@@ -130,7 +132,6 @@ def create_app(context: Context, background: bool = True) -> FastAPI:
     app.state.host_addresses = HostAddresses(writer)
     app.state.polling = polling
     handle_errors(app)
-    app.router.routes += [energy.straight, sci.straight, *codecarbon.straight]
     for module in _ROUTERS:
         app.include_router(module.router, dependencies=[Depends(only_known_parameters)])
     for prefix in ("", "/api"):

@@ -32,6 +32,19 @@ def problem(
     )
 
 
+def problem_of(error: CarbonError) -> Response:
+    headers = error_headers(error)
+    return problem(error.status, error.code, error.title, error.detail, headers, **error.extra)
+
+
+def unforeseen_problem(request: Request, error: Exception) -> Response:
+    """An error of ours: the log tells more, the answer does not."""
+    log.exception("unforeseen error in %s %s", request.method, request.url.path, exc_info=error)
+    return problem(
+        500, "internal_error", "Internal error", "an error of ours; the server's log tells more"
+    )
+
+
 def error_headers(error: CarbonError) -> dict[str, str]:
     """When to try again, for errors that pass; for a missing key, what would be one."""
     headers = {"Retry-After": str(error.retry_after_s)} if isinstance(error, Retryable) else {}
@@ -43,8 +56,7 @@ def handle_errors(app: FastAPI) -> None:
 
     @app.exception_handler(CarbonError)
     def of_ours(_request: Request, error: CarbonError) -> Response:
-        headers = error_headers(error)
-        return problem(error.status, error.code, error.title, error.detail, headers, **error.extra)
+        return problem_of(error)
 
     @app.exception_handler(RequestValidationError)
     def of_parameters(_request: Request, error: RequestValidationError) -> Response:
@@ -62,7 +74,4 @@ def handle_errors(app: FastAPI) -> None:
 
     @app.exception_handler(Exception)
     def unforeseen(request: Request, error: Exception) -> Response:
-        log.exception("unforeseen error in %s %s", request.method, request.url.path, exc_info=error)
-        return problem(
-            500, "internal_error", "Internal error", "an error of ours; the server's log tells more"
-        )
+        return unforeseen_problem(request, error)

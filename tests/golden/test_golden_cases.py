@@ -4,12 +4,18 @@ from __future__ import annotations
 
 import math
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from service import Service
+from sqlalchemy import Engine
 
-from carbon.bench.sci.golden import BY_ID, INCONSISTENT, compared, mass_g, read_cases
+from carbon.bench.sci.calls import Asked
+from carbon.bench.sci.golden import BY_ID, INCONSISTENT, compared, read_cases
+from carbon.bench.sci.golden.stated import answering, mass_g
 from carbon.domain.emissions import implied_g_per_kwh
+from carbon.services.context import Context
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 CASES = read_cases(Path(os.environ.get("CARBON_BENCH_DATA", REPOSITORY.parent / "shared" / "data")))
@@ -55,3 +61,16 @@ def test_a_market_based_figure_betrays_itself_by_the_intensity_it_implies() -> N
     inputs = CASES["google-gemini-carbon"]["inputs"]
     implied = implied_g_per_kwh(mass_g(inputs["scope2_mb"]), 0.24 / 1000)
     assert implied == pytest.approx(96, abs=0.5)
+
+
+def test_the_call_gives_every_case_that_its_fields_can_state(
+    memory: Engine, new_context: Callable[[Engine], Context]
+) -> None:
+    with Service.of(new_context(memory)) as service:
+        asked = Asked(service.stranger)
+        token = answering.set(asked)
+        try:
+            right = sum(asked.is_right(case) for case in CASES.values())
+        finally:
+            answering.reset(token)
+    assert right == asked.cases >= 40

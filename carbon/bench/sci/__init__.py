@@ -4,7 +4,7 @@ takes."""
 from __future__ import annotations
 
 from carbon.bench.figure import Figure, Options
-from carbon.bench.sci import cases, conservation, intervals, properties, speed
+from carbon.bench.sci import calls, cases, conservation, intervals, properties, speed
 
 
 def measure(options: Options) -> list[Figure]:
@@ -14,4 +14,5 @@ def measure(options: Options) -> list[Figure]:
         *properties.figures(options.quick),
         *intervals.figures(options.quick),
         *speed.figures(options.quick),
+        *calls.figures(options.data, options.quick),
     ]

@@ -1,4 +1,4 @@
-"""How long answers, reports and proofs take, and how many stated scores a core answers."""
+"""How long reports and proofs take."""
 
 from __future__ import annotations
 
@@ -10,11 +10,10 @@ from typing import Final
 import msgspec
 from sqlalchemy import BigInteger, Connection, Insert, Table, cast, insert, literal, select
 
-from carbon.bench.figure import Figure, at_least, at_most
+from carbon.bench.figure import Figure, at_most
 from carbon.bench.sci.made import ADMIN, BEGIN_MS, made_ledger
-from carbon.bench.serving import service
 from carbon.clock import to_rfc3339
-from carbon.domain.units import BUCKET_MS, MS_PER_DAY, MS_PER_HOUR
+from carbon.domain.units import BUCKET_MS, MS_PER_DAY
 from carbon.services.audit import verify_audit
 from carbon.services.explanation import explain_report
 from carbon.services.reports import issue_report, statement_of
@@ -30,10 +29,6 @@ _CARD: Final = DeviceInfo("gpu-0", "gpu", "NVIDIA H100 80GB HBM3")
 
 
 def figures(quick: bool) -> list[Figure]:
-    return [*_reports(quick), _calculate(quick)]
-
-
-def _reports(quick: bool) -> list[Figure]:
     days = 30 if quick else 365
     end_ms = BEGIN_MS + days * MS_PER_DAY
     with made_ledger(end_ms) as ledger:
@@ -92,37 +87,3 @@ def _median_ms(work: Callable[[], object], times: int = 5) -> float:
         work()
         took.append(1_000 * (time.perf_counter() - began))
     return median(took)
-
-
-def _calculate(quick: bool) -> Figure:
-    """Over HTTP and one connection; the server's own CPU time counts."""
-    body = msgspec.json.encode(
-        {
-            "components": [
-                {
-                    "name": "gpu",
-                    "energy_kwh": 1.2,
-                    "intensity_g_per_kwh": 300,
-                    "pue": 1.1,
-                    "embodied": {
-                        "total_g": 164_000,
-                        "reserved_s": MS_PER_HOUR // 1_000,
-                        "lifespan_s": 126_144_000,
-                        "share": 1,
-                    },
-                }
-            ],
-            "functional_unit": {"name": "token", "count": 1_000},
-        }
-    )
-    calls = 300 if quick else 4_000
-    with service() as running, running.client() as client:
-        for _ in range(50):
-            client.post("/v1/sci/calculate", content=body).raise_for_status()
-        before = running.process.cpu_times()
-        for _ in range(calls):
-            client.post("/v1/sci/calculate", content=body)
-        after = running.process.cpu_times()
-    used_s = after.user + after.system - before.user - before.system
-    note = f"{calls} calls over HTTP, of the server's CPU time"
-    return at_least("POST /v1/sci/calculate", calls / used_s, "/s per core", 2_000.0, note)
