@@ -131,6 +131,9 @@ def codecarbon(
     timezone: Annotated[
         str, typer.Option("--timezone", help="Of its times, which state none.")
     ] = "UTC",
+    host: Annotated[
+        str | None, typer.Option(help="Where they ran: what our agent metered there stays.")
+    ] = None,
     json: Json = False,
 ) -> None:
     """Runs that CodeCarbon wrote to a file; the project is the workload."""
@@ -139,7 +142,7 @@ def codecarbon(
 
     harvest = Harvest()
     with _opened(file) as lines:
-        batches, claimed_g = read_codecarbon(lines, _timezone(timezone), harvest)
+        batches, claimed_g = read_codecarbon(lines, _timezone(timezone), harvest, host)
     told = f"{len(batches)} runs, {claimed_g:.3g} g by CodeCarbon's own account"
     _bring("codecarbon", batches, harvest, json, told)
 

@@ -50,18 +50,19 @@ class Bringer:
         for batch in batches:
             self._brought.intervals += len(batch.intervals)
             try:
-                self.add_up(self.energy(batch), harvest)
+                self.add_up(self.energy(batch), harvest, _end(batch))
             except InvalidInput as refused:
                 self._brought.rejected += len(batch.intervals)
                 harvest.tell(refused.code, batch.host or batch.source, refused.detail, _end(batch))
 
-    def add_up(self, answer: IngestAnswer, harvest: Harvest) -> None:
+    def add_up(self, answer: IngestAnswer, harvest: Harvest, at_ms: int) -> None:
+        """What was refused is told of `at_ms`, the time that it speaks of."""
         self._brought.accepted += answer.accepted
         self._brought.duplicate += answer.duplicate
         self._brought.conflict += answer.conflict
         self._brought.rejected += len(answer.rejected)
         for rejection in answer.rejected:
-            harvest.tell(rejection.code, "ledger", rejection.detail, int(time.time() * 1000))
+            harvest.tell(rejection.code, "ledger", rejection.detail, at_ms)
 
     def tell(self, harvest: Harvest) -> None:
         """What was wrong, to the result and to data quality."""

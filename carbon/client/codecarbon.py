@@ -124,6 +124,7 @@ class CodeCarbonOutput:
         now_ms = time.time_ns() // 1_000_000
         start_ms = self._end_ms
         if start_ms is None:
+            self._run = _run_id(total) or self._run
             start_ms = now_ms - round(float(total.duration) * 1000)
         told = {part: _energy_mj(total, part) for part in self._taken}
         new = {part: told[part] - self._taken[part] for part in told}
@@ -185,6 +186,12 @@ class CodeCarbonOutput:
             )
             threading.Thread(target=self._uploader.run, name="codecarbon", daemon=True).start()
         return self._spool
+
+
+def _run_id(total: Any) -> str | None:
+    """The tracker's own: under it the ledger knows what is imported of its file later."""
+    told = str(getattr(total, "run_id", None) or "")
+    return told if told and told != "None" else None
 
 
 def _energy_mj(total: Any, part: str) -> int:

@@ -166,7 +166,7 @@ class PrometheusHistory:
             for key, left in condenser.close_all():
                 rows[key] += left
         self._result.points += sum(len(each.samples) for each in series)
-        self._send(pool, rows, self._devices(series), harvest)
+        self._send(pool, rows, self._devices(series), harvest, end_ms)
         self._bringer.tell(harvest)
         progress.next_ms, progress.open = end_ms, condenser.open
         self._note(progress)
@@ -235,6 +235,7 @@ class PrometheusHistory:
         rows: dict[DeviceKey, list[EnergyInterval]],
         devices: dict[str, DeviceInfo],
         harvest: Harvest,
+        end_ms: int,
     ) -> None:
         by_host: dict[tuple[str, str], list[EnergyInterval]] = defaultdict(list)
         for (source, host, _), intervals in rows.items():
@@ -249,11 +250,11 @@ class PrometheusHistory:
                 batch = _batch(source, host, some, infos)
                 waiting.append(pool.submit(self._bringer.energy, batch))
         for sent in waiting:
-            self._bringer.add_up(sent.result(), harvest)
+            self._bringer.add_up(sent.result(), harvest, end_ms)
         for first in range(0, len(harvest.counts), _ROWS_AT_ONCE):
             some_counts = harvest.counts[first : first + _ROWS_AT_ONCE]
             self._result.counts += len(some_counts)
-            self._bringer.add_up(self._bringer.units(some_counts), harvest)
+            self._bringer.add_up(self._bringer.units(some_counts), harvest, end_ms)
 
     def _note(self, progress: Progress) -> None:
         make_private_dir(self._file.parent)

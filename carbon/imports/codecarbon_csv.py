@@ -32,14 +32,15 @@ _NUMBERS: Final = frozenset(
     if field.type in (float, float | None)
 )
 _UNNAMEABLE: Final = re.compile(r"[^\w.:@+-]+")
-_KINDS: Final = {"cpu": "cpu_model", "gpu": "gpu_model"}
+_KINDS: Final = {"cpu": "cpu_model", "gpu": "gpu_model", "dram": ""}
 
 
 def read_codecarbon(
-    lines: Iterable[str], timezone: ZoneInfo, harvest: Harvest
+    lines: Iterable[str], timezone: ZoneInfo, harvest: Harvest, host: str | None = None
 ) -> tuple[list[EnergyBatch], float]:
     """(a batch a run, what CodeCarbon itself says that they emitted, g). A line that cannot be
-    meant is told by its number, and its energy is in no total.
+    meant is told by its number, and its energy is in no total. `host` is where they ran, which
+    the file does not say.
 
     Raises InvalidInput(`column_missing`).
     """
@@ -58,9 +59,9 @@ def read_codecarbon(
         except (ValueError, msgspec.ValidationError, InvalidInput) as error:
             harvest.tell("unreadable_line", f"line {number}", str(error), 0)
             continue
-        runs[totals.run_id or f"line-{number}"].append((end_ms, totals))
+        runs[_run_of(totals, end_ms)].append((end_ms, totals))
     claimed_g = sum(max(totals.emissions for _, totals in told) * 1000 for told in runs.values())
-    made = (_batch(run, told) for run, told in runs.items())
+    made = (_batch(run, told, host) for run, told in runs.items())
     return [batch for batch in made if batch.intervals], claimed_g
 
 
@@ -79,11 +80,18 @@ def _end_ms(text: str, timezone: ZoneInfo) -> int:
     return round(local.timestamp() * 1000)
 
 
-def _batch(run: str, told: list[tuple[int, TotalsBody]]) -> EnergyBatch:
+def _run_of(totals: TotalsBody, end_ms: int) -> str:
+    """A tracker whose server gave it no id writes `None`: its runs are told apart by their ends."""
+    if totals.run_id not in (None, "", "None"):
+        return str(totals.run_id)
+    return f"{_machine(totals)}/{end_ms}"
+
+
+def _batch(run: str, told: list[tuple[int, TotalsBody]], host: str | None) -> EnergyBatch:
     """Its lines are totals: each adds what it has beyond the line before."""
     told = sorted(told, key=lambda line: line[1].duration)
     last = told[-1][1]
-    machine = _machine(last)
+    machine = f"{host}/codecarbon" if host else _machine(last)
     start_ms = told[0][0] - round(told[0][1].duration * 1000)
     nothing = msgspec.structs.replace(last, duration=0.0, **dict.fromkeys(_ENERGIES, 0.0))
     intervals = []
@@ -111,17 +119,21 @@ def _batch(run: str, told: list[tuple[int, TotalsBody]]) -> EnergyBatch:
         boot_id=run,
         seq=0,
         intervals=intervals,
-        host=machine,
+        host=host or machine,
         zone=zone_named(last.country_name),
         zone_is_guess=True,
         devices=[
-            DeviceInfo(f"{machine}/{kind}", kind, str(getattr(last, model) or "")[:200])
+            DeviceInfo(f"{machine}/{kind}", kind, _model(last, model), True)
             for kind, model in _KINDS.items()
             if kind in parts_mj(last)
         ],
         is_import=True,
     )
     return msgspec.structs.replace(batch, seq=content_seq(msgspec.json.encode(batch)))
+
+
+def _model(totals: TotalsBody, member: str) -> str:
+    return str(getattr(totals, member) or "")[:200] if member else ""
 
 
 _ENERGIES: Final = ("cpu_energy", "gpu_energy", "ram_energy", "energy_consumed")

@@ -207,7 +207,7 @@ def _batch(
         intervals,
         host=node,
         is_import=True,
-        devices=[DeviceInfo(device, "server")],
+        devices=[DeviceInfo(device, "server", is_sum=True)],
         reservations=reservations,
     )
 

@@ -17,6 +17,7 @@ from carbon.domain.units import BUCKET_MS, MS_PER_DAY, PPM, floor_to
 from carbon.domain.yearly import normal_zone
 from carbon.errors import InvalidInput
 from carbon.services.context import Context
+from carbon.services.counted_already import refuse_counted
 from carbon.services.frontier import Frontier
 from carbon.services.intensity import stated_zone
 from carbon.services.pieces import Pieces, cut_at_marks
@@ -142,6 +143,9 @@ class _Write:
         if self._seen_before(ids, source_id):
             return IngestAnswer(0, len(sending.accepted), 0, rejected, [], [])
         self._describe(ids, devices)
+        if batch.is_import:
+            refuse_counted(ids, sending, source_id, devices)
+            rejected = sorted(sending.rejected, key=lambda rejection: rejection.index)
         for reservation in batch.reservations:
             self._reserve(ids, reservation, devices[reservation.device])
         duplicate, conflict = self._write_intervals(ids, source_id, devices)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
+from numpy.typing import NDArray
 
 from carbon.domain.claims import IDLE, UNATTRIBUTED, SubjectKind, SubjectRef
 from carbon.domain.energy import MeterKind, Method
@@ -26,6 +27,7 @@ MAX_SPAN_MS = 31 * MS_PER_DAY
 MAX_POWER_W = 100_000_000
 #: Pieces of one batch: a month of 20 devices, or 200 000 intervals of 10 s.
 MAX_PIECES = 200_000
+Mask = NDArray[np.bool_]
 _METHODS = {method.label: int(method) for method in Method}
 
 
@@ -126,10 +128,17 @@ class Sending:
         """Rejects the intervals of devices that belong to another team."""
         sent = self.accepted
         is_foreign = np.array([uuid in foreign for uuid in sent.devices], dtype=bool)
-        refused = is_foreign[sent.device]
+
+        def detail(at: int) -> str:
+            return f"the device {sent.devices[sent.device[at]]} belongs to another team"
+
+        self.refuse(is_foreign[sent.device], "foreign_device", detail)
+
+    def refuse(self, refused: Mask, code: str, detail: Callable[[int], str]) -> None:
+        """Rejects those of the accepted intervals that a mask tells; `detail` of each place."""
+        sent = self.accepted
         for at in np.flatnonzero(refused).tolist():
-            detail = f"the device {sent.devices[sent.device[at]]} belongs to another team"
-            self.rejected.append(Rejection(int(sent.position[at]), "foreign_device", detail))
+            self.rejected.append(Rejection(int(sent.position[at]), code, detail(at)))
         self.accepted = sent.kept(~refused)
         self._note_spans()
 

@@ -230,6 +230,17 @@ def find_orphan(
     return connection.scalar(query)
 
 
+def tracked_among(connection: Connection, keys: Sequence[str]) -> set[str]:
+    """Those of some `team/run` that a tracker opened."""
+    r = tracker_run.c
+    found: set[str] = set()
+    for first in range(0, len(keys), 500):
+        some = keys[first : first + 500]
+        ids = {key.partition("/")[2] for key in some}
+        found |= set(connection.scalars(select(r.key).where(r.id.in_(ids), r.key.in_(some))))
+    return found
+
+
 #: Time stamps of totals are whole seconds.
 _SAME_START_MS = 2_500
 

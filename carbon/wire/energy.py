@@ -21,6 +21,9 @@ class DeviceInfo(Struct, frozen=True, omit_defaults=True):
     device: Text
     kind: Text
     model: str = ""
+    #: Of an import: no single device, but what all of the kind draw on its host (of kind
+    #: `server`, all that it has). Where the host's own are metered, it says nothing new.
+    is_sum: bool = False
 
 
 class EnergyInterval(Struct, frozen=True, gc=False, omit_defaults=True):

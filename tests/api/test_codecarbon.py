@@ -6,13 +6,18 @@ import base64
 import json
 from typing import Any
 from uuid import UUID
+from zoneinfo import ZoneInfo
 
 import pytest
 from fastapi.testclient import TestClient
 from service import HOUR, NOON_MS, Service, refused, vintage
 
+from carbon.client import Client
+from carbon.client.bringing import Bringer, Brought
 from carbon.clock import to_rfc3339
-from carbon.domain.tenancy import AGENT_SCOPES, TEAM_SCOPES, Scope
+from carbon.domain.tenancy import ADMIN_SCOPES, AGENT_SCOPES, TEAM_SCOPES, Scope
+from carbon.imports.codecarbon_csv import read_codecarbon
+from carbon.imports.harvest import Harvest
 from carbon.services.rollup import roll_up
 
 EXPERIMENT = "11111111-2222-3333-4444-555555555555"
@@ -452,3 +457,27 @@ def test_an_emission_is_found_by_the_id_that_was_answered(team: TestClient) -> N
     assert json.dumps(told)
     missing = "00000000-0000-8000-8000-000000000000"
     refused(team.get(f"/emissions/{missing}"), 404, "unknown_emission")
+
+
+def test_a_run_that_its_tracker_told_is_not_imported_from_its_file(
+    service: Service, admin: TestClient
+) -> None:
+    run_id = admin.post("/runs", json=run_body(NOON_MS - HOUR)).json()["id"]
+    admin.post("/emissions", json=delta(run_id, NOON_MS - HOUR + 15_000))
+    head = "timestamp,project_name,run_id,duration,emissions,cpu_energy,energy_consumed"
+    kwh = 120 * JOULE
+    lines = [
+        f"2026-03-02T11:00:15,p,{run},15.0,1e-5,{kwh},{kwh}"
+        for run in (run_id, "22222222-2222-3333-4444-555555555555")
+    ]
+    harvest = Harvest()
+    batches, _ = read_codecarbon([head, *lines], ZoneInfo("UTC"), harvest)
+    key, _ = service.key("default", ADMIN_SCOPES)
+    with Client("http://testserver", key, transport=service.stranger._transport) as client:
+        brought = Brought()
+        bringer = Bringer(client, "codecarbon", brought)
+        bringer.energy_of_all(batches, harvest)
+        bringer.tell(harvest)
+    assert (brought.accepted, brought.rejected) == (1, 1)
+    told = admin.get("/v1/quality").json()["troubles"]
+    assert [(line["source"], line["code"]) for line in told] == [("codecarbon", "run_metered")]

@@ -75,6 +75,25 @@ def test_a_line_that_cannot_be_meant_is_told_and_in_no_total() -> None:
     assert sorted(about for _, about in harvest.troubles) == [f"line {n}" for n in (3, 4, 5, 6)]
 
 
+def test_runs_without_an_id_are_runs_of_their_own() -> None:
+    lines = [
+        line("2026-03-02T12:01:00", "None", 60.0, 100.0),
+        line("2026-03-02T14:00:00", "None", 30.0, 50.0),
+        line("2026-03-02T16:00:00", "", 90.0, 70.0),
+    ]
+    spans, harvest = read(*lines)
+    assert sorted(mj for _, _, mj in spans) == [50_000, 70_000, 100_000]
+    assert not harvest.troubles
+
+
+def test_where_they_ran_is_said_beside_the_file() -> None:
+    lines = [HEAD, line("2026-03-02T13:00:00", "r1", 60.0, 100.0)]
+    (batch,), _ = read_codecarbon(lines, ZoneInfo("UTC"), Harvest(), "n1")
+    assert (batch.host, batch.intervals[0].device) == ("n1", "n1/codecarbon/cpu")
+    (info,) = batch.devices
+    assert (info.kind, info.model, info.is_sum) == ("cpu", "EPYC", True)
+
+
 def test_another_file_is_refused() -> None:
     with pytest.raises(InvalidInput) as refused:
         read_codecarbon(["a,b", "1,2"], ZoneInfo("UTC"), Harvest())

@@ -65,6 +65,14 @@ def test_each_figure_is_on_the_disk_while_no_server_answers(
     assert intervals[0]["end_ms"] - intervals[0]["start_ms"] == 10_000
 
 
+def test_a_run_has_the_trackers_own_id(output: CodeCarbonOutput, tmp_path: Path) -> None:
+    """Under it the ledger knows it again in CodeCarbon's file."""
+    told = totals(10.0, 100.0)
+    told.run_id = "11111111-2222-3333-4444-555555555555"
+    output.live_out(told, None)
+    assert [i["run"] for i in spooled(tmp_path)] == [told.run_id]
+
+
 def test_a_stop_does_not_wait_for_a_server_that_is_away(output: CodeCarbonOutput) -> None:
     began = time.monotonic()
     output.out(totals(10.0, 100.0), None)

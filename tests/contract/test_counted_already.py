@@ -1,0 +1,100 @@
+"""What an import tells of a run or a host that was metered from nearer by is in no total."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from ledger import NOON_MS, Ledger, interval
+from sqlalchemy import Engine
+
+from carbon.domain.units import QUARTER_MS
+from carbon.services.context import Context
+from carbon.services.import_quality import import_quality
+from carbon.services.rollup import roll_up
+from carbon.wire.energy import IngestAnswer
+
+HOUR = 3_600_000
+T = NOON_MS - 6 * HOUR
+KWH = 3_600_000_000
+
+
+@pytest.fixture
+def ledger(engine: Engine, new_context: Callable[[Engine], Context]) -> Iterator[Ledger]:
+    made = Ledger(new_context(engine))
+    yield made
+    made.close()
+
+
+def agent(ledger: Ledger, start_ms: int, end_ms: int, **others: Any) -> IngestAnswer:
+    sent = interval(start_ms, end_ms, KWH, **{"device": "GPU-1", "workload": "w", **others})
+    infos = [{"device": sent["device"], "kind": "gpu"}]
+    return ledger.send([sent], source="agent@n1", host="n1", devices=infos)
+
+
+def accounts(ledger: Ledger, *spans: tuple[int, int], **others: Any) -> IngestAnswer:
+    """Jobs of a node as a whole."""
+    sent = [
+        interval(start_ms, end_ms, KWH, **{"device": "n1/slurm", "run": f"job-{n}", **others})
+        for n, (start_ms, end_ms) in enumerate(spans)
+    ]
+    info = {"device": "n1/slurm", "kind": "server", "is_sum": True}
+    return ledger.send(sent, source="sacct", host="n1", is_import=True, devices=[info])
+
+
+def codes(answer: IngestAnswer) -> list[tuple[int, str]]:
+    return [(rejection.index, rejection.code) for rejection in answer.rejected]
+
+
+@pytest.mark.parametrize("is_rolled_up", [True, False])
+def test_the_sum_of_a_host_counts_only_while_nothing_of_it_is_metered(
+    ledger: Ledger, is_rolled_up: bool
+) -> None:
+    agent(ledger, T + HOUR, T + 2 * HOUR)
+    if is_rolled_up:
+        roll_up(ledger.context)
+    before, within = (T, T + HOUR), (T + HOUR, T + HOUR + QUARTER_MS)
+    reaching, after = (T + HOUR // 2, T + 3 * HOUR), (T + 2 * HOUR, T + 3 * HOUR)
+    answer = accounts(ledger, before, within, reaching, after, workload="jobs")
+    assert codes(answer) == [(1, "host_metered"), (2, "host_metered")]
+    assert ledger.sci("jobs").energy_mj == 2 * KWH
+    again = accounts(ledger, before, within, reaching, after, workload="jobs")
+    assert (codes(again), again.duplicate) == (codes(answer), 2)
+
+
+def test_another_host_says_nothing_of_this_one(ledger: Ledger) -> None:
+    ledger.send([interval(T, T + HOUR, KWH, device="GPU-2", workload="w")], host="n2")
+    assert accounts(ledger, (T, T + HOUR)).accepted == 1
+
+
+def test_a_host_that_came_in_as_a_whole_before_its_devices_is_told(ledger: Ledger) -> None:
+    accounts(ledger, (T, T + HOUR), workload="jobs")
+    roll_up(ledger.context)
+    assert import_quality(ledger.context, T, NOON_MS).troubles == []
+    agent(ledger, T + HOUR // 2, T + 2 * HOUR)
+    roll_up(ledger.context)
+    [line] = import_quality(ledger.context, T, NOON_MS).troubles
+    assert (line.code, line.about, line.count) == ("host_counted_twice", "n1", 2)
+
+
+def test_a_run_that_was_told_as_it_ran_is_not_imported_too(ledger: Ledger) -> None:
+    agent(ledger, T, T + HOUR, run="r1")
+    roll_up(ledger.context)
+    sent = [
+        interval(T, T + HOUR, KWH, device="cc/cpu", workload="w", run=run) for run in ("r1", "r2")
+    ]
+    answer = ledger.send(sent, source="codecarbon-csv", is_import=True)
+    assert (codes(answer), answer.accepted) == ([(0, "run_metered")], 1)
+    assert ledger.sci("w").energy_mj == 2 * KWH
+    roll_up(ledger.context)
+    again = ledger.send(sent, source="codecarbon-csv", is_import=True)
+    assert (codes(again), again.duplicate) == ([(0, "run_metered")], 1)
+
+
+def test_a_run_that_is_told_while_it_runs_is_nobodys_import(ledger: Ledger) -> None:
+    """Devices of one run may well be several sources'."""
+    agent(ledger, T, T + HOUR, run="r1")
+    roll_up(ledger.context)
+    sent = [interval(T, T + HOUR, KWH, device="psu", workload="w", run="r1")]
+    assert ledger.send(sent, source="psu").accepted == 1
