@@ -7,12 +7,13 @@ PIP    := $(BIN)/python -m pip --disable-pip-version-check
 INSTALL := $(PIP) install --quiet --constraint constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help up test test-long test-browser lint types directions check constraints clean
+.PHONY: help up test test-faults test-long test-browser lint types directions check constraints clean
 
 help:
 	@echo "make up         start carbon on http://127.0.0.1:8000"
-	@echo "make test       the whole suite, PostgreSQL included"
-	@echo "make test-long  the long tests too"
+	@echo "make test       the suite, PostgreSQL and Chromium included"
+	@echo "make test-faults  the service killed, stopped, without disk, feed or database"
+	@echo "make test-long  what takes long"
 	@echo "make check      lint, types, directions of imports"
 
 # A stamp per extra: nothing is installed anew while pyproject.toml stays as it is.
@@ -44,7 +45,10 @@ up: $(VENV)/.server
 	@exec $(BIN)/carbon up
 
 test: $(VENV)/.dev
-	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not slow"
+	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not slow and not faults"
+
+test-faults: $(VENV)/.dev
+	$(BIN)/python -m pytest -n 2 --dist loadfile -m "faults and not slow" tests/faults
 
 test-long: $(VENV)/.dev
 	$(BIN)/python -m pytest -m slow
