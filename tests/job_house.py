@@ -69,8 +69,20 @@ class FakeExecutor:
         if known is None:
             now_ms = self.clock.now_ms()
             self.attempts[handle.attempt_id] = Look(LookState.ENDED, None, now_ms)
-        elif known.state is LookState.RUNNING:
+        elif known.state in (LookState.RUNNING, LookState.PAUSED):
             self.end(handle.attempt_id, 143)
+
+    def pause(self, handle: Handle) -> None:
+        self._turn(handle.attempt_id, LookState.RUNNING, LookState.PAUSED)
+
+    def resume(self, handle: Handle) -> None:
+        self._turn(handle.attempt_id, LookState.PAUSED, LookState.RUNNING)
+
+    def _turn(self, attempt_id: str, before: LookState, after: LookState) -> None:
+        self._answer()
+        known = self.attempts.get(attempt_id)
+        if known is not None and known.state is before:
+            self.attempts[attempt_id] = replace(known, state=after)
 
     def logs(self, handle: Handle) -> Logs:
         return Logs(f"output of {handle.attempt_id}", "")

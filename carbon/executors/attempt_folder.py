@@ -2,7 +2,8 @@
 
     spec.json    what to run; written before anything else happens
     claim.json   the one supervisor that may run it, or a cancellation that came first
-    start.json   written before the command begins, and again with its pid
+    start.json   written before the command begins, and again with its pid and when it pauses
+    wish.json    whether it is to pause
     result.json  the end; final
     stdout.log, stderr.log
 
@@ -35,6 +36,7 @@ class Spec(msgspec.Struct, frozen=True):
     #: Bytes kept of the beginning and of the end of each stream.
     head_bytes: int
     tail_bytes: int
+    checkpoint: str | None = None
 
 
 class ProcessRef(msgspec.Struct, frozen=True):
@@ -63,6 +65,13 @@ class Start(msgspec.Struct, frozen=True):
     start_ms: int
     #: The command's first process and leader of its group; None while it is being made.
     process: ProcessRef | None = None
+    is_paused: bool = False
+
+
+class Wish(msgspec.Struct, frozen=True):
+    """What the supervisor is asked to do, told by SIGUSR1."""
+
+    is_paused: bool
 
 
 class Result(msgspec.Struct, frozen=True):
@@ -79,7 +88,7 @@ class Result(msgspec.Struct, frozen=True):
         )
 
 
-Statement = TypeVar("Statement", Spec, Claim, Start, Result)
+Statement = TypeVar("Statement", Spec, Claim, Start, Wish, Result)
 
 
 class AttemptFolder:
@@ -104,6 +113,9 @@ class AttemptFolder:
     def write_start(self, start: Start) -> None:
         self._write("start.json", start)
 
+    def write_wish(self, wish: Wish) -> None:
+        self._write("wish.json", wish)
+
     def write_result(self, result: Result) -> None:
         self._write("result.json", result)
 
@@ -115,6 +127,9 @@ class AttemptFolder:
 
     def started(self) -> Start | None:
         return self._read("start.json", Start)
+
+    def wish(self) -> Wish | None:
+        return self._read("wish.json", Wish)
 
     def result(self) -> Result | None:
         return self._read("result.json", Result)

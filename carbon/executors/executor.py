@@ -31,6 +31,9 @@ class AttemptSpec:
     env: Mapping[str, str] = field(default_factory=dict)
     #: In place of a command, for engines that have a language of their own.
     spec: Mapping[str, Any] | None = None
+    #: Run by a shell before a pause: once it has saved the job's state with exit 0, the command
+    #: is ended, and begun anew to go on. Without it a paused job keeps its memory.
+    checkpoint: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +118,8 @@ class Pausing(Protocol):
     """An engine whose attempts can stand still in between; jobs of others run in one piece."""
 
     def pause(self, handle: Handle) -> None:
-        """Asks the attempt to stand still and to draw no more than an idle machine.
+        """Asks the attempt to stand still and to draw no more than an idle machine: by its
+        checkpoint hook where that succeeds, else by stopping its processes where they are.
 
         Does not wait: `look` says PAUSED once it does. Nothing happens where it does not run.
         """

@@ -13,8 +13,9 @@ from typing import Final
 
 from carbon.clock import Clock, SystemClock
 from carbon.errors import InvalidInput
-from carbon.executors.attempt_folder import AttemptFolder, Claim, Result, Spec
+from carbon.executors.attempt_folder import AttemptFolder, Claim, Result, Spec, Start, Wish
 from carbon.executors.executor import AttemptSpec, ExecutorAway, Handle, Logs, Look, LookState
+from carbon.executors.job_pause import signal_group
 from carbon.executors.process_mark import is_stopped
 
 GRACE_S: Final = 10.0
@@ -77,25 +78,30 @@ class LocalExecutor:
                 _send(claim.supervisor.pid, signal.SIGTERM)
             elif start and start.process and start.process.is_alive:
                 # Its supervisor was killed, so that nobody is left to grant a grace.
-                with contextlib.suppress(ProcessLookupError):
-                    os.killpg(start.process.pid, signal.SIGKILL)
+                signal_group(start.process.pid, signal.SIGKILL)
 
     def pause(self, handle: Handle) -> None:
-        self._send_to_group(handle, signal.SIGSTOP)
+        self._wish(handle, Wish(is_paused=True))
 
     def resume(self, handle: Handle) -> None:
-        self._send_to_group(handle, signal.SIGCONT)
+        self._wish(handle, Wish(is_paused=False))
 
     def logs(self, handle: Handle) -> Logs:
         folder = self._folder(handle.attempt_id)
         return Logs(shown_log(folder.log("stdout")), shown_log(folder.log("stderr")))
 
-    def _send_to_group(self, handle: Handle, number: signal.Signals) -> None:
+    def _wish(self, handle: Handle, wish: Wish) -> None:
         folder = self._folder(handle.attempt_id)
-        start = folder.started()
-        if folder.result() is None and start and start.process and start.process.is_alive:
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(start.process.pid, number)
+        claim, start = folder.claimed(), folder.started()
+        if folder.result() is not None or start is None or claim is None:
+            return
+        if claim.supervisor and claim.supervisor.is_alive:
+            folder.write_wish(wish)
+            _send(claim.supervisor.pid, signal.SIGUSR1)
+        elif start.process and start.process.is_alive:
+            # Its supervisor was killed: there is nobody to run a checkpoint hook.
+            number = signal.SIGSTOP if wish.is_paused else signal.SIGCONT
+            signal_group(start.process.pid, number)
 
     def _folder(self, attempt_id: str) -> AttemptFolder:
         return attempt_folder(self._jobs_dir, attempt_id)
@@ -126,6 +132,7 @@ def spec_to_write(attempt: AttemptSpec, grace_s: float) -> Spec:
         grace_s,
         HEAD_BYTES,
         TAIL_BYTES,
+        attempt.checkpoint,
     )
 
 
@@ -161,10 +168,14 @@ def _look(folder: AttemptFolder) -> Look:
     if start and start.process and is_stopped(start.process.pid):
         return Look(LookState.PAUSED, start_ms)
     if start and (is_supervised or (start.process and start.process.is_alive)):
-        return Look(LookState.RUNNING, start_ms)
+        return begun_look(start)
     if is_supervised:
         return Look(LookState.PENDING)
     return Look(LookState.LOST, start_ms, detail="the supervisor of the job is gone")
+
+
+def begun_look(start: Start) -> Look:
+    return Look(LookState.PAUSED if start.is_paused else LookState.RUNNING, start.start_ms)
 
 
 def _send(pid: int, number: signal.Signals) -> None:

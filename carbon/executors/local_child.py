@@ -1,9 +1,9 @@
 """The supervisor of one local attempt: `python -m carbon.executors.local_child FOLDER`.
 
 It stands in a session of its own, so that neither the end of the server nor a signal to it
-reaches the job. It claims the attempt, runs the command in a process group, keeps its output
-within bounds and writes down how it ended. A job ends with its first process; whatever that
-leaves behind in its group is ended too.
+reaches the job. It claims the attempt, runs the command in a process group, pauses it when it is
+asked to, keeps its output within bounds and writes down how it ended. A job ends with its first
+process; whatever that leaves behind in its group is ended too.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import signal
 import socket
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
@@ -22,6 +23,7 @@ from carbon.clock import Clock, SystemClock
 from carbon.domain.unit_lines import UNITS_VARIABLE, sum_unit_lines
 from carbon.executors.attempt_folder import AttemptFolder, Claim, ProcessRef, Result, Spec, Start
 from carbon.executors.capped_log import CappedLog
+from carbon.executors.job_pause import RESUMED_VARIABLE, JobPause, signal_group
 from carbon.executors.process_mark import group_lives
 
 #: As a shell answers for a command that cannot be run.
@@ -36,6 +38,7 @@ class Supervisor:
     def __init__(self, folder: AttemptFolder, spec: Spec, clock: Clock) -> None:
         self._folder, self._spec, self._clock = folder, spec, clock
         self._cancelled = False
+        self._pause = JobPause(folder, spec.checkpoint, self._cwd, self._environment)
         self._wake, self._waker = socket.socketpair()
         for end in (self._wake, self._waker):
             end.setblocking(False)
@@ -56,59 +59,109 @@ class Supervisor:
         except (OSError, ValueError) as error:
             self._refuse(start_ms, f"cannot run {self._spec.command[0]}: {error}")
             return
-        with contextlib.suppress(ProcessLookupError):  # ended before we looked
-            self._folder.write_start(Start(start_ms, ProcessRef.of(job.pid)))
-        self._supervise(job)
-        self._finish(start_ms, job.returncode)
+        self._finish(start_ms, self._supervise(job, start_ms))
 
     def _listen(self) -> None:
         signal.set_wakeup_fd(self._waker.fileno(), warn_on_full_buffer=False)
         signal.signal(signal.SIGTERM, self._on_term)
-        signal.signal(signal.SIGCHLD, lambda *_: None)
+        for number in (signal.SIGCHLD, signal.SIGUSR1):  # they wake us, no more
+            signal.signal(number, lambda *_: None)
 
     def _on_term(self, *_: object) -> None:
         self._cancelled = True
 
-    def _spawn(self) -> subprocess.Popen[bytes]:
+    @property
+    def _cwd(self) -> str:
+        return self._spec.cwd or str(Path.home())
+
+    @property
+    def _environment(self) -> dict[str, str]:
+        return {**os.environ, UNITS_VARIABLE: str(self._folder.units), **self._spec.env}
+
+    def _spawn(self, **more: str) -> subprocess.Popen[bytes]:
         return subprocess.Popen(
             self._spec.command,
-            cwd=self._spec.cwd or Path.home(),
-            env={**os.environ, UNITS_VARIABLE: str(self._folder.units), **self._spec.env},
+            cwd=self._cwd,
+            env={**self._environment, **more},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             start_new_session=True,
         )
 
-    def _supervise(self, job: subprocess.Popen[bytes]) -> None:
-        """Until the command has ended, its group is empty and its output is read."""
+    def _supervise(self, job: subprocess.Popen[bytes], start_ms: int) -> int:
+        """Until the command has ended for good, its group is empty and its output is read."""
         logs = {
             stream: CappedLog(
                 self._folder.log(stream), self._spec.head_bytes, self._spec.tail_bytes
             )
             for stream in ("stdout", "stderr")
         }
-        with selectors.DefaultSelector() as waiting:
-            waiting.register(self._wake, selectors.EVENT_READ)
-            for stream, pipe in (("stdout", job.stdout), ("stderr", job.stderr)):
-                assert pipe is not None
-                waiting.register(pipe, selectors.EVENT_READ, logs[stream])
-            self._pump_until_gone(job, waiting)
-        for log in logs.values():
-            log.close()
+        try:
+            with selectors.DefaultSelector() as waiting:
+                waiting.register(self._wake, selectors.EVENT_READ)
+                return self._through_pauses(job, start_ms, waiting, logs)
+        finally:
+            self._pause.abandon()
+            for log in logs.values():
+                log.close()
 
-    def _pump_until_gone(
-        self, job: subprocess.Popen[bytes], waiting: selectors.DefaultSelector
+    def _through_pauses(
+        self,
+        job: subprocess.Popen[bytes],
+        start_ms: int,
+        waiting: selectors.DefaultSelector,
+        logs: Mapping[str, CappedLog],
+    ) -> int:
+        while True:
+            self._say(start_ms, job)
+            self._until_gone(job, start_ms, waiting, logs)
+            if not self._pause.is_parked:
+                return job.returncode
+            self._say(start_ms, None)
+            while self._pause.is_wished and not self._cancelled:
+                self._pump(waiting, timeout_s=None)
+            if self._cancelled:
+                return job.returncode
+            self._pause.unpark()
+            try:
+                job = self._spawn(**{RESUMED_VARIABLE: "1"})
+            except (OSError, ValueError):
+                return EXIT_NOT_RUNNABLE
+
+    def _say(self, start_ms: int, job: subprocess.Popen[bytes] | None) -> None:
+        """What runs, and whether it is paused, for whoever looks."""
+        is_paused = job is None or self._pause.is_stopped
+        with contextlib.suppress(ProcessLookupError):  # ended before we looked
+            process = ProcessRef.of(job.pid) if job is not None else None
+            self._folder.write_start(Start(start_ms, process, is_paused))
+
+    def _until_gone(
+        self,
+        job: subprocess.Popen[bytes],
+        start_ms: int,
+        waiting: selectors.DefaultSelector,
+        logs: Mapping[str, CappedLog],
     ) -> None:
+        for stream, pipe in (("stdout", job.stdout), ("stderr", job.stderr)):
+            assert pipe is not None
+            waiting.register(pipe, selectors.EVENT_READ, logs[stream])
         end = _GroupEnd(job.pid, self._spec.grace_s, self._clock)
         while not (job.poll() is not None and end.is_reached):
-            if job.returncode is not None or self._cancelled:
+            if job.returncode is None and self._pause.attend(job.pid):
+                self._say(start_ms, job)
+            if job.returncode is not None or self._cancelled or self._pause.is_parked:
                 end.press()
             # Without an end in sight the next event wakes us; a group that is being ended
             # sends none, since its members are not all our children.
             self._pump(waiting, timeout_s=0.02 if end.is_pressed else None)
         for _ in range(_LAST_READS):  # bounded: a process that left the group may write on
             self._pump(waiting, timeout_s=0)
+        for pipe in (job.stdout, job.stderr):
+            assert pipe is not None
+            with contextlib.suppress(KeyError):
+                waiting.unregister(pipe)
+            pipe.close()
 
     def _pump(self, waiting: selectors.DefaultSelector, timeout_s: float | None) -> None:
         """Moves what has arrived into the logs."""
@@ -169,20 +222,14 @@ class _GroupEnd:
         """The next step that is due; to be called again and again."""
         if self._term_at_ns is None:
             self._term_at_ns = self._clock.monotonic_ns()
-            _signal_group(self._leader_pid, signal.SIGTERM)
-            # What stands still by SIGSTOP hears of it only once it goes on.
-            _signal_group(self._leader_pid, signal.SIGCONT)
+            signal_group(self._leader_pid, signal.SIGTERM)
+            signal_group(self._leader_pid, signal.SIGCONT)  # what is stopped hears nothing
         elif self._clock.monotonic_ns() - self._term_at_ns >= self._grace_ns:
             self._kill_at_ns = self._kill_at_ns or self._clock.monotonic_ns()
-            _signal_group(self._leader_pid, signal.SIGKILL)
+            signal_group(self._leader_pid, signal.SIGKILL)
 
     def _since_s(self, at_ns: int) -> float:
         return (self._clock.monotonic_ns() - at_ns) / 1e9
-
-
-def _signal_group(leader_pid: int, number: int) -> None:
-    with contextlib.suppress(ProcessLookupError, PermissionError):
-        os.killpg(leader_pid, number)
 
 
 def main(arguments: list[str]) -> int:

@@ -15,11 +15,12 @@ from pathlib import Path
 from typing import Final
 
 from carbon.clock import Clock, SystemClock
-from carbon.executors.attempt_folder import AttemptFolder, Claim, Result
+from carbon.executors.attempt_folder import AttemptFolder, Claim, Result, Wish
 from carbon.executors.executor import AttemptSpec, ExecutorAway, Handle, Logs, Look, LookState
 from carbon.executors.local import (
     GRACE_S,
     attempt_folder,
+    begun_look,
     shown_log,
     spec_to_write,
 )
@@ -81,9 +82,22 @@ class SlurmExecutor:
                 # To the supervisor alone, which grants the command its grace.
                 slurm("scancel", "--batch", "--signal=TERM", number)
 
+    def pause(self, handle: Handle) -> None:
+        self._wish(handle, Wish(is_paused=True))
+
+    def resume(self, handle: Handle) -> None:
+        self._wish(handle, Wish(is_paused=False))
+
     def logs(self, handle: Handle) -> Logs:
         folder = self._folder(handle.attempt_id)
         return Logs(shown_log(folder.log("stdout")), shown_log(folder.log("stderr")))
+
+    def _wish(self, handle: Handle, wish: Wish) -> None:
+        folder = self._folder(handle.attempt_id)
+        if folder.started() is not None and folder.result() is None:
+            folder.write_wish(wish)
+            for number in _queued(handle.attempt_id):
+                slurm("scancel", "--batch", "--signal=USR1", number)
 
     def _folder(self, attempt_id: str) -> AttemptFolder:
         return attempt_folder(self._jobs_dir, attempt_id)
@@ -91,7 +105,7 @@ class SlurmExecutor:
     def _look_without_result(self, folder: AttemptFolder, handle: Handle, is_queued: bool) -> Look:
         start = folder.started()
         if is_queued:
-            return Look(LookState.RUNNING, start.start_ms) if start else Look(LookState.PENDING)
+            return begun_look(start) if start else Look(LookState.PENDING)
         if start is not None:
             return Look(LookState.LOST, start.start_ms, detail="gone from Slurm without a result")
         if folder.claimed() is None and handle.external_id is None:

@@ -13,7 +13,14 @@ from typing import Final
 
 from carbon.clock import Clock, SystemClock
 from carbon.errors import InvalidInput
-from carbon.executors.executor import AttemptSpec, ExecutorAway, Handle, Logs, Look, LookState
+from carbon.executors.executor import (
+    AttemptSpec,
+    ExecutorAway,
+    Handle,
+    Logs,
+    Look,
+    LookState,
+)
 from carbon.executors.held_jobs import HeldJob
 from carbon.executors.slurm_queue import SeenQueue, SlurmEntry, comment_words, queue, slurm
 from carbon.wire.durations import resolve_moment_ms

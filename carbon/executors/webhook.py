@@ -29,7 +29,14 @@ import msgspec
 from carbon.clock import Clock, SystemClock
 from carbon.errors import CarbonError, InvalidInput
 from carbon.executors.attempt_folder import AttemptFolder, Claim, Result, Start
-from carbon.executors.executor import AttemptSpec, ExecutorAway, Handle, Logs, Look, LookState
+from carbon.executors.executor import (
+    AttemptSpec,
+    ExecutorAway,
+    Handle,
+    Logs,
+    Look,
+    LookState,
+)
 from carbon.executors.local import attempt_folder
 
 WEBHOOK: Final = "webhook"

@@ -17,7 +17,7 @@ def write_down(context: Context, connection: Connection, attempt: AttemptRow, lo
     job = get_job(connection, attempt.job_id)
     if look.start_ms is not None:
         job = _begin(connection, job, attempt, look.start_ms)
-    if look.state is LookState.RUNNING:
+    if look.state in (LookState.RUNNING, LookState.PAUSED):
         return
     kept = AttemptState.ENDED if look.state is LookState.ENDED else AttemptState.LOST
     end_attempt(connection, attempt, kept, look)

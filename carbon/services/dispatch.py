@@ -115,7 +115,14 @@ class Dispatch:
         spec = spec_of(job)
         own = {RUN_VARIABLE: attempt.id, WORKLOAD_VARIABLE: str(job.workload)}
         external_id = executor.start(
-            AttemptSpec(attempt.id, tuple(spec.command), spec.cwd, {**spec.env, **own}, spec.spec)
+            AttemptSpec(
+                attempt.id,
+                tuple(spec.command),
+                spec.cwd,
+                {**spec.env, **own},
+                spec.spec,
+                spec.checkpoint,
+            )
         )
         with writing(self.context.engine) as connection:
             check_lease(connection, self.lease)
@@ -136,7 +143,8 @@ class Dispatch:
     def _write_down(self, attempt: AttemptRow, look: Look) -> None:
         if look.state in (LookState.ABSENT, LookState.PENDING):
             return
-        if look.state is LookState.RUNNING and attempt.state is AttemptState.RUNNING:
+        has_begun = look.state in (LookState.RUNNING, LookState.PAUSED)
+        if has_begun and attempt.state is AttemptState.RUNNING:
             return
         with writing(self.context.engine) as connection:
             check_lease(connection, self.lease)

@@ -232,6 +232,94 @@ def test_endless_output_is_capped_and_says_so(reopen: Open) -> None:
     assert len(logs.stdout) < 1_000_000
 
 
+def test_a_paused_job_may_tidy_up_when_it_is_cancelled(reopen: Open) -> None:
+    executor = reopen()
+    verbs = pausing(executor)
+    script = 'trap "echo tidy; exit 7" TERM; echo ready; while :; do sleep 0.02; done'
+    handle = Handle("job-1", executor.start(shell(script)))
+    _until_it_says(executor, handle, "ready\n")
+    verbs.pause(handle)
+    look_until(executor, handle, LookState.PAUSED)
+    executor.cancel(handle)
+    assert look_until(executor, handle, LookState.ENDED).exit_code == 7
+
+
+def test_a_checkpoint_hook_ends_the_command_and_it_is_begun_anew(
+    reopen: Open, tmp_path: Path
+) -> None:
+    state = tmp_path / "state"
+    script = f"""
+    echo "begun with $(cat {state} 2>/dev/null) ${{CARBON_RESUMED:-first}}"
+    [ -e {state} ] && exit 5
+    while :; do sleep 0.02; done
+    """
+    spec = AttemptSpec(
+        "job-1", ("/bin/sh", "-c", script), checkpoint=f"kill -0 $CARBON_PID && echo half > {state}"
+    )
+    executor = reopen()
+    verbs = pausing(executor)
+    handle = Handle("job-1", executor.start(spec))
+    _until_it_says(executor, handle, "begun with  first\n")
+    verbs.pause(handle)
+    look_until(executor, handle, LookState.PAUSED)
+    _until(state.exists)
+    verbs.resume(handle)
+    ended = look_until(executor, handle, LookState.ENDED)
+    assert ended.exit_code == 5
+    assert executor.logs(handle).stdout == "begun with  first\nbegun with half 1\n"
+
+
+def test_a_checkpoint_that_fails_stops_the_job_where_it_stands(
+    reopen: Open, tmp_path: Path
+) -> None:
+    gate = tmp_path / "gate"
+    script = f"echo ready; while [ ! -e {gate} ]; do sleep 0.02; done; echo through"
+    executor = reopen()
+    verbs = pausing(executor)
+    spec = AttemptSpec("job-1", ("/bin/sh", "-c", script), checkpoint="exit 1")
+    handle = Handle("job-1", executor.start(spec))
+    _until_it_says(executor, handle, "ready\n")
+    verbs.pause(handle)
+    look_until(executor, handle, LookState.PAUSED)
+    gate.touch()
+    assert executor.look(handle).state is LookState.PAUSED
+    verbs.resume(handle)
+    assert look_until(executor, handle, LookState.ENDED).exit_code == 0
+    assert executor.logs(handle).stdout == "ready\nthrough\n"
+
+
+def test_a_job_that_is_checkpointed_away_can_be_cancelled(reopen: Open) -> None:
+    executor = reopen()
+    verbs = pausing(executor)
+    spec = AttemptSpec("job-1", ("/bin/sh", "-c", "echo ready; sleep 60"), checkpoint="true")
+    handle = Handle("job-1", executor.start(spec))
+    _until_it_says(executor, handle, "ready\n")
+    verbs.pause(handle)
+    look_until(executor, handle, LookState.PAUSED)
+    executor.cancel(handle)
+    assert look_until(executor, handle, LookState.ENDED).exit_code == 143
+
+
+@pytest.mark.slow
+def test_gigabytes_of_output_cost_neither_disk_nor_memory(tmp_path: Path) -> None:
+    executor = LocalExecutor(tmp_path / "jobs", grace_s=0.3)
+    script = "echo first; yes abcdefgh | head -c 3000000000; echo last"
+    handle = Handle("job-1", executor.start(shell(script)))
+    look_until(executor, handle, LookState.ENDED, within_s=300)
+    kept = tmp_path / "jobs" / "job-1" / "stdout.log"
+    assert kept.stat().st_size < 10 * 1024 * 1024
+    logs = executor.logs(handle)
+    assert logs.stdout.startswith("first\n")
+    assert logs.stdout.endswith("last\n")
+
+
+def _until(is_so: Callable[[], bool]) -> None:
+    end = time.monotonic() + 30
+    while not is_so() and time.monotonic() < end:
+        time.sleep(0.01)
+    assert is_so()
+
+
 def _until_it_says(executor: Executor, handle: Handle, text: str) -> None:
     end = time.monotonic() + 20
     while executor.logs(handle).stdout != text and time.monotonic() < end:
