@@ -115,7 +115,7 @@ def create_app(context: Context, background: bool = True) -> FastAPI:
         scraping = Scraping(context, importing)
         workers += [Upkeep(context, writer), polling, Scheduler(context), scraping]
     app = Application(
-        [energy.straight, sci.straight, *codecarbon.straight],
+        [*energy.straight, sci.straight, *codecarbon.straight],
         title="carbon",
         version=__version__,
         summary="Carbon and energy accounting for computing.",

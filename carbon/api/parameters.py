@@ -26,6 +26,8 @@ async def only_known_parameters(request: Request) -> None:
 
 
 def refuse_unknown(request: Request, known: Set[str]) -> None:
+    if not request.scope["query_string"]:
+        return
     for name in request.query_params:
         if name not in known:
             principal_of(request)

@@ -16,7 +16,7 @@ from weakref import WeakKeyDictionary
 
 from sqlalchemy import Connection, Engine
 
-from carbon.auth.key_text import KeyText
+from carbon.auth.key_text import KeyText, id_within
 from carbon.auth.pepper import hash_secret, write_private
 from carbon.domain.principal import Principal
 from carbon.domain.tenancy import ADMIN_SCOPES, AGENT_SCOPES, Scope
@@ -78,12 +78,12 @@ def principal_of_key(context: Context, text: str) -> Principal:
 
     Raises Unauthorized: `key_malformed`, `key_unknown`, `key_revoked`, `key_expired`.
     """
-    key = KeyText.parse(text)
     remembered = _remembered(context)
-    proven = remembered.get(key.key_id)
     proof = blake2b(text.encode(), key=_PROOF_KEY).digest()
+    proven = remembered.get(id_within(text))
     is_fresh = proven is not None and proven.until_ns > context.clock.monotonic_ns()
     if proven is None or not is_fresh or not hmac.compare_digest(proven.proof, proof):
+        key = KeyText.parse(text)
         stored_key = proven.key if proven and is_fresh else _read(context, key.key_id)
         if not hmac.compare_digest(stored_key.hmac, _key_hmac(context.settings, key)):
             raise _unknown()

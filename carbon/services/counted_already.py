@@ -8,7 +8,7 @@ import numpy as np
 
 from carbon.domain.claims import SubjectKind
 from carbon.domain.units import QUARTER_MS, floor_to
-from carbon.services.sending import Mask, Sending
+from carbon.services.column_sending import ColumnSending, Mask
 from carbon.storage import metered
 from carbon.storage.identities import Identities
 from carbon.storage.interval_columns import Ints
@@ -16,7 +16,7 @@ from carbon.storage.trackers import tracked_among
 
 
 def refuse_counted(
-    ids: Identities, sending: Sending, source_id: int, devices: Mapping[str, int]
+    ids: Identities, sending: ColumnSending, source_id: int, devices: Mapping[str, int]
 ) -> None:
     """`run_metered`: a run that a tracker or any other source told; `host_metered`: the sum of a
     host whose own devices were read within the same quarter-hours."""
@@ -24,7 +24,7 @@ def refuse_counted(
     _refuse_sums(ids, sending, devices)
 
 
-def _refuse_runs(ids: Identities, sending: Sending, source_id: int) -> None:
+def _refuse_runs(ids: Identities, sending: ColumnSending, source_id: int) -> None:
     runs = {
         at: who.subject.key
         for at, who in sending.whos.items()
@@ -47,7 +47,7 @@ def _refuse_runs(ids: Identities, sending: Sending, source_id: int) -> None:
     sending.refuse(np.isin(sent.who, list(known)), "run_metered", detail)
 
 
-def _refuse_sums(ids: Identities, sending: Sending, devices: Mapping[str, int]) -> None:
+def _refuse_sums(ids: Identities, sending: ColumnSending, devices: Mapping[str, int]) -> None:
     sums = {info.device for info in sending.batch.devices if info.is_sum and info.device in devices}
     sent = sending.accepted
     if not sums or not len(sent):

@@ -7,6 +7,9 @@ import numpy as np
 from carbon.storage.interval_columns import END, METER, SPAN, Ints
 from carbon.storage.names import FOR_EVER_MS
 
+#: Rows.
+_FEW = 16
+
 
 class Frontier:
     """How far each meter was read, as far as this process knows: what begins after it cannot
@@ -19,6 +22,8 @@ class Frontier:
     def advance(self, columns: Ints) -> bool:
         """Whether the rows of each meter begin at or after what is known of it and follow each
         other, those of one span side by side; then notes their ends."""
+        if columns.shape[1] <= _FEW:
+            return self._advance_few(columns.tolist())
         order = np.argsort(columns[METER], kind="stable")
         end, meter, span = columns[[END, METER, SPAN]][:, order]
         self._make_room(int(meter[-1]))
@@ -33,6 +38,20 @@ class Frontier:
         known[known == FOR_EVER_MS] = 0
         self._end_ms[meter] = known
         np.maximum.at(self._end_ms, meter, end)
+        return in_order
+
+    def _advance_few(self, columns: list[list[int]]) -> bool:
+        """As `advance`, where going through columns would cost more than through the rows."""
+        in_order = True
+        before: dict[int, tuple[int, int]] = {}
+        for end, meter, span in zip(columns[END], columns[METER], columns[SPAN], strict=True):
+            self._make_room(meter)
+            last_end, last_span = before.get(meter, (int(self._end_ms[meter]), 0))
+            in_order &= end - span >= last_end or (end, span) == (last_end, last_span)
+            before[meter] = end, span
+        for end, meter in zip(columns[END], columns[METER], strict=True):
+            known = int(self._end_ms[meter])
+            self._end_ms[meter] = end if known == FOR_EVER_MS else max(known, end)
         return in_order
 
     def _make_room(self, meter: int) -> None:

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future
-from hashlib import blake2b
+from hashlib import sha256
 
-import numpy as np
 from sqlalchemy import bindparam, select
 
 from carbon.domain.claims import SubjectKind, SubjectRef
@@ -16,14 +15,16 @@ from carbon.domain.tenancy import WorkloadName
 from carbon.domain.units import BUCKET_MS, MS_PER_DAY, PPM, floor_to
 from carbon.domain.yearly import normal_zone
 from carbon.errors import InvalidInput
+from carbon.services.column_sending import ColumnSending
 from carbon.services.context import Context
 from carbon.services.counted_already import refuse_counted
 from carbon.services.frontier import Frontier
 from carbon.services.intensity import stated_zone
-from carbon.services.pieces import Pieces, cut_at_marks
+from carbon.services.pieces import Pieces
 from carbon.services.raw_readings import open_devices
+from carbon.services.row_sending import RowSending
 from carbon.services.sending import Sending, Who
-from carbon.services.sent_columns import SentBatch
+from carbon.services.sent_columns import SentBatch, SentColumns, SentRows
 from carbon.services.writer import Writer
 from carbon.storage import energy, names
 from carbon.storage.engine import reading
@@ -60,44 +61,37 @@ class Ingest:
 
         Raises InvalidInput(`unknown_zone`) for a zone that nothing is known of.
         """
-        return self.submit_columns(principal, SentBatch.of(decoded), raw_body)
-
-    def submit_columns(
-        self, principal: Principal, sent: SentBatch, raw_body: bytes
-    ) -> Future[IngestAnswer]:
-        """As `submit`, of a batch whose intervals are columns."""
-        return self._writer.submit(self._work(principal, sent, raw_body), len(sent.columns))
+        sent = SentBatch.of(decoded)
+        return self._writer.submit(self.write(principal, sent, raw_body), len(sent.intervals))
 
     def work(
         self, principal: Principal, decoded: Decoded, raw_body: bytes
     ) -> Callable[[Identities], IngestAnswer]:
         """What writes a batch, for a transaction of the caller's. Raises as `submit`."""
-        return self._work(principal, SentBatch.of(decoded), raw_body)
+        return self.write(principal, SentBatch.of(decoded), raw_body)
 
-    def _work(
+    def write(
         self, principal: Principal, sent: SentBatch, raw_body: bytes
     ) -> Callable[[Identities], IngestAnswer]:
-        batch = sent.batch
-        zone = self._zone(batch)
-        sending = Sending(principal, batch, zone, self._context.clock.now_ms(), sent.columns)
+        """As `work`, of a batch of any content type."""
+        batch, now_ms = sent.batch, self._context.clock.now_ms()
+        sending = _judged(principal, batch, self._zone(batch), now_ms, sent.intervals)
         for reservation in batch.reservations:
             sending.check(reservation)
         sending.rejected.extend(sent.rejected)
         self._open_days(sending)
-        body_hash = blake2b(raw_body, digest_size=16).digest()
+        body_hash = sha256(raw_body).digest()
         return _Write(self._context, sending, body_hash, self._frontier, self._noted)
 
     def _open_days(self, sending: Sending) -> None:
         """Late intervals are judged by what their days hold: sealed ones come back first."""
-        sent, hot_ms = sending.accepted, self._context.hot_from_ms
-        is_late = sent.start_ms < hot_ms
-        if not is_late.any():
+        hot_ms = self._context.hot_from_ms
+        late = sending.before(hot_ms)
+        if late is None:
             return
-        late = sent.kept(is_late)
-        devices = [late.devices[at] for at in np.unique(late.device).tolist()]
+        devices, first, last = late
         with reading(self._context.engine) as connection:
             known = device_ids(connection, devices)
-        first, last = int(late.start_ms.min()), int(late.end_ms.max())
         for at in range(floor_to(first, MS_PER_DAY), min(last, hot_ms), MS_PER_DAY):
             open_devices(self._context, at, known)
 
@@ -114,6 +108,18 @@ class Ingest:
                 stated_zone(connection, zone)
             self._noted.add(("zone", zone))
         return zone
+
+
+def _judged(
+    principal: Principal,
+    batch: EnergyBatch,
+    zone: str | None,
+    now_ms: int,
+    intervals: SentColumns | SentRows,
+) -> Sending:
+    if isinstance(intervals, SentRows):
+        return RowSending(principal, batch, zone, now_ms, intervals)
+    return ColumnSending(principal, batch, zone, now_ms, intervals)
 
 
 class _Write:
@@ -141,9 +147,9 @@ class _Write:
         devices = self._devices(ids, team_id)
         rejected = sorted(sending.rejected, key=lambda rejection: rejection.index)
         if self._seen_before(ids, source_id):
-            return IngestAnswer(0, len(sending.accepted), 0, rejected, [], [])
+            return IngestAnswer(0, len(sending), 0, rejected, [], [])
         self._describe(ids, devices)
-        if batch.is_import:
+        if batch.is_import and isinstance(sending, ColumnSending):
             refuse_counted(ids, sending, source_id, devices)
             rejected = sorted(sending.rejected, key=lambda rejection: rejection.index)
         for reservation in batch.reservations:
@@ -152,7 +158,7 @@ class _Write:
         self._note_batch(ids, source_id)
         if ids.created_workloads:
             check_room(ids.connection, self._context.settings.max_created_names)
-        accepted = len(sending.accepted) - duplicate - conflict
+        accepted = len(sending) - duplicate - conflict
         return IngestAnswer(
             accepted,
             duplicate,
@@ -177,7 +183,7 @@ class _Write:
             if found is None:
                 return False
             known = dict(found)
-        as_now = (self._body_hash, len(self._sending.accepted))
+        as_now = (self._body_hash, len(self._sending))
         return (known["body_hash"], known["intervals"]) == as_now
 
     def _is_later(self, ids: Identities, source_id: int) -> bool:
@@ -198,7 +204,7 @@ class _Write:
                 "boot_id": batch.boot_id,
                 "seq": batch.seq,
                 "body_hash": self._body_hash,
-                "intervals": len(self._sending.accepted),
+                "intervals": len(self._sending),
                 "recorded_ms": now_ms,
             },
         )
@@ -212,6 +218,7 @@ class _Write:
         host_id = ids.host(batch.host or _own_host(sending.principal, batch.source))
         reserved = {reservation.device for reservation in batch.reservations}
         uuids = {*sending.first_ms, *reserved, *(info.device for info in batch.devices)}
+        # In order, so that replicas that meet the same new ones never wait for each other.
         devices = {uuid: ids.device(uuid, host_id, team_id) for uuid in sorted(uuids)}
         if sending.principal.sees_all_teams:
             return devices
@@ -289,7 +296,7 @@ class _Write:
         self, ids: Identities, source_id: int, devices: Mapping[str, int]
     ) -> tuple[int, int]:
         """Answers how many sent intervals were duplicates, and how many contradicted."""
-        if not len(self._sending.accepted):
+        if not len(self._sending):
             return 0, 0
         pieces = self._pieces(ids, source_id, devices)
         ids.pending.dirty |= pieces.dirty
@@ -306,23 +313,8 @@ class _Write:
         return len(set(owners) - kept - conflicts), len(conflicts)
 
     def _pieces(self, ids: Identities, source_id: int, devices: Mapping[str, int]) -> Pieces:
-        sending, sent = self._sending, self._sending.accepted
-        subjects = np.zeros(len(sent.whos), dtype=np.int64)
-        for at, who in sending.whos.items():
-            subjects[at] = self._seen(ids, who)
-        # Devices of refused intervals alone have no id here, and no place in a column.
-        device_ids = np.array([devices.get(uuid, 0) for uuid in sent.devices], dtype=np.int64)
-        meters = np.array(
-            [ids.meter(one, source_id) if one else 0 for one in device_ids.tolist()],
-            dtype=np.int64,
-        )
-        return cut_at_marks(
-            sent,
-            device_ids[sent.device],
-            meters[sent.device],
-            subjects[sent.who],
-            sending.methods[sent.method],
-        )
+        meters = {uuid: (one, ids.meter(one, source_id)) for uuid, one in devices.items()}
+        return self._sending.pieces(meters, lambda who: self._seen(ids, who))
 
     def _seen(self, ids: Identities, who: Who) -> int:
         """The id of a subject of this batch, its run noted."""

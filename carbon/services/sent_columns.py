@@ -74,20 +74,37 @@ class SentColumns:
         )
 
 
+#: Of so few intervals no columns are made: to fill and judge them would cost more than all else
+#: that is done with a small sending. (Imports are looked at once more, by columns.)
+_FEW = 8
+
+
+@dataclass(frozen=True, slots=True)
+class SentRows:
+    """The intervals of a small batch, one by one, with the index of each among those sent."""
+
+    items: Sequence[EnergyInterval]
+    positions: Sequence[int]
+
+    def __len__(self) -> int:
+        return len(self.items)
+
+
 @dataclass(frozen=True, slots=True)
 class SentBatch:
     """A batch as it was read, of whatever content type."""
 
-    #: Its intervals stand in the columns.
+    #: Its intervals stand beside it.
     batch: EnergyBatch
-    columns: SentColumns
+    intervals: SentColumns | SentRows
     #: What could not be read.
     rejected: list[Rejection]
 
     @classmethod
     def of(cls, decoded: Decoded) -> SentBatch:
-        columns = SentColumns.of(decoded.items, decoded.positions)
-        return cls(decoded.body, columns, decoded.rejected)
+        is_small = len(decoded.items) <= _FEW and not decoded.body.is_import
+        read = SentRows if is_small else SentColumns.of
+        return cls(decoded.body, read(decoded.items, decoded.positions), decoded.rejected)
 
 
 #: Words that are each given once, and for each place which it is.
@@ -95,11 +112,19 @@ Words = tuple[Sequence[Word], Ints]
 
 
 def _once(words: Sequence[Word]) -> Words[Word]:
-    distinct = dict.fromkeys(words)
-    if len(distinct) == 1:
-        return list(distinct), np.zeros(len(words), dtype=np.int64)
-    place = {word: at for at, word in enumerate(distinct)}
-    return list(place), np.array([place[word] for word in words], dtype=np.int64)
+    if words and words[0] == words[-1] and words.count(words[0]) == len(words):
+        return [words[0]], np.zeros(len(words), dtype=np.int64)
+    places: _Places[Word] = _Places()
+    which = np.fromiter(map(places.__getitem__, words), dtype=np.int64, count=len(words))
+    return list(places), which
+
+
+class _Places(dict[Word, int]):
+    """The place of each word among the distinct ones, given as it is first asked for."""
+
+    def __missing__(self, word: Word) -> int:
+        self[word] = place = len(self)
+        return place
 
 
 def distinct_whos(

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import queue
 import threading
-from collections.abc import Callable
+from collections import defaultdict
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import Any
@@ -19,18 +22,21 @@ from carbon.storage.pending import NotAllNew
 #: Sendings that may wait; beyond, clients are told to come back.
 _QUEUE_SIZE = 256
 #: Sendings that share one commit, and rows: beyond, whoever came first waits too long.
-_GROUP_SIZE = 64
+_GROUP_SIZE = 256
 _GROUP_ROWS = 10_000
 
 Work = Callable[[Identities], Any]
 
 
-@dataclass
+@dataclass(slots=True)
 class _Order:
     work: Work
-    done: Future[Any]
+    #: Of a thread that waits, or of an event loop.
+    done: Future[Any] | asyncio.Future[Any]
     #: About how many it writes.
     rows: int
+    answer: Any = None
+    error: BaseException | None = None
 
 
 class Writer:
@@ -63,10 +69,18 @@ class Writer:
         Raises TooBusy(`ingest_full`) where too many wait.
         """
         self.check_room()
-        order = _Order(work, Future(), rows)
-        order.done.set_running_or_notify_cancel()  # who hangs up cancels nothing that is queued
-        self._orders.put(order)
-        return order.done
+        done: Future[Any] = Future()
+        done.set_running_or_notify_cancel()  # who hangs up cancels nothing that is queued
+        self._orders.put(_Order(work, done, rows))
+        return done
+
+    def post(self, work: Work, rows: int = 1) -> asyncio.Future[Any]:
+        """As `submit`, for the running event loop, which is woken once for all the answers of a
+        commit."""
+        self.check_room()
+        done = asyncio.get_running_loop().create_future()
+        self._orders.put(_Order(work, done, rows))
+        return done
 
     def check_room(self) -> None:
         """Raises TooBusy(`ingest_full`) where too many sendings wait: asked before a batch is
@@ -107,6 +121,11 @@ class Writer:
 
     def _write(self, group: list[_Order]) -> None:
         self._wrote = True
+        self._try(group)
+        _tell(group)
+
+    def _try(self, group: list[_Order]) -> None:
+        """Each order has its answer or its error afterwards."""
         try:
             try:
                 answers = self._commit(group)
@@ -116,13 +135,13 @@ class Writer:
                 answers = self._commit(group)  # which now looks at each row
         except BaseException as error:
             if len(group) == 1:
-                group[0].done.set_exception(error)
+                group[0].error = error
                 return
             for order in group:
-                self._write([order])
+                self._try([order])
             return
         for order, answer in zip(group, answers, strict=True):
-            order.done.set_result(answer)
+            order.answer = answer
 
     def _commit(self, group: list[_Order]) -> list[Any]:
         with writing(self._engine) as connection:
@@ -131,3 +150,26 @@ class Writer:
             ids.pending.flush(connection)
         ids.remember()
         return answers
+
+
+def _tell(group: Sequence[_Order]) -> None:
+    """Whoever waits, that its sending was committed, or why it was not."""
+    of_loop: dict[asyncio.AbstractEventLoop, list[_Order]] = defaultdict(list)
+    for order in group:
+        if isinstance(order.done, Future):
+            _settle(order)
+        else:
+            of_loop[order.done.get_loop()].append(order)
+    for loop, orders in of_loop.items():
+        with contextlib.suppress(RuntimeError):  # the loop has ended, and nobody waits there
+            loop.call_soon_threadsafe(_settle, *orders)
+
+
+def _settle(*orders: _Order) -> None:
+    for order in orders:
+        if order.done.done():
+            continue  # who asked has hung up
+        if order.error is not None:
+            order.done.set_exception(order.error)
+        else:
+            order.done.set_result(order.answer)

@@ -10,10 +10,12 @@ from carbon.domain.energy import Method, cut
 from carbon.domain.principal import Principal
 from carbon.domain.tenancy import ADMIN_SCOPES, TEAM_SCOPES
 from carbon.domain.units import BUCKET_MS, floor_to
+from carbon.services.column_sending import ColumnSending
 from carbon.services.frontier import Frontier
 from carbon.services.pieces import cut_at_marks
-from carbon.services.sending import MAX_AHEAD_MS, MAX_POWER_W, MAX_SPAN_MS, Sending
-from carbon.services.sent_columns import SentColumns
+from carbon.services.row_sending import RowSending
+from carbon.services.sending import MAX_AHEAD_MS, MAX_POWER_W, MAX_SPAN_MS, Sending, Who
+from carbon.services.sent_columns import SentColumns, SentRows
 from carbon.storage.bulk import IntervalRow
 from carbon.storage.interval_columns import columns_of
 from carbon.wire.energy import EnergyBatch, EnergyInterval
@@ -45,9 +47,51 @@ def principal(sees_all: bool) -> Principal:
     return Principal("k", "k", "own", frozenset(ADMIN_SCOPES if sees_all else TEAM_SCOPES))
 
 
-def sending(sent: list[EnergyInterval], sees_all: bool) -> Sending:
+BATCH = EnergyBatch("s", "b", 1, [])
+
+
+def sending(sent: list[EnergyInterval], sees_all: bool) -> ColumnSending:
     columns = SentColumns.of(sent, range(len(sent)))
-    return Sending(principal(sees_all), EnergyBatch("s", "b", 1, []), None, NOW_MS, columns)
+    return ColumnSending(principal(sees_all), BATCH, None, NOW_MS, columns)
+
+
+def row_sending(sent: list[EnergyInterval], sees_all: bool) -> RowSending:
+    rows = SentRows(sent, range(len(sent)))
+    return RowSending(principal(sees_all), BATCH, None, NOW_MS, rows)
+
+
+def told(judged: Sending) -> list[tuple[int, str, str]]:
+    return sorted((r.index, r.code, r.detail) for r in judged.rejected)
+
+
+def stored(judged: Sending) -> tuple[object, ...]:
+    """What would be written of it, under ids of its own names, and who was seen when."""
+    seen: list[Who] = []
+
+    def subject_of(who: Who) -> int:
+        seen.append(who)
+        return sum(map(ord, f"{who.subject}"))
+
+    pieces = judged.pieces({"a": (1, 11), "b": (2, 22)}, subject_of)
+    whos = sorted(seen, key=repr)
+    return pieces.columns.tolist(), pieces.owners.tolist(), pieces.dirty, whos
+
+
+@given(intervals, st.booleans(), st.sets(st.sampled_from(["a", "b"])), st.integers(-5, 5))
+def test_few_intervals_are_judged_and_cut_as_many_are(
+    sent: list[EnergyInterval], sees_all: bool, foreign: set[str], around_ms: int
+) -> None:
+    rows, columns = row_sending(sent, sees_all), sending(sent, sees_all)
+    middle_ms = NOW_MS - BUCKET_MS + around_ms
+    for _ in range(2):
+        assert len(rows) == len(columns)
+        assert told(rows) == told(columns)
+        assert rows.first_ms == columns.first_ms
+        assert rows.before(middle_ms) == columns.before(middle_ms)
+        if len(rows):
+            assert stored(rows) == stored(columns)
+        rows.refuse_devices(foreign)
+        columns.refuse_devices(foreign)
 
 
 def fault(one: EnergyInterval, sees_all: bool) -> str | None:
@@ -163,6 +207,19 @@ rows = st.lists(
     min_size=1,
     max_size=8,
 )
+
+
+@given(st.lists(rows, min_size=1, max_size=4))
+def test_few_rows_are_told_to_be_in_order_as_many_are(batches: list[list[IntervalRow]]) -> None:
+    """Rows of a meter of their own, side by side, make many of few and change nothing."""
+    few, many = Frontier(), Frontier()
+    others = [(1000, 7, subject, 5, 1, 1) for subject in range(20)]
+    for frontier in (few, many):
+        frontier.advance(columns_of([(500, meter, 9, 1, 1, 1) for meter in (1, 2, 7)]))
+    many.advance(columns_of(others))
+    for batch in batches:
+        others = [(end + 10, *rest) for end, *rest in others]
+        assert few.advance(columns_of(batch)) == many.advance(columns_of([*batch, *others]))
 
 
 @given(st.lists(rows, min_size=1, max_size=4))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, wait
@@ -139,3 +140,76 @@ def test_an_answer_is_given_after_the_commit(context: Context, writer: Writer) -
     writer.start()
     assert asked.wait(20)
     assert seen == [["h"]]
+
+
+async def _posted(writer: Writer, works: list[Work]) -> list[Any]:
+    """The answers of an event loop's sendings; the writer begins when all are queued."""
+    futures = [writer.post(work) for work in works]
+    woken = asyncio.get_running_loop()
+    wakings: list[int] = []
+    call = woken.call_soon_threadsafe
+
+    def count(callback: Callable[..., object], *told: Any, **rest: Any) -> Any:
+        wakings.append(len(told))
+        return call(callback, *told, **rest)
+
+    woken.call_soon_threadsafe = count  # type: ignore[method-assign,assignment]
+    writer.start()
+    answers = await asyncio.wait_for(asyncio.gather(*futures, return_exceptions=True), 20)
+    return [*answers, wakings]
+
+
+def test_an_event_loop_is_woken_once_for_all_answers_of_a_commit(
+    context: Context, writer: Writer
+) -> None:
+    *answers, wakings = asyncio.run(_posted(writer, [making(f"h{n}") for n in range(50)]))
+    assert len(set(answers)) == 50
+    assert len(hosts(context)) == 50
+    assert wakings == [50]
+
+
+def test_of_an_event_loops_sendings_the_failing_one_alone_fails(
+    context: Context, writer: Writer
+) -> None:
+    works = [making("a"), failing("ghost"), making("b")]
+    first, second, third, _ = asyncio.run(_posted(writer, works))
+    assert isinstance(second, InvalidInput)
+    assert first != third
+    assert hosts(context) == ["a", "b"]
+
+
+def test_who_hung_up_is_written_all_the_same_and_others_are_answered(
+    context: Context, writer: Writer
+) -> None:
+    async def hang_up() -> int:
+        writer.post(making("gone")).cancel()
+        stays = writer.post(making("stays"))
+        writer.start()
+        answer: int = await asyncio.wait_for(stays, 20)
+        return answer
+
+    assert asyncio.run(hang_up())
+    assert hosts(context) == ["gone", "stays"]
+
+
+def test_a_loop_that_has_ended_stops_the_writer_from_nothing(
+    context: Context, writer: Writer
+) -> None:
+    async def leave() -> None:
+        writer.post(making("a"))
+
+    asyncio.run(leave())
+    writer.start()
+    assert writer.submit(making("b")).result(timeout=20)
+    assert hosts(context) == ["a", "b"]
+
+
+def test_an_event_loop_is_told_to_come_back_as_well(writer: Writer) -> None:
+    async def post_one_more() -> None:
+        writer.post(making("one more"))
+
+    while writer.depth < 256:
+        writer.submit(making(f"h{writer.depth % 5}"))
+    with pytest.raises(TooBusy):
+        asyncio.run(post_one_more())
+    writer.start()

@@ -1,0 +1,103 @@
+"""A small batch on its way in: its intervals judged and cut one by one.
+
+For one interval this is a few microseconds, where columns would take a hundred.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import InitVar, dataclass, field
+
+import numpy as np
+
+from carbon.domain.energy import cut
+from carbon.domain.units import BUCKET_MS, floor_to
+from carbon.errors import CarbonError
+from carbon.services.pieces import Pieces
+from carbon.services.sending import FOREIGN_DEVICE, METHODS, Sending, Who, foreign_detail
+from carbon.services.sent_columns import SentRows, WhoText
+from carbon.storage.bulk import IntervalRow
+from carbon.storage.interval_columns import columns_of
+from carbon.wire.energy import EnergyInterval, Rejection
+
+
+@dataclass
+class RowSending(Sending):
+    """No limit on its pieces is asked: a few months are fewer than a batch may have."""
+
+    sent: InitVar[SentRows]
+    #: The intervals that can be meant, with the index of each among those sent.
+    accepted: list[tuple[int, EnergyInterval]] = field(default_factory=list, init=False)
+    #: Whose they are, and over which time each was seen.
+    whos: dict[WhoText, Who] = field(default_factory=dict, init=False)
+
+    def __post_init__(self, sent: SentRows) -> None:
+        for position, one in zip(sent.positions, sent.items, strict=True):
+            try:
+                self.check_interval(one.start_ms, one.end_ms, one.energy_mj, one.method)
+                self._see(one)
+            except CarbonError as error:
+                self._reject(position, error)
+            else:
+                self.accepted.append((position, one))
+
+    def _see(self, one: EnergyInterval) -> None:
+        """Raises InvalidInput where nobody is meant."""
+        text, start_ms, end_ms = _who_text(one), one.start_ms, one.end_ms
+        known = self.whos.get(text)
+        if known is None:
+            known = self.who(text)
+        else:
+            start_ms, end_ms = min(known.start_ms, start_ms), max(known.end_ms, end_ms)
+        self.whos[text] = Who(known.subject, known.workload, start_ms, end_ms)
+
+    def __len__(self) -> int:
+        return len(self.accepted)
+
+    @property
+    def first_ms(self) -> dict[str, int]:
+        first: dict[str, int] = {}
+        for _, one in self.accepted:
+            first[one.device] = min(one.start_ms, first.get(one.device, one.start_ms))
+        return first
+
+    def before(self, ms: int) -> tuple[set[str], int, int] | None:
+        late = [one for _, one in self.accepted if one.start_ms < ms]
+        if not late:
+            return None
+        first, last = min(one.start_ms for one in late), max(one.end_ms for one in late)
+        return {one.device for one in late}, first, last
+
+    def refuse_devices(self, foreign: Collection[str]) -> None:
+        kept = []
+        for position, one in self.accepted:
+            if one.device in foreign:
+                detail = foreign_detail(one.device)
+                self.rejected.append(Rejection(position, FOREIGN_DEVICE, detail))
+            else:
+                kept.append((position, one))
+        if len(kept) == len(self.accepted):
+            return
+        self.accepted, self.whos = kept, {}
+        for _, one in kept:
+            self._see(one)
+
+    def pieces(
+        self, devices: Mapping[str, tuple[int, int]], subject_of: Callable[[Who], int]
+    ) -> Pieces:
+        subjects = {text: subject_of(who) for text, who in self.whos.items()}
+        rows: list[IntervalRow] = []
+        owners: list[int] = []
+        dirty: set[tuple[int, int]] = set()
+        for owner, (_, one) in enumerate(self.accepted):
+            device, meter = devices[one.device]
+            of = (meter, subjects[_who_text(one)])
+            for start_ms, end_ms, energy_mj in cut(one.start_ms, one.end_ms, one.energy_mj):
+                rows.append((end_ms, *of, end_ms - start_ms, energy_mj, METHODS[one.method]))
+                owners.append(owner)
+                dirty.add((floor_to(start_ms, BUCKET_MS), device))
+        return Pieces(columns_of(rows), np.array(owners, dtype=np.int64), dirty)
+
+
+def _who_text(one: EnergyInterval) -> WhoText:
+    return one.workload, one.run, one.subject
