@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import sys
 from functools import cache
+from typing import Annotated
 
 import typer
 from pydantic import ValidationError
 from typer._click.exceptions import NoArgsIsHelpError
 from typer.exceptions import TyperException
 
+from carbon import __version__
 from carbon.errors import CarbonError, InvalidInput
 
 app = typer.Typer(
@@ -20,6 +22,22 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
+
+
+def _say_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"carbon {__version__}")
+        raise typer.Exit
+
+
+_VERSION = typer.Option(
+    "--version", help="Print the version.", callback=_say_version, is_eager=True
+)
+
+
+@app.callback()
+def _options(version: Annotated[bool, _VERSION] = False) -> None:
+    """Those of no verb."""
 
 
 @cache  # `main` may be called more than once in a process

@@ -12,6 +12,7 @@ import pytest
 from command_line import Ended
 from sqlalchemy import text
 
+from carbon import __version__
 from carbon.auth.keys import principal_of_key
 from carbon.clock import SystemClock
 from carbon.domain.tenancy import ADMIN_SCOPES, AGENT_SCOPES, TEAM_SCOPES
@@ -33,6 +34,11 @@ def test_help_lists_the_verbs(carbon: Carbon) -> None:
     assert ended.code == 0
     words = ended.out.split()
     assert [verb for verb in VERBS if verb not in words] == []
+
+
+def test_it_says_its_version(carbon: Carbon) -> None:
+    ended = carbon("--version")
+    assert (ended.code, ended.out) == (0, f"carbon {__version__}\n")
 
 
 def test_without_arguments_it_helps(carbon: Carbon) -> None:
