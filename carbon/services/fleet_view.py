@@ -7,7 +7,8 @@ from msgspec import Struct
 from carbon.domain.energy import MeterKind
 from carbon.domain.principal import Principal
 from carbon.services.context import Context
-from carbon.services.live_power import SILENT_AFTER_MS, LivePower, live_power
+from carbon.services.live_power import LivePower, live_power
+from carbon.services.power_columns import SILENT_AFTER_MS
 from carbon.storage.engine import reading
 from carbon.storage.identities import workload_names
 from carbon.storage.rollups import count_dirty

@@ -14,7 +14,7 @@ from carbon.services.cloud_place import in_region
 from carbon.services.context import Context
 from carbon.services.host_addresses import declare_address, declared_addresses
 from carbon.services.intensity import stated_zone
-from carbon.services.live_power import SILENT_AFTER_MS
+from carbon.services.power_columns import SILENT_AFTER_MS
 from carbon.services.rollup import roll_up
 from carbon.storage.energy import mark_dirty, rolled_buckets
 from carbon.storage.engine import reading, writing

@@ -2,24 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection
 from typing import Final
 
+import numpy as np
 from msgspec import Struct
 from sqlalchemy import Connection
 
-from carbon.domain.claims import Claim, workload_of
-from carbon.domain.energy import MeterView, Reading, clip, counting_meter, settle
-from carbon.domain.units import BUCKET_MS, floor_to, watts
+from carbon.domain.energy import Method
+from carbon.services.power_columns import (
+    POWER_WINDOW_MS,
+    SILENT_AFTER_MS,
+    Draw,
+    Owners,
+    Roster,
+    draw_of,
+)
 from carbon.storage.attributed import claims_of
-from carbon.storage.energy import readings_between
-from carbon.storage.names import MeterRef, meters_of
-from carbon.storage.recent import KnownDevice, known_devices
+from carbon.storage.energy import last_ends
+from carbon.storage.interval_columns import SUBJECT, columns_between
+from carbon.storage.names import meters_of
+from carbon.storage.recent import known_devices
 
-#: "Now" is the mean of the last minute that a device has readings of.
-POWER_WINDOW_MS: Final = 60_000
-#: A device unheard for longer has no power now: missing is missing, never 0.
-SILENT_AFTER_MS: Final = 120_000
+#: How far back readings can matter to a device that is not silent.
+WATCHED_MS: Final = SILENT_AFTER_MS + POWER_WINDOW_MS
+#: A silent device is looked for as far back as this.
+_LOOKED_FOR_MS: Final = 15 * 60_000
+#: Clocks ahead of ours by less than this are believed.
+AHEAD_MS: Final = 5 * 60_000
 
 
 class DevicePower(Struct, frozen=True):
@@ -33,7 +43,7 @@ class DevicePower(Struct, frozen=True):
     measured_w: float
     #: The method of most of the time, as `integrated`.
     method: str | None
-    #: End of the last reading; null where none came within 5 minutes.
+    #: End of the last reading; null where none came within a quarter of an hour.
     seen_ms: int | None
 
 
@@ -54,63 +64,58 @@ def live_power(
 
     With `own_workloads` only what these draw, and only the devices on which they do.
     """
+    roster = read_roster(connection)
+    columns = columns_between(connection, now_ms - WATCHED_MS, now_ms + AHEAD_MS, None)
+    owners = None
+    if own_workloads is not None:
+        subjects = set(np.unique(columns[SUBJECT]).tolist())
+        owners = Owners(claims_of(connection, subjects), own_workloads)
+    draw = draw_of(roster, columns, now_ms, owners)
+    if owners is None:
+        _look_for_silent(connection, roster, draw, now_ms)
+    return power_shown(roster, draw, is_whole=owners is None)
+
+
+def read_roster(connection: Connection) -> Roster:
     devices = known_devices(connection)
-    mark_ms = floor_to(now_ms, BUCKET_MS)
-    readings = readings_between(connection, mark_ms - BUCKET_MS, mark_ms + 2 * BUCKET_MS)
-    claims = claims_of(connection, {r.subject for r in readings})
-    meters = meters_of(connection, [known.device for known in devices])
-    by_meter: dict[int, list[Reading]] = {}
-    for reading in readings:
-        by_meter.setdefault(reading.meter, []).append(reading)
-    shown = []
-    for known in devices:
-        views = _views(meters.get(known.device, ()), by_meter)
-        power = _power(known, views, claims, now_ms, own_workloads)
-        if own_workloads is None or power.measured_w or power.power_w:
-            shown.append(power)
-    return _summed(shown)
+    return Roster(devices, meters_of(connection, None))
 
 
-def _views(refs: Sequence[MeterRef], by_meter: dict[int, list[Reading]]) -> list[MeterView]:
-    """Each meter's readings of the last minute known of the device."""
-    last_ms = max((r.end_ms for ref in refs for r in by_meter.get(ref.meter, ())), default=0)
-    views = []
-    for ref in refs:
-        settled = settle(by_meter.get(ref.meter, ()))
-        parts = [part for r in settled if (part := clip(r, last_ms - POWER_WINDOW_MS, last_ms))]
-        if parts:
-            views.append(MeterView(ref.meter, ref.kind, tuple(parts)))
-    return views
+def _look_for_silent(connection: Connection, roster: Roster, draw: Draw, now_ms: int) -> None:
+    """When devices that are silent were last heard."""
+    silent = np.flatnonzero(draw.seen_ms == 0).tolist()
+    place_of = {
+        ref.meter: place
+        for place in silent
+        for ref in roster.meters.get(roster.devices[place].device, ())
+    }
+    ends = last_ends(connection, now_ms - _LOOKED_FOR_MS, now_ms - WATCHED_MS, place_of)
+    for meter, end_ms in ends.items():
+        draw.seen_ms[place_of[meter]] = max(end_ms, draw.seen_ms[place_of[meter]])
 
 
-def _power(
-    known: KnownDevice,
-    views: Sequence[MeterView],
-    claims: dict[int, list[Claim]],
-    now_ms: int,
-    own_workloads: frozenset[int] | None,
-) -> DevicePower:
-    named = (known.uuid, known.kind, known.model, known.host)
-    seen_ms = max((r.end_ms for view in views for r in view.readings), default=None)
-    if seen_ms is None or seen_ms < now_ms - SILENT_AFTER_MS:
-        return DevicePower(*named, None, 0.0, None, seen_ms)
-    view = counting_meter(views, POWER_WINDOW_MS)
-    own = [
-        r
-        for r in view.readings
-        if own_workloads is None
-        or workload_of(claims.get(r.subject, ()), r.start_ms) in own_workloads
-    ]
+def power_shown(roster: Roster, draw: Draw, is_whole: bool) -> LivePower:
+    """As people read it; of a part of the fleet only the devices on which it draws."""
+    shown = range(len(roster)) if is_whole else np.flatnonzero(draw.power_w > 0).tolist()
+    return _summed([_device(roster, draw, place) for place in shown])
+
+
+def _device(roster: Roster, draw: Draw, place: int) -> DevicePower:
+    known = roster.devices[place]
+    is_heard = bool(draw.is_heard[place])
     return DevicePower(
-        *named,
-        watts(sum(r.energy_mj for r in own), view.covered_ms),
-        watts(sum(r.energy_mj for r in own if r.method.is_measured), view.covered_ms),
-        view.main_method.label,
-        seen_ms,
+        known.uuid,
+        known.kind,
+        known.model,
+        known.host,
+        float(draw.power_w[place]) if is_heard else None,
+        float(draw.measured_w[place]),
+        Method(int(draw.method[place])).label if is_heard else None,
+        int(draw.seen_ms[place]) or None,
     )
 
 
-def _summed(devices: list[DevicePower]) -> LivePower:
+def _summed(devices: Collection[DevicePower]) -> LivePower:
     heard = [d.power_w for d in devices if d.power_w is not None]
     return LivePower(
         sum(heard) if heard else None,

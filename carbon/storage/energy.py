@@ -16,6 +16,7 @@ from sqlalchemy import (
     LargeBinary,
     Table,
     Text,
+    func,
     select,
 )
 
@@ -251,6 +252,21 @@ def readings_between(
     if subject_id is not None:
         query = query.where(t.subject_id == subject_id)
     return [Reading(*row[:5], Method(row[5])) for row in connection.execute(query)]
+
+
+def last_ends(
+    connection: Connection, start_ms: int, end_ms: int, meters: Collection[int]
+) -> dict[int, int]:
+    """End of the last reading of each of some meters that ends in (start, end]."""
+    t = energy_interval.c
+    if not meters:
+        return {}
+    query = (
+        select(t.meter_id, func.max(t.end_ms))
+        .where(t.end_ms > start_ms, t.end_ms <= end_ms)
+        .group_by(t.meter_id)
+    )
+    return {row[0]: row[1] for row in connection.execute(query) if row[0] in meters}
 
 
 def reservations_between(

@@ -296,14 +296,14 @@ def widen_run(
     )
 
 
-def meters_of(connection: Connection, device_ids: Collection[int]) -> dict[int, list[MeterRef]]:
-    """The meters of each device, with the kind of their source."""
+def meters_of(
+    connection: Connection, device_ids: Collection[int] | None
+) -> dict[int, list[MeterRef]]:
+    """The meters of each device, with the kind of their source; None means of all."""
     found: dict[int, list[MeterRef]] = {}
-    query = (
-        select(meter.c.device_id, meter.c.id, source.c.kind)
-        .join_from(meter, source)
-        .where(meter.c.device_id.in_(device_ids))
-    )
+    query = select(meter.c.device_id, meter.c.id, source.c.kind).join_from(meter, source)
+    if device_ids is not None:
+        query = query.where(meter.c.device_id.in_(device_ids))
     for device_id, meter_id, kind in connection.execute(query):
         found.setdefault(device_id, []).append(MeterRef(meter_id, MeterKind(kind)))
     return found
