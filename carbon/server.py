@@ -11,7 +11,7 @@ import signal
 import socket
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
@@ -35,7 +35,7 @@ from carbon.storage.engine import reading
 
 #: The agent asks anew where it took longer than this.
 _ASK_CPU_S = 10.0
-#: Open pages hold streams; they are cut after this long.
+#: What is still being answered then is cut after this long.
 _GRACE_S = 2
 #: The writer and the roll-up compute beside the loop that answers: each lets the others in after
 #: so long. With Python's 5 ms a request waits for several turns of them.
@@ -230,6 +230,8 @@ class _Server(uvicorn.Server):
     agent: AgentChild
     #: Somebody asked it to end before it listened for that.
     asked: threading.Event
+    #: Ends the streams of open pages.
+    end_streams: Callable[[], None]
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
@@ -244,14 +246,16 @@ class _Server(uvicorn.Server):
 
     def _end_after_agent(self) -> None:
         self.agent.stop()
+        self.end_streams()
         self.should_exit = True
 
 
 def _serve(
     context: Context, listener: socket.socket, agent: AgentChild, asked: threading.Event
 ) -> None:
+    app = create_app(context)
     config = uvicorn.Config(
-        create_app(context),
+        app,
         log_level="warning",
         access_log=False,
         timeout_graceful_shutdown=_GRACE_S,
@@ -265,6 +269,7 @@ def _serve(
     sys.setswitchinterval(_SWITCH_S)
     server = _Server(config)
     server.agent, server.asked = agent, asked
+    server.end_streams = app.state.live.close
     server.run(sockets=[listener])
 
 

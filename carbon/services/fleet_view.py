@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from msgspec import Struct
+from msgspec.structs import replace
 
 from carbon.domain.energy import MeterKind
 from carbon.domain.principal import Principal
 from carbon.services.context import Context
-from carbon.services.live_power import LivePower, live_power
+from carbon.services.live_power import DevicePower, LivePower, live_power
 from carbon.services.power_columns import SILENT_AFTER_MS
 from carbon.storage.engine import reading
 from carbon.storage.identities import workload_names
 from carbon.storage.rollups import count_dirty
 from carbon.storage.screens import SourceLine, sources
+
+_STRONGEST: Final = 10
+_UNHEARD: Final = 20
 
 
 class Sender(Struct, frozen=True):
@@ -27,7 +33,14 @@ class Sender(Struct, frozen=True):
 class FleetView(Struct, frozen=True):
     generated_ms: int
     timezone: str
+    #: Sums of the fleet; the devices are those that were looked for.
     power: LivePower
+    #: What was looked for in a device's name, model or host; empty for all.
+    looked_for: str
+    #: Devices that draw most, the strongest first.
+    strongest: list[DevicePower]
+    #: Devices not heard for 2 minutes, the first of them.
+    unheard: list[DevicePower]
     #: Of the whole deployment; empty for a single team.
     senders: list[Sender]
     silent_senders: int
@@ -35,7 +48,7 @@ class FleetView(Struct, frozen=True):
     buckets_behind: int
 
 
-def fleet_view(context: Context, principal: Principal) -> FleetView:
+def fleet_view(context: Context, principal: Principal, looked_for: str = "") -> FleetView:
     now_ms = context.clock.now_ms()
     team = None if principal.sees_all_teams else principal.team
     with reading(context.engine) as connection:
@@ -48,11 +61,19 @@ def fleet_view(context: Context, principal: Principal) -> FleetView:
     return FleetView(
         now_ms,
         context.settings.timezone,
-        power,
+        replace(power, devices=_found(power.devices, looked_for)),
+        looked_for,
+        [device for device in power.devices[:_STRONGEST] if device.power_w is not None],
+        [device for device in power.devices if device.power_w is None][:_UNHEARD],
         heard,
         sum(sender.is_silent for sender in heard),
         behind,
     )
+
+
+def _found(devices: list[DevicePower], looked_for: str) -> list[DevicePower]:
+    text = looked_for.casefold()
+    return [d for d in devices if text in f"{d.device} {d.model} {d.host}".casefold()]
 
 
 def _sender(line: SourceLine, now_ms: int) -> Sender:

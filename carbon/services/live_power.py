@@ -51,6 +51,8 @@ class LivePower(Struct, frozen=True):
     #: Null where no device was heard of lately.
     power_w: float | None
     measured_w: float
+    #: Null where nothing is drawn.
+    measured_share: float | None
     heard: int
     #: Devices known and not heard for 2 minutes.
     silent: int
@@ -117,9 +119,11 @@ def _device(roster: Roster, draw: Draw, place: int) -> DevicePower:
 
 def _summed(devices: Collection[DevicePower]) -> LivePower:
     heard = [d.power_w for d in devices if d.power_w is not None]
+    power_w, measured_w = sum(heard), sum(d.measured_w for d in devices)
     return LivePower(
-        sum(heard) if heard else None,
-        sum(d.measured_w for d in devices),
+        power_w if heard else None,
+        measured_w,
+        measured_w / power_w if power_w else None,
         len(heard),
         len(devices) - len(heard),
         sorted(devices, key=lambda d: (d.power_w is None, -(d.power_w or 0.0))),

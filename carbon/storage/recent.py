@@ -134,6 +134,10 @@ def known_devices(connection: Connection) -> list[KnownDevice]:
     return [KnownDevice(*tuple(row)) for row in connection.execute(query)]
 
 
+def count_devices(connection: Connection) -> int:
+    return connection.scalar(select(func.count()).select_from(device)) or 0
+
+
 @dataclass(frozen=True, slots=True)
 class JobRow:
     job: str

@@ -7,6 +7,7 @@ from fastapi import FastAPI
 from carbon.web import (
     budget_routes,
     lead_routes,
+    live,
     names_routes,
     people_routes,
     platform_routes,
@@ -18,6 +19,7 @@ from carbon.web import (
 
 def mount(app: FastAPI) -> None:
     """Adds the pages to an application whose `state.context` is, or will be, set."""
+    app.state.live = live.LiveFleet()
     for module in (
         routes,
         lead_routes,
@@ -27,5 +29,6 @@ def mount(app: FastAPI) -> None:
         names_routes,
         team_routes,
         platform_routes,
+        live,
     ):
         app.include_router(module.router)

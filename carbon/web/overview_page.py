@@ -11,6 +11,7 @@ from carbon.services.overview import Overview
 from carbon.services.today import Share
 from carbon.web.catalogue import say, say_code, strings_of
 from carbon.web.figures import ENERGY, rounded
+from carbon.web.live import live_words
 from carbon.web.pages import page
 from carbon.web.published import published
 from carbon.web.screens import navigation
@@ -22,6 +23,7 @@ def overview_page(overview: Overview, principal: Principal) -> HTMLResponse:
         "overview": published(overview),
         "energy": {"kwh_per_unit": size, "unit": unit, "names": names_of(overview.today.shares)},
         "strings": strings_of("chart"),
+        **live_words(overview.timezone),
     }
     return page(
         "overview.html",

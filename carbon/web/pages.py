@@ -57,6 +57,7 @@ def _environment() -> Environment:
         percent=percent,
         date_of=date_of,
         local_time=local_time,
+        rfc3339=to_rfc3339,
         duration=duration,
         energy_words=energy_words,
         mass_words=mass_words,

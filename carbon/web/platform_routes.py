@@ -20,6 +20,7 @@ from carbon.services.fleet_view import FleetView, fleet_view
 from carbon.services.grid_view import GridView, grid_view
 from carbon.services.hosts import list_hosts
 from carbon.services.scheduler_view import SchedulerView, scheduler_view
+from carbon.web.live import live_words
 from carbon.web.screens import screen_csv, screen_json, screen_page, show_screen
 from carbon.wire.hosts import HostList
 from carbon.wire.reports import AuditPage, AuditProof
@@ -27,8 +28,12 @@ from carbon.wire.reports import AuditPage, AuditProof
 router = APIRouter(include_in_schema=False)
 
 
-def _fleet(principal: Reader, context: ContextOf) -> FleetView:
-    return fleet_view(context, principal)
+#: What is looked for among devices.
+Looked = Annotated[str, Query(alias="q", max_length=100)]
+
+
+def _fleet(principal: Reader, context: ContextOf, looked_for: Looked = "") -> FleetView:
+    return fleet_view(context, principal, looked_for)
 
 
 def _grid(request: Request, context: ContextOf, _principal: Reader) -> GridView:
@@ -52,10 +57,16 @@ SchedulerOf = Annotated[SchedulerView, Depends(_scheduler)]
 
 
 @router.get("/fleet")
-def fleet_screen(request: Request, context: ContextOf) -> Response:
+def fleet_screen(request: Request, context: ContextOf, looked_for: Looked = "") -> Response:
     return show_screen(
         request,
-        lambda principal: screen_page(request, principal, "fleet", fleet_view(context, principal)),
+        lambda principal: screen_page(
+            request,
+            principal,
+            "fleet",
+            fleet_view(context, principal, looked_for),
+            live=live_words(context.settings.timezone),
+        ),
     )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 from urllib.parse import urlencode
@@ -120,9 +120,12 @@ def screen_page(
     charts: Sequence[dict[str, Any]] = (),
     data: str | None = None,
     query: str | None = None,
+    live: Mapping[str, Any] | None = None,
     **values: Any,
 ) -> Response:
     """The template of a screen with its answer; charts are drawn from the page's own JSON.
+
+    `live` is what the scripts need beside charts.
 
     `data` is where the same answer is as JSON; by default `/web/<key>.json`, with a CSV beside
     it, both asked with `query` or else with the page's own.
@@ -137,7 +140,7 @@ def screen_page(
         navigation=navigation(principal),
         json_url=data or f"/web/{key}.json{query}",
         csv_url=None if data else f"/web/{key}.csv{query}",
-        page_data={"charts": list(charts), "strings": strings_of("chart")},
+        page_data={"charts": list(charts), "strings": strings_of("chart"), **(live or {})},
         with_query=lambda **changed: with_query(request, **changed),
         presets=list(PRESETS),
         **values,

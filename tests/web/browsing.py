@@ -28,6 +28,7 @@ class Service:
     thread: threading.Thread
 
     def stop(self) -> None:
+        self.server.config.app.state.live.close()  # as `carbon.server` does
         self.server.should_exit = True
         self.thread.join(timeout=20)
 

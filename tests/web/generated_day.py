@@ -97,6 +97,13 @@ class Day:
         self.dirty: set[tuple[int, int]] = set()
 
     def write(self) -> None:
+        self.write_since(MIDNIGHT_MS)
+
+    def write_last_minutes(self, minutes: int) -> None:
+        """Of the day only its end: enough for what is drawn now."""
+        self.write_since(NOW_MS - minutes * MINUTE_MS)
+
+    def write_since(self, start_ms: int) -> None:
         host = self.ids.host("workstation")
         agent = self.ids.source(0, "agent@workstation", MeterKind.AGENT)
         machine = [
@@ -110,15 +117,16 @@ class Day:
             self.ids.describe_device(device, kind, model)
             state_zone(self.connection, device, "DE", False, MIDNIGHT_MS, MIDNIGHT_MS)
             self.ids.meter(device, agent)
-            self.day_of(place, device, self.ids.meter(device, agent), method)
+            self.day_of(place, device, self.ids.meter(device, agent), method, start_ms)
         self.ids.device("GPU-dead", host)
         insert_intervals(self.connection, self.rows)
         mark_dirty(self.connection, self.dirty)
         self.counts(agent)
         Jobs(self.connection, self.ids).write()
 
-    def day_of(self, place: int, device: int, meter: int, method: Method) -> None:
-        for minute in range((NOW_MS - MIDNIGHT_MS) // MINUTE_MS):
+    def day_of(self, place: int, device: int, meter: int, method: Method, since_ms: int) -> None:
+        first = (since_ms - MIDNIGHT_MS) // MINUTE_MS
+        for minute in range(first, (NOW_MS - MIDNIGHT_MS) // MINUTE_MS):
             start_ms = MIDNIGHT_MS + minute * MINUTE_MS
             hour = minute / 60
             if place == 1 and 9.25 < hour < 9.75:

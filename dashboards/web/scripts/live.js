@@ -1,12 +1,17 @@
-// Every 10 seconds the page is fetched again and what changed in it is put in place: numbers
-// are then formatted in one place, the service. Polling and not a stream, so that a page left
-// open never keeps the service from stopping.
+// A page that is looked at keeps in step with the service by one stream of events: `power` tells
+// what changed of the fleet, `refresh` that the page may be fetched again, when what changed in
+// its live parts is put in place. A tab in the background lets go of its stream. Where no stream
+// can be had, the page asks every 10 seconds.
+const STREAM = "/web/live.events";
 const PERIOD_MS = 10_000;
 
-export function keepFresh(redraw) {
+export function keepFresh(redraw, onPower) {
+  let source = null;
+  let asking = null;
+  const stale = document.getElementById("stale");
+
   const refresh = async () => {
     if (document.hidden) return;
-    const stale = document.getElementById("stale");
     try {
       const answer = await fetch(location.href, { redirect: "manual", cache: "no-store" });
       // Signed out meanwhile: the reload leads to the sign-in page and back to this view.
@@ -19,8 +24,32 @@ export function keepFresh(redraw) {
       stale.hidden = false;
     }
   };
-  setInterval(refresh, PERIOD_MS);
-  document.addEventListener("visibilitychange", refresh);
+
+  const open = () => {
+    if (source && source.readyState !== EventSource.CLOSED) return;
+    source = new EventSource(STREAM);
+    source.addEventListener("hello", () => { clearInterval(asking); asking = null; });
+    source.addEventListener("refresh", refresh);
+    if (onPower) source.addEventListener("power", (event) => onPower(JSON.parse(event.data)));
+    source.addEventListener("error", () => {
+      asking ??= setInterval(() => { refresh(); open(); }, PERIOD_MS);
+      if (source.readyState === EventSource.CLOSED) refresh(); // else it connects again by itself
+    });
+  };
+  const close = () => {
+    source?.close();
+    clearInterval(asking);
+    asking = null;
+  };
+
+  document.addEventListener("visibilitychange", () => {
+    if (document.hidden) return close();
+    open();
+    refresh();
+  });
+  addEventListener("pagehide", close);
+  addEventListener("pageshow", () => { if (!document.hidden) open(); });
+  if (!document.hidden) open();
 }
 
 function replaceParts(fresh) {

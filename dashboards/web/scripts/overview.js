@@ -1,5 +1,6 @@
 // Draws the charts of the first page and keeps the page in step with the service.
 import { drawHours, drawIntensity } from "./charts.js";
+import { onPower } from "./fleet.js";
 import { keepFresh } from "./live.js";
 
 function draw() {
@@ -14,4 +15,5 @@ function draw() {
 
 draw();
 matchMedia("(prefers-color-scheme: dark)").addEventListener("change", draw);
-keepFresh(draw);
+const page = JSON.parse(document.getElementById("page-data").textContent);
+keepFresh(draw, (change) => onPower(change, page));

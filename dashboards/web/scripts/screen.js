@@ -1,5 +1,6 @@
 // Draws the charts of a screen from the page's own data, saves them as files, keeps it fresh.
 import { drawBand, drawStack, drawSteps } from "./timecharts.js";
+import { onPower } from "./fleet.js";
 import { keepFresh } from "./live.js";
 
 const DRAWN_BY = { stack: drawStack, band: drawBand, steps: drawSteps };
@@ -50,4 +51,7 @@ matchMedia("(prefers-color-scheme: dark)").addEventListener("change", draw);
 for (const button of document.querySelectorAll("[data-save]")) {
   button.addEventListener("click", () => save(button));
 }
-if (document.querySelector("[data-live]")) keepFresh(draw);
+if (document.querySelector("[data-live]")) {
+  const page = JSON.parse(document.getElementById("page-data").textContent);
+  keepFresh(draw, page.live && ((change) => onPower(change, page)));
+}
