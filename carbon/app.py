@@ -45,6 +45,7 @@ from carbon.services.context import Context
 from carbon.services.host_addresses import HostAddresses
 from carbon.services.importing import Importing
 from carbon.services.ingest import Ingest
+from carbon.services.notices import Notifying
 from carbon.services.polling import Polling
 from carbon.services.scraping import Scraping
 from carbon.services.trackers import TrackerIngest
@@ -113,7 +114,13 @@ def create_app(context: Context, background: bool = True) -> FastAPI:
     workers: list[Worker] = [writer]
     if background:
         scraping = Scraping(context, importing)
-        workers += [Upkeep(context, writer), polling, Scheduler(context), scraping]
+        workers += [
+            Upkeep(context, writer),
+            polling,
+            Scheduler(context),
+            scraping,
+            Notifying(context),
+        ]
     app = Application(
         [*energy.straight, sci.straight, *codecarbon.straight],
         title="carbon",

@@ -28,6 +28,12 @@ class Settings(BaseSettings):
     slurm_release: bool = False
     #: TOML file of the systems that jobs may be handed to by a call; unset means none.
     webhooks: Path | None = None
+    #: Through which notices are mailed, `smtps://user:secret@mail.example.org`; unset means that
+    #: none are. It may stand in the file that CARBON_SMTP_URL_FILE names.
+    smtp_url: SecretStr | None = None
+    smtp_url_file: Path | None = None
+    #: From whom they come; by default carbon@ the server.
+    smtp_from: str | None = None
     host: str = "127.0.0.1"
     port: int = 8000
     #: Grid zone of this machine and of energy that names none, such as `DE` or `US-CAL-CISO`.

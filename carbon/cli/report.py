@@ -26,7 +26,12 @@ def issue(
     unit: Annotated[list[str] | None, typer.Option(help="By default all own units.")] = None,
     title: Annotated[str, typer.Option(help="What it is called.")] = "",
     materiality: Annotated[float, typer.Option(help="Change above which to notify.")] = 0.05,
-    recipient: Annotated[list[str] | None, typer.Option(help="Who is told of changes.")] = None,
+    recipient: Annotated[
+        list[str] | None, typer.Option(help="Mail address to tell of changes; may repeat.")
+    ] = None,
+    webhook: Annotated[
+        str | None, typer.Option(help="Target of CARBON_WEBHOOKS to tell of changes.")
+    ] = None,
     json: Json = False,
 ) -> None:
     """Issue a report of a window: immutable, and chained into the audit log."""
@@ -40,6 +45,7 @@ def issue(
         title=title,
         materiality=materiality,
         recipients=recipient or [],
+        webhook=webhook,
     )
     _print(answer, json)
 
@@ -140,6 +146,9 @@ def _print(answer: dict[str, Any], json: bool) -> None:
     typer.echo(f"{answer['id']}  {answer['title']}  issued {answer['issued_at']}")
     if answer["superseded_by"]:
         typer.echo(f"  superseded by {answer['superseded_by']}  {answer['notice'] or ''}".rstrip())
+    for one in answer["notices"]:
+        told = f"{one['channel']} {one['target']}: {one['state']} {one['detail']}"
+        typer.echo(f"  notice       {told}".rstrip())
     if statement["marks"]:
         typer.echo(f"  marks        {', '.join(statement['marks'])}")
     for line in statement["lines"]:

@@ -27,9 +27,11 @@ from carbon.storage import reports as stored
 from carbon.storage.audit import append, entry_of
 from carbon.storage.engine import reading, writing
 from carbon.storage.identities import team_id
+from carbon.storage.notices import Channel, insert_notices, notices_of
 from carbon.storage.unit_counts import units_of
 from carbon.wire.reports import (
     EmbodiedPart,
+    NoticeAnswer,
     OperationalPart,
     ReportAnswer,
     ReportBody,
@@ -272,10 +274,19 @@ def store_report(
         salt=secrets.token_hex(32),
     )
     with writing(context.engine) as connection:
-        stored.insert_report(connection, team_id(connection, team, now_ms), made)
+        own_team_id = team_id(connection, team, now_ms)
+        stored.insert_report(connection, own_team_id, made)
         body = {"hash": report_hash(made), "restates": restates}
         append(connection, now_ms, principal.key_id, REPORT_ISSUED, made.id, body)
+        if restatement and restatement.notice:
+            insert_notices(connection, own_team_id, made.id, _to_tell(request), now_ms)
         return report_answer(connection, made)
+
+
+def _to_tell(request: ReportBody) -> list[tuple[Channel, str]]:
+    """Whom the report names, each once."""
+    webhook = [(Channel.WEBHOOK, request.webhook)] if request.webhook else []
+    return [*webhook, *((Channel.MAIL, to) for to in dict.fromkeys(request.recipients))]
 
 
 def _team_of(principal: Principal, request: ReportBody) -> str:
@@ -301,8 +312,18 @@ def report_answer(connection: Connection, report: stored.StoredReport) -> Report
         restatement=restatement_of(report),
         superseded_by=later.id if later else None,
         notice=of_later.reason if of_later and of_later.notice else None,
+        notices=_notices(connection, (later or report).id),
         statement=msgspec.Raw(report.statement.encode()),
     )
+
+
+def _notices(connection: Connection, restatement_id: str) -> list[NoticeAnswer]:
+    return [
+        NoticeAnswer(
+            str(one.channel), one.target, str(one.state), to_rfc3339(one.changed_ms), one.detail
+        )
+        for one in notices_of(connection, restatement_id)
+    ]
 
 
 def restatement_of(report: stored.StoredReport) -> Restatement | None:

@@ -33,6 +33,7 @@ from carbon.storage.names import (
     team,
     workload,
 )
+from carbon.storage.notices import report_notice
 from carbon.storage.reports import report
 from carbon.storage.trackers import tracker_experiment, tracker_project, tracker_run
 
@@ -80,6 +81,7 @@ def erase_names(connection: Connection, team_id: int, now_ms: int) -> list[str]:
     )
     for table in (workload_component, budget):
         connection.execute(delete(table).where(table.c.workload_id.in_(workloads)))
+    connection.execute(delete(report_notice).where(report_notice.c.team_id == team_id))
     name = connection.scalar(select(team.c.name).where(team.c.id == team_id))
     # A sender that names no host stands as one of its own, under its team's name.
     _rename(connection, host, "name", host.c.name.startswith(f"{name}/", autoescape=True))

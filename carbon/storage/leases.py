@@ -21,6 +21,8 @@ SCHEDULER: Final = "scheduler"
 RETENTION: Final = "retention"
 #: Of the one process that keeps the roll-ups in step.
 UPKEEP: Final = "upkeep"
+#: Of the one process that sends notices.
+NOTICES: Final = "notices"
 
 
 class LeaseLost(CarbonError):

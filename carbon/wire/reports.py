@@ -112,6 +112,17 @@ class Restatement(Struct, frozen=True):
     webhook: str | None = None
 
 
+class NoticeAnswer(Struct, frozen=True):
+    """Of a restatement above the materiality, for one whom the report names."""
+
+    channel: str  #: `webhook` or `mail`
+    target: str
+    #: `due`, `sent`, `failed` (tried often enough) or `not_sent` (no way from here).
+    state: str
+    at: str
+    detail: str
+
+
 class ReportAnswer(Struct, frozen=True):
     id: str
     title: str
@@ -127,6 +138,8 @@ class ReportAnswer(Struct, frozen=True):
     superseded_by: str | None
     #: Of the restatement that supersedes this report, where it is to be told.
     notice: str | None
+    #: Who was to be told of that restatement, else of this one, and whether it reached them.
+    notices: list[NoticeAnswer]
     #: A `Statement`, byte by byte as it was issued.
     statement: Raw
 

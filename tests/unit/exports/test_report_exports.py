@@ -117,6 +117,7 @@ def issued(*lines: ReportLine, contact: Contact = ANA) -> Issued:
         None,
         "rep_2",
         "a study",
+        [],
         msgspec.Raw(msgspec.json.encode(statement)),
     )
     return Issued.of(report, contact)
