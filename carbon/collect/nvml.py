@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import sys
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from typing import Any, Final
 
 from msgspec import Struct
@@ -58,6 +58,20 @@ class _Gpu(Struct, frozen=True):
     #: where there is no counter.
     asks_samples: bool
     power_usage_is_averaged: bool
+
+    def believed(self, values: Sequence[int | None]) -> tuple[int | None, int | None]:
+        """Counter in mJ and power in mW, of what was told of `fields`."""
+        counter_mj = power_mw = None
+        for field, value in zip(self.fields, values, strict=True):
+            if field is ENERGY:
+                counter_mj = _believable_mj(value)
+            else:
+                power_mw = _believable_mw(value)
+        return counter_mj, power_mw
+
+    @property
+    def field_is_averaged(self) -> bool:
+        return self.fields[-1:] in ((AVERAGE,), (MODULE_AVERAGE,))
 
 
 class NvmlSource:
@@ -185,16 +199,17 @@ class NvmlSource:
         asked = (asks_energy, asks_power, asks_samples)
         return _Gpu(handle, device, fields, buffer, *asked, averaged)
 
-    def _answered(self, handle: Any) -> Mapping[Field, int]:
+    def _answered(self, handle: Any) -> Collection[Field]:
         """What of all that could be asked for is told; raises NVMLError where the GPU is lost."""
         buffer = self._buffer(handle, PROBED)
         if buffer is None:
-            return {}
+            return ()
         buffer.take(self._clock.monotonic_ns)
         (reading,) = buffer.told()
         if reading.code not in (0, self._nvml.NVML_ERROR_NOT_SUPPORTED):
             raise self._nvml.NVMLError(reading.code)
-        return _believed(reading)
+        told = zip(PROBED, reading.values, strict=True)
+        return {field for field, value in told if _is_believable(field, value)}
 
     def _averages(self, handle: Any, model: str) -> bool:
         architecture = self._ask(self._nvml.nvmlDeviceGetArchitecture, handle)
@@ -212,10 +227,12 @@ class NvmlSource:
             if reading.code not in (0, self._nvml.NVML_ERROR_NOT_SUPPORTED):
                 self._raise_if_gone(self._nvml.NVMLError(reading.code))
                 continue
-            values = _believed(reading)
-            misses |= len(values) < len(gpu.fields)
             at_ns = _time_of(reading, wall_less_monotonic_ns)
-            yield from self._sampled(gpu, at_ns, values)
+            believed = gpu.believed(reading.values)
+            misses |= len(gpu.fields) + believed.count(None) > len(believed)
+            sample = self._sampled(gpu, at_ns, *believed)
+            if sample is not None:
+                yield sample
         if misses:
             self._probe_again(gpu)
 
@@ -243,7 +260,7 @@ class NvmlSource:
                 self._probe_again(gpu)
             return
         for sample in told:
-            power_mw = _believable(INSTANT, sample_value(kind, sample))
+            power_mw = _believable_mw(sample_value(kind, sample))
             age_ns = wall_ms * 1_000_000 - sample.timeStamp * 1000
             if sample.timeStamp > since_us and age_ns >= 0 and power_mw is not None:
                 since_us = self._taken_us[uuid] = sample.timeStamp
@@ -251,20 +268,24 @@ class NvmlSource:
 
     def _asked(self, gpu: _Gpu) -> Iterator[Sample]:
         """Of a GPU that answers plain calls alone."""
-        yield from self._sampled(gpu, self._clock.monotonic_ns(), {})
+        sample = self._sampled(gpu, self._clock.monotonic_ns(), None, None)
+        if sample is not None:
+            yield sample
 
-    def _sampled(self, gpu: _Gpu, at_ns: int, values: Mapping[Field, int]) -> Iterator[Sample]:
-        counter_mj, power_mw = values.get(ENERGY), _first(values, INSTANT, MODULE_INSTANT)
-        averaged = power_mw is None
-        if power_mw is None:
-            power_mw = _first(values, AVERAGE, MODULE_AVERAGE)
+    def _sampled(
+        self, gpu: _Gpu, at_ns: int, counter_mj: int | None, power_mw: int | None
+    ) -> Sample | None:
+        """What fields told, and plain calls in the place of those that there are not."""
+        averaged = gpu.field_is_averaged
         if counter_mj is None and gpu.asks_energy:
             counter_mj = self._counter(gpu.handle)
         if power_mw is None and gpu.asks_power:
             power_mw, averaged = self._power(gpu.handle), gpu.power_usage_is_averaged
-        if counter_mj is not None or power_mw is not None:
-            is_averaged = averaged and power_mw is not None
-            yield Sample(gpu.device.uuid, at_ns, counter_mj, power_mw, is_averaged)
+        if counter_mj is None and power_mw is None:
+            return None
+        return Sample(
+            gpu.device.uuid, at_ns, counter_mj, power_mw, averaged and power_mw is not None
+        )
 
     def _probe_again(self, gpu: _Gpu) -> None:
         """A GPU stopped giving a field: the next look goes by what it gives now."""
@@ -283,12 +304,10 @@ class NvmlSource:
             return None
 
     def _counter(self, handle: Any) -> int | None:
-        return _believable(
-            ENERGY, self._ask(self._nvml.nvmlDeviceGetTotalEnergyConsumption, handle)
-        )
+        return _believable_mj(self._ask(self._nvml.nvmlDeviceGetTotalEnergyConsumption, handle))
 
     def _power(self, handle: Any) -> int | None:
-        return _believable(INSTANT, self._ask(self._nvml.nvmlDeviceGetPowerUsage, handle))
+        return _believable_mw(self._ask(self._nvml.nvmlDeviceGetPowerUsage, handle))
 
     def _ask(self, call: Callable[[Any], int], handle: Any) -> int | None:
         try:
@@ -337,10 +356,6 @@ def _wanted(answered: Collection[Field], scope: int) -> tuple[Field, ...]:
     return tuple(field for field in (counter, power) if field is not None)
 
 
-def _believed(reading: Reading) -> dict[Field, int]:
-    return {f: v for f, v in reading.values.items() if _believable(f, v) is not None}
-
-
 def _time_of(reading: Reading, wall_less_monotonic_ns: int) -> int:
     """A look's monotonic time; the driver's own where it answered from a cache."""
     stamp_ns = reading.stamp_us * 1000 - wall_less_monotonic_ns
@@ -348,14 +363,16 @@ def _time_of(reading: Reading, wall_less_monotonic_ns: int) -> int:
     return stamp_ns if is_cached else reading.at_ns
 
 
-def _first(values: Mapping[Field, int], *fields: Field) -> int | None:
-    return next((values[field] for field in fields if field in values), None)
+def _is_believable(field: Field, value: int | None) -> bool:
+    believable = _believable_mj if field is ENERGY else _believable_mw
+    return believable(value) is not None
 
 
-def _believable(field: Field, value: int | None) -> int | None:
-    """None for blanks, and for a power of zero: no GPU that answers draws nothing."""
-    if value is None or value < 0:
-        return None
-    if field == ENERGY:
-        return value if value < BLANK_64 else None
-    return value if 0 < value < BLANK_32 else None
+def _believable_mj(value: int | None) -> int | None:
+    """None for blanks."""
+    return value if value is not None and 0 <= value < BLANK_64 else None
+
+
+def _believable_mw(value: int | None) -> int | None:
+    """None for blanks, and for zero: no GPU that answers draws nothing."""
+    return value if value is not None and 0 < value < BLANK_32 else None

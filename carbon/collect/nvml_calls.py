@@ -18,7 +18,9 @@ _TOLD: Final = "8xq8xII8s"
 _UTIL_SAMPLE: Final = struct.Struct("I4xQIIII")  # pid, stamp µs, SM, memory, encoder, decoder
 _PROCESS_INFO: Final = struct.Struct("I4xQII")  # pid, bytes, GPU and compute instance
 #: How the union of a field value is read, by NVML_VALUE_TYPE.
-_MEMBERS: Final = tuple(struct.Struct(code) for code in ("d", "I", "Q", "Q", "q", "i", "H"))
+_MEMBERS: Final = tuple(
+    struct.Struct(code).unpack_from for code in ("d", "I", "Q", "Q", "q", "i", "H")
+)
 #: More elements than a call mostly has; where it has more, the driver says how many.
 _ROOM: Final = 64
 #: Of one device, until they are decoded: over a second at the usual rates.
@@ -43,7 +45,8 @@ class Reading(NamedTuple):
     at_ns: int
     #: The driver's return code of the call as a whole; nothing is told where it is not 0.
     code: int
-    values: dict[Field, int]
+    #: In the order of the fields that were asked for; None for one that is not told.
+    values: Sequence[int | None]
     #: The driver's stamp in µs, 0 where it has none.
     stamp_us: int
 
@@ -86,18 +89,18 @@ class FieldBuffer:
         ]
 
     def _decoded(self, offset: int, at_ns: int, code: int) -> Reading:
-        values: dict[Field, int] = {}
         if code:
-            return Reading(at_ns, code, values, 0)
+            return Reading(at_ns, code, [None] * self._count, 0)
         told = self._layout.unpack_from(self._buffer, offset)
-        for field, kind, failure, union in zip(
-            self._fields, told[1::4], told[2::4], told[3::4], strict=True
-        ):
-            if not failure and kind < len(_MEMBERS):
-                (value,) = _MEMBERS[kind].unpack_from(union)
-                if value == value:  # NaN differs from itself
-                    values[field] = int(value)
+        values = list(map(_decoded, told[1::4], told[2::4], told[3::4]))
         return Reading(at_ns, 0, values, next(filter(None, told[::4]), 0))
+
+
+def _decoded(kind: int, failure: int, union: bytes) -> int | None:
+    if failure or not 0 <= kind < len(_MEMBERS):
+        return None
+    value = _MEMBERS[kind](union)[0]
+    return int(value) if value == value else None  # NaN differs from itself
 
 
 class ProcessCalls:
@@ -145,7 +148,4 @@ def _elements(layout: struct.Struct, buffer: bytearray, count: int) -> Iterator[
 
 def sample_value(kind: int, sample: Any) -> int | None:
     """Of an element of nvmlDeviceGetSamples; None where it is no number."""
-    if not 0 <= kind < len(_MEMBERS):
-        return None
-    (value,) = _MEMBERS[kind].unpack_from(bytes(sample.sampleValue))
-    return int(value) if value == value else None
+    return _decoded(kind, 0, bytes(sample.sampleValue))
