@@ -129,9 +129,14 @@ class ModelledSource:
     ) -> None:
         self._kinds = kinds
         self._machine = machine or Machine.here()
-        self._identity = identity or machine_id()
+        identity = identity or machine_id()
         self._clock = clock or SystemClock()
         self._cache = FigureCache(cache_dir)
+        self._uuids = {
+            (part, number): part_uuid(identity, f"{part}-{number}")
+            for part in ("package", "dram")
+            for number in self._machine.sockets
+        }
         self._load = Load(cpu_times)
         self._figures = self._cache.get(self._machine)
         self._asking = _Asking(command, self._clock) if self._figures is None else None
@@ -201,7 +206,7 @@ class ModelledSource:
         ):
             for place, number in enumerate(sockets if kind in self._kinds else ()):
                 share_mw = mw * (place + 1) // len(sockets) - mw * place // len(sockets)
-                yield kind, part_uuid(self._identity, f"{part}-{number}"), share_mw
+                yield kind, self._uuids[part, number], share_mw
 
 
 def cpu_power_mw(tdp_mw: int, load: float) -> int:
