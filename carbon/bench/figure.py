@@ -54,6 +54,11 @@ class Options:
     quick: bool = False
     #: Raw rows to load, where a bench loads any; None takes its default.
     rows: int | None = None
+    #: Of a bench that runs in parts the one that is meant; None runs all.
+    part: str | None = None
+
+    def takes(self, part: str) -> bool:
+        return self.part in (None, part)
 
 
 def report(bench: str, figures: Sequence[Figure]) -> dict[str, Any]:

@@ -19,7 +19,10 @@ if TYPE_CHECKING:
 
 #: Modules of carbon.bench that are no bench themselves.
 _PARTS = frozenset(
-    {"figure", "generated", "ledger", "planted", "power_limits", "raw_size", "serving"}
+    {
+        *("figure", "generated", "ledger", "own_postgresql", "planted", "power_limits"),
+        *("raw_driver", "raw_size", "serving"),
+    }
 )
 
 
@@ -33,14 +36,19 @@ def register(app: typer.Typer) -> None:
         rows: Annotated[
             int | None, typer.Option(min=1, help="Raw rows to load, where a bench loads any.")
         ] = None,
+        part: Annotated[
+            str | None, typer.Option(help="sqlite or postgresql, of query and restate.")
+        ] = None,
     ) -> None:
         """Measure what this machine achieves; exit 1 where a target is not met."""
         if name not in _benches():
             raise InvalidInput("unknown_bench", f"no bench {name!r}: {', '.join(_benches())}")
+        if part not in (None, "sqlite", "postgresql"):
+            raise InvalidInput("invalid_choice", "--part is sqlite or postgresql")
         from carbon.bench.figure import Options, all_met, report
 
         module = import_module(f"carbon.bench.{name}")
-        figures = module.measure(Options(db, _data_dir(), quick, rows))
+        figures = module.measure(Options(db, _data_dir(), quick, rows, part))
         body = report(name, figures)
         if json:
             print_json(body)

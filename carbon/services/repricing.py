@@ -1,19 +1,19 @@
 """Prices anew what is rolled up already, in sets: a revision of a year touches no reading.
 
-A civil day at a time. Its rows are read and priced as columns beside the writers; then each
-quarter-hour is one UPDATE, which keeps every lock short, and the sums above are set from the
-same columns. Marks tell whether a late row came meanwhile: then the day is begun anew. Safe to
-stop anywhere: a day that is done twice says the same.
+A civil day at a time. Its rows are read and priced as columns beside the writers, by a process
+of its own where there are many days; then each quarter-hour is one UPDATE, which keeps every lock
+short, and the sums above are set from the same columns. Marks tell whether a late row came
+meanwhile: then the day is begun anew. Safe to stop anywhere: a day that is done twice says the
+same.
 """
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
-from functools import cached_property
-from typing import Any, Final
+from functools import partial
+from itertools import count
+from typing import Final
 from zoneinfo import ZoneInfo
 
 import numpy as np
@@ -21,16 +21,15 @@ from sqlalchemy import Connection, Table
 
 from carbon.domain.civil import civil_days, civil_month
 from carbon.domain.rollup import Rate
-from carbon.domain.units import BUCKET_MS, MS_PER_HOUR, QUARTER_MS, floor_to
 from carbon.services.context import Context
-from carbon.services.nanograms import Flags, Floats, nanograms, ng_per_mj
-from carbon.services.tariff import Tariff
+from carbon.services.day_prices import DayPrices, SpanPrices, Sums, day_prices, day_sums
+from carbon.services.nanograms import nanograms, ng_per_mj
+from carbon.services.pricing_process import PricingProcess
 from carbon.storage import repricing as store
-from carbon.storage.columns import Ints, summed
-from carbon.storage.engine import reading, writing
-from carbon.storage.names import models_of_devices
+from carbon.storage.columns import Ints
+from carbon.storage.engine import checkpoint, reading, writing
 from carbon.storage.ratings import Ratings, is_stored
-from carbon.storage.repricing import Mark
+from carbon.storage.repricing import Mark, Price
 from carbon.storage.rollups import (
     bucket,
     mark_hours,
@@ -44,12 +43,16 @@ from carbon.storage.series import first_quarter_ms
 from carbon.storage.settled import MONTH, device_day, mark_periods
 
 Pause = Callable[[float], None]
+Step = Callable[[Connection], None]
 
-#: Sums set in one transaction.
-_ROWS_AT_ONCE: Final = 1_000
-#: A transaction begins no further quarter-hour after it: others wait for its lock.
+#: A transaction begins no further part of a quarter-hour after it: others wait for its lock.
 _LOCK_S: Final = 0.005
-_START, _DEVICE, _SUBJECT, _WORKLOAD, _METHOD, _RATING, _ENERGY, _NG = range(8)
+#: Transactions until SQLite's log is brought into the database: some MB.
+_CHECKPOINT_EVERY: Final = 16
+#: For fewer days another process would take longer to begin than to work.
+_MANY_DAYS: Final = 16
+#: Devices whose rows are replaced by others at once, which takes ten times as long as to set them.
+_REWRITTEN_AT_ONCE: Final = 250
 
 
 def reprice(
@@ -73,7 +76,7 @@ def reprice(
         days = civil_days(marks[0].start_ms, marks[0].end_ms, timezone)
         some = days[: None if most_days is None else most_days - done]
         for day in _loaded(context, marks, some):
-            if not day.write(pause):
+            if not _Day(context, day, pause).write():
                 return done  # somebody works on it; at the next call
             with writing(context.engine) as connection:
                 marks = store.cut_marks(connection, marks, day.end_ms)
@@ -83,258 +86,179 @@ def reprice(
 
 def _loaded(
     context: Context, marks: Sequence[Mark], days: Sequence[tuple[int, int]]
-) -> Iterator[_Day]:
+) -> Iterator[DayPrices]:
     """Each day is read and computed while the one before it is written."""
-    with ThreadPoolExecutor(1, "repricing") as pool:
-        ahead = [pool.submit(_Day.load, context, marks, *day) for day in days[:1]]
-        for number in range(len(days)):
-            day = ahead.pop().result()
-            ahead += [pool.submit(_Day.load, context, marks, *d) for d in days[number + 1 :][:1]]
-            yield day
+    if len(days) < _MANY_DAYS or context.engine.url.database in (None, "", ":memory:"):
+        for day in days:
+            yield day_prices(context.engine, context.settings, marks, *day)
+        return
+    with PricingProcess(context) as process:
+        process.ask(marks, *days[0])
+        for following in days[1:]:
+            process.ask(marks, *following)
+            yield process.answer()
+        yield process.answer()
 
 
-@dataclass(frozen=True, slots=True)
-class _Priced:
-    """One quarter-hour or bucket in which a price may have changed."""
-
-    start_ms: int
-    #: Whether all rows of the span are priced.
-    is_whole: bool
-    #: Positions of the priced rows among those of the day, and what each ought to say.
-    rows: Ints
-    ng: Ints
-    ng_per_mj: Floats
-    rating: Ints
-    #: Rows whose ng a float product might miss by one.
-    is_near_half: Flags
-    #: Of each device that is priced.
-    rates: Mapping[int, Rate]
-
-
-@dataclass
 class _Day:
-    """One civil day: what it holds, and what that ought to cost."""
+    """One civil day on its way into the store."""
 
-    context: Context
-    start_ms: int
-    end_ms: int
-    seen: tuple[Any, ...]
-    ratings: Ratings
-    quarters: Ints
-    buckets: Ints
-    priced_quarters: list[_Priced]
-    #: By start of the quarter-hour.
-    priced_buckets: dict[int, list[_Priced]]
+    def __init__(self, context: Context, prices: DayPrices, pause: Pause) -> None:
+        self._context = context
+        self._engine = context.engine
+        self._prices = prices
+        self._pause = pause
+        self._ids = self._stored_ratings()
 
-    @classmethod
-    def load(cls, context: Context, marks: Sequence[Mark], start_ms: int, end_ms: int) -> _Day:
-        with reading(context.engine) as connection:
-            seen = store.changes_since(connection, start_ms, end_ms)
-            quarters = store.quarters_of(connection, start_ms, end_ms)
-            buckets = store.buckets_of(connection, start_ms, end_ms)
-            ratings = Ratings(connection, may_store=False)
-            devices = np.unique(quarters[:, _DEVICE])
-            tariff = Tariff.load(context, connection, ratings, devices.tolist(), start_ms, end_ms)
-        in_quarters = list(_priced(tariff, marks, devices, quarters, QUARTER_MS))
-        in_buckets: dict[int, list[_Priced]] = {}
-        for priced in _priced(tariff, marks, devices, buckets, BUCKET_MS):
-            in_buckets.setdefault(floor_to(priced.start_ms, QUARTER_MS), []).append(priced)
-        return cls(
-            context, start_ms, end_ms, seen, ratings, quarters, buckets, in_quarters, in_buckets
-        )
-
-    def write(self, pause: Pause) -> bool:
+    def write(self) -> bool:
         """Answers False where the day changed since it was read; then it is not done."""
-        ids = self._stored_ratings()
-        is_plain = True  # no way of pricing changed: every sum keeps its rows
-        left = list(reversed(self.priced_quarters))
-        while left:
-            with writing(self.context.engine) as connection:
+        steps = [
+            step for quarter in self._prices.quarters for step in self._steps_of_quarter(quarter)
+        ]
+        if not self._run(steps):
+            return False
+        if any(quarter.has_new_rating for quarter in self._prices.quarters):
+            self._mark_hours(self._prices.hours)  # the sums above get other rows
+            return True
+        sums = self._prices.sums
+        if sums is None:
+            with reading(self._engine) as connection:
+                sums = day_sums(connection, self._prices.start_ms, self._prices.end_ms)
+        return self._write_sums(sums)
+
+    def _run(self, steps: Sequence[Step]) -> bool:
+        """Some at a time in one transaction. False where the day changed since it was read."""
+        left = list(reversed(steps))
+        for number in count(1):
+            if not left:
+                break
+            with writing(self._engine, may_checkpoint=False) as connection:
                 began = time.perf_counter()
-                if store.changes_since(connection, self.start_ms, self.end_ms) != self.seen:
+                if self._has_changed(connection):
                     return False
                 while left and time.perf_counter() - began < _LOCK_S:
-                    is_plain &= self._write_quarter(connection, left.pop(), ids)
-            pause(time.perf_counter() - began)
-        if is_plain:
-            return self._write_sums(pause)
-        with writing(self.context.engine) as connection:
-            at, workload = self.quarters[:, _START], self.quarters[:, _WORKLOAD]
-            hours = np.unique(np.stack([at - at % MS_PER_HOUR, workload], axis=1), axis=0)
-            mark_hours(connection, map(tuple, hours.tolist()), self._now_ms)
+                    left.pop()(connection)
+            self._pause(time.perf_counter() - began)
+            if number % _CHECKPOINT_EVERY == 0:
+                checkpoint(self._engine)
+        checkpoint(self._engine)
         return True
+
+    def _has_changed(self, connection: Connection) -> bool:
+        day = self._prices
+        return store.changes_since(connection, day.start_ms, day.end_ms) != day.seen
 
     @property
     def _now_ms(self) -> int:
-        return self.context.clock.now_ms()
+        return self._context.clock.now_ms()
 
     def _stored_ratings(self) -> dict[int, int]:
         """The ids of ratings in the store, where new ones were numbered for the moment."""
-        known = self.ratings.by_id
+        known = self._prices.ratings
         if all(map(is_stored, known)):
             return {one: one for one in known}
-        with writing(self.context.engine) as connection:
+        with writing(self._engine) as connection:
             stored = Ratings(connection, may_store=True)
             return {one: stored.id_of(rating) for one, rating in known.items()}
 
-    def _write_quarter(self, connection: Connection, priced: _Priced, ids: dict[int, int]) -> bool:
-        """Answers whether every row kept its rating."""
-        buckets = self.priced_buckets.get(priced.start_ms, [])
-        for one in buckets:
-            prices = [_device_price(device, rate, ids) for device, rate in one.rates.items()]
-            store.price_devices(connection, one.start_ms, prices)
-            near = one.rows[one.is_near_half]
-            fixed = np.column_stack(
-                [self.buckets[near][:, : _METHOD + 1], one.ng[one.is_near_half]]
-            )
-            store.set_nanograms(connection, bucket, store.QUARTER_COLUMNS[:5], fixed, None)
-        rows = self.quarters[priced.rows]
-        new = priced.rating
-        if (new <= 0).any():  # some were numbered for the moment
-            new = np.array([ids[rating] for rating in new.tolist()])
-        is_plain = bool((new == rows[:, _RATING]).all())
-        if buckets and is_plain:
-            store.sum_quarter(connection, priced.start_ms, self._now_ms)
-        elif buckets:
-            requarter(connection, priced.start_ms, priced.rates, self._now_ms)
-        elif is_plain:
-            self._price_plainly(connection, priced, rows)
+    def _steps_of_quarter(self, quarter: SpanPrices) -> Iterator[Step]:
+        buckets = self._prices.buckets.get(quarter.start_ms, [])
+        if buckets:
+            yield partial(self._set_by_buckets, quarter=quarter, buckets=buckets)
+        elif quarter.has_new_rating:
+            yield from self._rewriting(quarter)
         else:
-            self._rewrite(connection, priced, rows, new)
-        return is_plain
+            yield from self._setting(quarter_hour, quarter, store.COLUMNS[:6])
 
-    def _price_plainly(self, connection: Connection, priced: _Priced, rows: Ints) -> None:
-        """One UPDATE for each rating, where all of its rows have one price."""
-        one_by_one = priced.is_near_half.copy()
-        for rating_id in np.unique(rows[:, _RATING]).tolist():
-            of_rating = rows[:, _RATING] == rating_id
-            k = priced.ng_per_mj[of_rating]
-            if priced.is_whole and (k == k[0]).all():
-                store.price_quarter(
-                    connection, priced.start_ms, rating_id, float(k[0]), self._now_ms
-                )
-            else:
-                one_by_one |= of_rating
-        fixed = np.column_stack([rows[one_by_one][:, : _RATING + 1], priced.ng[one_by_one]])
-        store.set_nanograms(
-            connection, quarter_hour, store.QUARTER_COLUMNS[:6], fixed, self._now_ms
+    def _setting(self, table: Table, span: SpanPrices, keys: Sequence[str]) -> Iterator[Step]:
+        """One UPDATE for so many devices, then the rows that are set one by one."""
+        # Where prices are set by device already only single rows are left.
+        by_rating = {} if table is bucket and span.by_device else span.by_rating
+        prices = {old: self._price(rate) for old, rate in by_rating.items()}
+        set_span = partial(
+            store.price_ratings,
+            table=table,
+            start_ms=span.start_ms,
+            prices=prices,
+            now_ms=self._now_ms,
         )
-        self.quarters[priced.rows, _NG] = priced.ng
+        for devices in span.parts if prices else ():
+            yield partial(set_span, devices=devices)
+        stamp = self._now_ms if table is quarter_hour else None
+        for rows in store.parts_of(span.single):
+            yield partial(store.set_nanograms, table=table, keys=keys, rows=rows, now_ms=stamp)
 
-    def _rewrite(self, connection: Connection, priced: _Priced, rows: Ints, new: Ints) -> None:
+    def _price(self, rate: Rate) -> Price:
+        k = ng_per_mj(rate.g_per_kwh, rate.pue)
+        return Price(k, self._ids[rate.rating], rate.vintage, rate.g_per_kwh, rate.pue)
+
+    def _set_by_buckets(
+        self, connection: Connection, quarter: SpanPrices, buckets: Sequence[SpanPrices]
+    ) -> None:
+        """What the buckets cost is rounded in each of them; the quarter-hour is their sum."""
+        for span in buckets:
+            if span.by_device:
+                prices = {device: self._price(rate) for device, rate in span.by_device.items()}
+                store.price_devices(connection, span.start_ms, prices)
+            for step in self._setting(bucket, span, store.COLUMNS[:5]):
+                step(connection)
+        if quarter.has_new_rating:
+            requarter(connection, quarter.start_ms, quarter.by_device, self._now_ms)
+        else:
+            store.sum_quarter(connection, quarter.start_ms, self._now_ms)
+
+    def _rewriting(self, quarter: SpanPrices) -> Iterator[Step]:
         """Rows whose rating changes are other rows; those that become alike are added up."""
-        merged: dict[tuple[int, ...], list[int]] = {}
-        for row, rating_id, ng in zip(rows.tolist(), new.tolist(), priced.ng.tolist(), strict=True):
-            so_far = merged.setdefault((*row[:_RATING], rating_id), [0] * 4)
-            for place, value in enumerate((row[_ENERGY], ng, *row[_NG + 1 :])):
-                so_far[place] += value
-        replaced = [(*key, *sums, self._now_ms) for key, sums in merged.items()]
-        replace_quarter(connection, priced.start_ms, priced.rates, replaced)
+        devices = list(quarter.by_device)
+        for at in range(0, len(devices), _REWRITTEN_AT_ONCE):
+            rates = {d: quarter.by_device[d] for d in devices[at : at + _REWRITTEN_AT_ONCE]}
+            yield partial(self._rewrite, at_ms=quarter.start_ms, rates=rates)
 
-    def _write_sums(self, pause: Pause) -> bool:
-        """Sets the hours and days above from the day's columns."""
-        with reading(self.context.engine) as connection:
-            models = models_of_devices(connection)
-            if self.priced_buckets:
-                self.quarters = store.quarters_of(connection, self.start_ms, self.end_ms)
-        q = self.quarters
-        model = np.array([models[d] for d in q[:, _DEVICE].tolist()], dtype=np.int64)
-        shared = (q[:, _WORKLOAD], model, q[:, _METHOD], q[:, _RATING])
-        hour = q[:, _START] - q[:, _START] % MS_PER_HOUR
-        own = (q[:, _WORKLOAD], q[:, _DEVICE], q[:, _SUBJECT], q[:, _METHOD], q[:, _RATING])
-        day = np.full(len(q), self.start_ms, dtype=np.int64)
-        is_whole = (hour >= self.start_ms) & (hour + MS_PER_HOUR <= self.end_ms)
-        hours = summed((hour, *shared), [q[:, _NG]], is_whole)
-        cut_hours = np.unique(np.column_stack([hour, q[:, _WORKLOAD]])[~is_whole], axis=0)
-        keys = ("start_ms", "workload_id", "model_id", "method", "rating_id")
-        own_keys = ("start_ms", "workload_id", "device_id", "subject_id", "method", "rating_id")
-        sums: list[tuple[Table, tuple[str, ...], Ints, int | None]] = [
-            (workload_hour, keys, hours, self._now_ms),
-            (workload_day, keys, summed((day, *shared), [q[:, _NG]]), self._now_ms),
-            (device_day, own_keys, summed((day, *own), [q[:, _NG]]), None),
+    def _rewrite(self, connection: Connection, at_ms: int, rates: Mapping[int, Rate]) -> None:
+        merged: dict[tuple[int, ...], list[int]] = {}
+        rows = store.quarter_rows(connection, at_ms, rates)
+        of_rows = [rates[device] for device in rows[:, 1].tolist()]
+        g_per_kwh = np.array([rate.g_per_kwh for rate in of_rows])
+        ng, _ = nanograms(rows[:, 6], g_per_kwh, np.array([rate.pue for rate in of_rows]))
+        for row, rate, own_ng in zip(rows.tolist(), of_rows, ng.tolist(), strict=True):
+            sums = merged.setdefault((*row[:5], self._ids[rate.rating]), [0] * 4)
+            for place, value in enumerate((row[6], own_ng, *row[8:])):
+                sums[place] += value
+        replaced = [(*key, *sums, self._now_ms) for key, sums in merged.items()]
+        replace_quarter(connection, at_ms, rates, replaced)
+
+    def _write_sums(self, sums: Sums) -> bool:
+        """Sets the hours and days above; where one of them lacks a row they are made anew."""
+        day = self._prices
+        own = ("workload_id", "device_id", "subject_id", "method", "rating_id")
+        shared = ("workload_id", "model_id", "method", "rating_id")
+        tables: list[tuple[Table, tuple[str, ...], Ints, int | None]] = [
+            (workload_hour, shared, sums.hours, self._now_ms),
+            (workload_day, shared, sums.days, self._now_ms),
+            (device_day, own, sums.device_days, None),
         ]
-        parts = [(*one[:2], part, one[3]) for one in sums for part in _cut(one[2])]
-        for table, names, part, now_ms in parts:
-            with writing(self.context.engine) as connection:
-                began = time.perf_counter()
-                if store.changes_since(connection, self.start_ms, self.end_ms) != self.seen:
-                    return False
-                store.set_nanograms(connection, table, names, part, now_ms)
-            pause(time.perf_counter() - began)
-        with writing(self.context.engine) as connection:
-            mark_hours(connection, map(tuple, cut_hours.tolist()), self._now_ms)
-            month = civil_month(self.start_ms, ZoneInfo(self.context.settings.timezone))
-            workloads = np.unique(q[:, _WORKLOAD]).tolist()
-            mark_periods(connection, MONTH, [(w, *month) for w in workloads])
+        with reading(self._engine) as connection:
+            is_whole = all(
+                store.has_rows(connection, table, ("start_ms", *keys), rows)
+                for table, keys, rows, _ in tables
+            )
+        if not is_whole:
+            self._mark_hours(day.hours)
+            return True
+        steps: list[Step] = [
+            partial(store.set_sums, table=table, keys=("start_ms", *keys), rows=part, now_ms=now_ms)
+            for table, keys, rows, now_ms in tables
+            for part in store.parts_of(rows)
+        ]
+        if not self._run(steps):
+            return False
+        self._mark_hours(sums.cut_hours)
+        with writing(self._engine) as connection:
+            month = civil_month(day.start_ms, ZoneInfo(self._context.settings.timezone))
+            mark_periods(connection, MONTH, [(w, *month) for w in sums.workloads])
         return True
 
-
-def _priced(
-    tariff: Tariff, marks: Sequence[Mark], devices: Ints, rows: Ints, width_ms: int
-) -> Iterator[_Priced]:
-    """The spans that a mark covers, with the new ng of the rows whose place it prices."""
-    starts, firsts, counts = np.unique(rows[:, _START], return_index=True, return_counts=True)
-    device_at = np.searchsorted(devices, rows[:, _DEVICE])
-    for at, lo, hi in zip(starts.tolist(), firsts, firsts + counts, strict=True):
-        zones = {m.zone for m in marks if m.start_ms < at + width_ms and m.end_ms > at}
-        if not zones:
-            continue
-        kinds, places = tariff.kinds(at)
-        by_place = tariff.rates(at, at + width_ms)
-        rates = [by_place[place] for place in places]
-        is_meant = np.array(["" in zones or place.zone in zones for place in places])
-        kind = kinds[device_at[lo:hi]]
-        positions = lo + np.flatnonzero(is_meant[kind])
-        if not len(positions):
-            continue
-        kind = kind[positions - lo]
-        g_per_kwh = np.array([rate.g_per_kwh for rate in rates])[kind]
-        pue = np.array([rate.pue for rate in rates])[kind]
-        ng, is_near_half = nanograms(rows[positions, _ENERGY], g_per_kwh, pue)
-        yield _Priced(
-            at,
-            len(positions) == hi - lo,
-            positions,
-            ng,
-            np.array([ng_per_mj(rate.g_per_kwh, rate.pue) for rate in rates])[kind],
-            np.array([rate.rating for rate in rates])[kind],
-            is_near_half,
-            _Rates(rows[positions, _DEVICE], kind, rates),
-        )
-
-
-class _Rates(Mapping[int, Rate]):
-    """Device → rate; made only where it is asked for, which is where ratings change."""
-
-    def __init__(self, devices: Ints, kinds: Ints, rates: Sequence[Rate]) -> None:
-        self._columns = devices, kinds
-        self._rates = rates
-
-    @cached_property
-    def _by_device(self) -> dict[int, Rate]:
-        devices, kinds = (column.tolist() for column in self._columns)
-        return {d: self._rates[kind] for d, kind in zip(devices, kinds, strict=True)}
-
-    def __getitem__(self, device: int) -> Rate:
-        return self._by_device[device]
-
-    def __iter__(self) -> Iterator[int]:
-        return iter(self._by_device)
-
-    def __len__(self) -> int:
-        return len(self._by_device)
-
-
-def _device_price(device: int, rate: Rate, ids: dict[int, int]) -> dict[str, int | float]:
-    return {
-        "device_id": device,
-        "k": ng_per_mj(rate.g_per_kwh, rate.pue),
-        "rating_id": ids[rate.rating],
-        "vintage_id": rate.vintage,
-        "g_per_kwh": rate.g_per_kwh,
-        "pue": rate.pue,
-    }
-
-
-def _cut(rows: Ints) -> list[Ints]:
-    return [rows[at : at + _ROWS_AT_ONCE] for at in range(0, len(rows), _ROWS_AT_ONCE)]
+    def _mark_hours(self, hours: Ints) -> None:
+        if len(hours):
+            with writing(self._engine) as connection:
+                mark_hours(connection, map(tuple, hours.tolist()), self._now_ms)

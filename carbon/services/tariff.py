@@ -10,7 +10,6 @@ from sqlalchemy import Connection
 
 from carbon.domain.intensity import RatedPoint
 from carbon.domain.rollup import Rate
-from carbon.services.context import Context
 from carbon.services.intensity import held_points, ranked_points
 from carbon.services.prices import Prices
 from carbon.storage.columns import Ints
@@ -43,7 +42,7 @@ class Tariff:
     @classmethod
     def load(
         cls,
-        context: Context,
+        default_zone: str | None,
         connection: Connection,
         ratings: Ratings,
         devices: Sequence[int],
@@ -51,8 +50,7 @@ class Tariff:
         end_ms: int,
     ) -> Tariff:
         changes_ms = [start_ms, *place_changes(connection, start_ms, end_ms)]
-        zone = context.settings.zone
-        places = [places_at(connection, devices, at_ms, zone) for at_ms in changes_ms]
+        places = [places_at(connection, devices, at_ms, default_zone) for at_ms in changes_ms]
         zones = {place.zone for known in places for place in known.values()}
         points = {zone: ranked_points(connection, zone, start_ms, end_ms) for zone in zones}
         return cls(ratings, changes_ms, devices, places, points)

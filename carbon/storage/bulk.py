@@ -12,9 +12,11 @@ from functools import cache
 from itertools import chain
 from typing import Any
 
-from sqlalchemy import Connection, Table
+from sqlalchemy import BigInteger, Connection, SmallInteger, Table
 from sqlalchemy.exc import IntegrityError
+from sqlalchemy.types import TypeEngine
 
+from carbon.storage.binary_copy import encoded
 from carbon.storage.engine import is_sqlite
 from carbon.storage.interval_columns import COLUMNS, END, Ints, binary_copy, columns_of
 from carbon.storage.partitions import day_of_end, make_days
@@ -42,6 +44,29 @@ def insert_columns(connection: Connection, columns: Ints) -> int:
         flat = columns.T.ravel().tolist()
         return _sqlite(connection, "OR IGNORE", "energy_interval", _COLUMNS, len(COLUMNS), flat)
     return _postgresql(connection, columns)
+
+
+def load_rows(connection: Connection, table: Table, rows: Ints) -> None:
+    """As `insert_rows`, of columns of whole numbers: the quickest way into tables that are filled
+    at once. A day partition must be there."""
+    if not len(rows):
+        return
+    names = ", ".join(column.name for column in table.columns)
+    if is_sqlite(connection):
+        _sqlite(connection, "", table.name, names, rows.shape[1], rows.ravel().tolist())
+        return
+    driver = connection.connection.driver_connection
+    assert driver is not None
+    kinds = [_kind(column.type) for column in table.columns]
+    into = f"COPY {table.name} ({names}) FROM STDIN (FORMAT BINARY)"
+    with driver.cursor() as cursor, cursor.copy(into) as copy:
+        copy.write(encoded(list(rows.T), kinds))
+
+
+def _kind(type_: TypeEngine[Any]) -> str:
+    if isinstance(type_, BigInteger):
+        return ">i8"
+    return ">i2" if isinstance(type_, SmallInteger) else ">i4"
 
 
 def insert_rows(connection: Connection, table: Table, rows: Sequence[tuple[Any, ...]]) -> None:

@@ -21,6 +21,8 @@ from carbon.errors import CarbonError, InvalidInput, StorageFull, Unavailable
 #: Whether the transaction being begun means to write: SQLite then takes its lock at once,
 #: since a lock that is upgraded later fails without waiting.
 _writing: ContextVar[bool] = ContextVar("writing", default=False)
+#: Pages of SQLite's log after which it is brought into the database: SQLite's own default.
+_LOG_PAGES = 1_000
 #: What a database file begins with (SQLite's file format, section 1.2).
 _SQLITE_HEAD = b"SQLite format 3\0"
 
@@ -116,14 +118,48 @@ def reading(engine: Engine) -> Iterator[Connection]:
 
 
 @contextmanager
-def writing(engine: Engine) -> Iterator[Connection]:
-    """A transaction that writes: committed at the end, rolled back on any error."""
+def writing(engine: Engine, may_checkpoint: bool = True) -> Iterator[Connection]:
+    """A transaction that writes: committed at the end, rolled back on any error.
+
+    Now and then SQLite brings what was committed from its log into the database, and others who
+    write in this process wait for that too; who writes much says no to it, and calls `checkpoint`.
+    """
     token = _writing.set(True)
     try:
-        with _turn(engine), _as_carbon_errors(), engine.begin() as connection:
+        with (
+            _turn(engine),
+            _as_carbon_errors(),
+            engine.connect() as connection,
+            _log_kept(connection, is_kept=not may_checkpoint),
+            connection.begin(),
+        ):
             yield connection
     finally:
         _writing.reset(token)
+
+
+@contextmanager
+def _log_kept(connection: Connection, is_kept: bool) -> Iterator[None]:
+    if not (is_kept and is_sqlite(connection)):
+        yield
+        return
+    driver = connection.connection.driver_connection
+    assert driver is not None
+    driver.execute("PRAGMA wal_autocheckpoint=0").close()
+    try:
+        yield
+    finally:
+        driver.execute(f"PRAGMA wal_autocheckpoint={_LOG_PAGES}").close()
+
+
+def checkpoint(engine: Engine) -> None:
+    """Brings SQLite's log into the database; others may write beside it."""
+    if engine.dialect.name != "sqlite":
+        return
+    with engine.connect() as connection:
+        driver = connection.connection.driver_connection
+        assert driver is not None
+        driver.execute("PRAGMA wal_checkpoint(PASSIVE)").close()
 
 
 #: SQLite lets one writer in and the others look again after a while, longer each time; writers of

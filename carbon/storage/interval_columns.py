@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sqlalchemy import Connection
 
+from carbon.storage.binary_copy import decoded, encoded
 from carbon.storage.engine import is_sqlite
 
 Ints: TypeAlias = NDArray[np.int64]
@@ -38,19 +39,8 @@ def columns_between(
     return _copied_out(connection, query)
 
 
-#: A row of PostgreSQL's binary COPY: the number of fields, then each one's length and value.
-_BINARY_ROW = np.dtype(
-    [
-        ("fields", ">i2"),
-        *(
-            field
-            for name, kind in zip(COLUMNS, (">i8", ">i4", ">i4", ">i4", ">i8", ">i2"), strict=True)
-            for field in ((f"{name}_length", ">i4"), (name, kind))
-        ),
-    ]
-)
-_BINARY_HEAD = b"PGCOPY\n\xff\r\n\0" + bytes(8)
-_BINARY_END = b"\xff\xff"
+#: Their types in PostgreSQL.
+_KINDS = (">i8", ">i4", ">i4", ">i4", ">i8", ">i2")
 
 
 def _copied_out(connection: Connection, query: str) -> Ints:
@@ -58,18 +48,12 @@ def _copied_out(connection: Connection, query: str) -> Ints:
     assert driver is not None
     with driver.cursor() as cursor, cursor.copy(f"COPY ({query}) TO STDOUT (FORMAT BINARY)") as out:
         raw = b"".join(out)
-    rows = np.frombuffer(raw[len(_BINARY_HEAD) : -len(_BINARY_END)], dtype=_BINARY_ROW)
-    return np.stack([rows[name].astype(np.int64) for name in COLUMNS])
+    return np.stack([column.astype(np.int64) for column in decoded(raw, _KINDS)])
 
 
 def binary_copy(columns: Ints) -> bytes:
     """What PostgreSQL's `COPY … FROM STDIN (FORMAT BINARY)` takes, as one buffer."""
-    rows = np.empty(columns.shape[1], dtype=_BINARY_ROW)
-    rows["fields"] = len(COLUMNS)
-    for name, column in zip(COLUMNS, columns, strict=True):
-        rows[f"{name}_length"] = _BINARY_ROW[name].itemsize
-        rows[name] = column
-    return _BINARY_HEAD + rows.tobytes() + _BINARY_END
+    return encoded(list(columns), _KINDS)
 
 
 def columns_of(rows: Sequence[tuple[int, ...]]) -> Ints:

@@ -6,9 +6,8 @@ A quarter-hour keeps its energy, so a revision of intensity, zone or PUE never n
 from __future__ import annotations
 
 import secrets
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
-from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -17,7 +16,6 @@ from sqlalchemy import (
     Connection,
     Index,
     Integer,
-    Select,
     Table,
     Text,
     TextClause,
@@ -28,6 +26,7 @@ from sqlalchemy import (
 )
 
 from carbon.domain.units import BUCKET_MS
+from carbon.storage.column_reads import read_columns
 from carbon.storage.columns import Ints
 from carbon.storage.engine import is_sqlite
 from carbon.storage.rollups import bucket, quarter_hour
@@ -48,9 +47,8 @@ dirty_price = Table(
     sqlite_with_rowid=False,
 )
 
-#: Columns of each array, in order.
-QUARTER_COLUMNS = tuple(c.name for c in quarter_hour.c)[:-1]
-BUCKET_COLUMNS = (
+#: Columns of the arrays of quarter-hours and buckets, in order.
+COLUMNS = (
     "start_ms",
     "device_id",
     "subject_id",
@@ -60,6 +58,11 @@ BUCKET_COLUMNS = (
     "energy_mj",
     "operational_ng",
 )
+#: Bits of a number that several columns share on the way out of SQLite, which hands over each
+#: value as an object; quarter-hours or buckets of a civil day need 9.
+_DEVICE_BITS, _SUBJECT_BITS, _METHOD_BITS, _RATING_BITS = 23, 31, 4, 24
+#: Sums set in one statement.
+ROWS_AT_ONCE = 1_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +74,17 @@ class Mark:
 
     def covers(self, zone: str, start_ms: int, end_ms: int) -> bool:
         return self.zone in ("", zone) and self.start_ms < end_ms and self.end_ms > start_ms
+
+
+@dataclass(frozen=True, slots=True)
+class Price:
+    """What a mJ costs, and what a bucket says of it."""
+
+    ng_per_mj: float
+    rating_id: int
+    vintage_id: int
+    g_per_kwh: float
+    pue: float
 
 
 def mark_price(connection: Connection, zone: str, start_ms: int, end_ms: int) -> None:
@@ -115,40 +129,52 @@ def cut_marks(connection: Connection, marks: Sequence[Mark], to_ms: int) -> list
     return left
 
 
-def quarters_of(connection: Connection, start_ms: int, end_ms: int) -> Ints:
-    q = quarter_hour.c
-    return _array(
-        connection,
-        select(*(q[name] for name in QUARTER_COLUMNS))
-        .where(q.start_ms >= start_ms, q.start_ms < end_ms)
-        .order_by(q.start_ms),
-        len(QUARTER_COLUMNS),
+def rows_of(
+    connection: Connection, table: Table, start_ms: int, end_ms: int, width_ms: int
+) -> Ints:
+    """(n, 8), see COLUMNS: what quarter-hours or buckets of a civil day say, in order of start."""
+    rest = (
+        f"FROM {table.name} WHERE start_ms >= {int(start_ms)} AND start_ms < {int(end_ms)} "
+        "ORDER BY start_ms"
     )
-
-
-def buckets_of(connection: Connection, start_ms: int, end_ms: int) -> Ints:
-    b = bucket.c
-    return _array(
-        connection,
-        select(*(b[name] for name in BUCKET_COLUMNS))
-        .where(b.start_ms >= start_ms, b.start_ms < end_ms)
-        .order_by(b.start_ms),
-        len(BUCKET_COLUMNS),
+    if not is_sqlite(connection):
+        return read_columns(connection, COLUMNS, rest)
+    place = f"((start_ms - {int(start_ms)}) / {width_ms})"
+    packed = (
+        f"(({place} << {_DEVICE_BITS}) | device_id) << {_SUBJECT_BITS} | subject_id",
+        f"((workload_id << {_METHOD_BITS}) | method) << {_RATING_BITS} | rating_id",
+        *COLUMNS[6:],
     )
+    found = read_columns(connection, packed, rest)
+    rows = np.empty((len(found), len(COLUMNS)), dtype=np.int64)
+    rest_of, rows[:, 2] = _split(found[:, 0], _SUBJECT_BITS)
+    number, rows[:, 1] = _split(rest_of, _DEVICE_BITS)
+    rows[:, 0] = start_ms + number * width_ms
+    rest_of, rows[:, 5] = _split(found[:, 1], _RATING_BITS)
+    rows[:, 3], rows[:, 4] = _split(rest_of, _METHOD_BITS)
+    rows[:, 6:] = found[:, 2:]
+    return rows
 
 
-def _array(connection: Connection, query: Select[Any], width: int) -> Ints:
-    """Rows as they come from the driver: no object of SQLAlchemy for each of them."""
-    compiled = query.compile(connection, compile_kwargs={"literal_binds": True})
-    driver = connection.connection.driver_connection
-    assert driver is not None
-    cursor = driver.cursor()
-    try:
-        cursor.execute(str(compiled))
-        flat = np.fromiter(chain.from_iterable(cursor), dtype=np.int64)
-    finally:
-        cursor.close()
-    return flat.reshape(-1, width)
+def _split(packed: Ints, bits: int) -> tuple[Ints, Ints]:
+    return packed >> bits, packed & ((1 << bits) - 1)
+
+
+def quarter_rows(connection: Connection, start_ms: int, devices: Iterable[int]) -> Ints:
+    """All columns of some devices' quarter-hour but the time of recording."""
+    listed = ", ".join(str(int(device)) for device in devices)
+    rest = f"FROM quarter_hour WHERE start_ms = {int(start_ms)} AND device_id IN ({listed})"
+    return read_columns(connection, [c.name for c in quarter_hour.c][:-1], rest)
+
+
+def has_rows(connection: Connection, table: Table, keys: Sequence[str], rows: Ints) -> bool:
+    """Whether a table has just these rows in the time that they span; `rows` begin with keys."""
+    if not len(rows):
+        return True
+    rest = f"FROM {table.name} WHERE start_ms BETWEEN {rows[0, 0]} AND {rows[-1, 0]}"
+    known = read_columns(connection, keys, rest)
+    known = known[np.lexsort(known.T[::-1])]
+    return known.shape == rows[:, :-1].shape and bool((known == rows[:, :-1]).all())
 
 
 def changes_since(connection: Connection, start_ms: int, end_ms: int) -> tuple[Any, ...]:
@@ -166,31 +192,59 @@ def changes_since(connection: Connection, start_ms: int, end_ms: int) -> tuple[A
     return (*map(tuple, days), *map(tuple, hours))
 
 
-def price_quarter(
-    connection: Connection, start_ms: int, rating_id: int, k: float, now_ms: int
+def price_ratings(
+    connection: Connection,
+    table: Table,
+    start_ms: int,
+    devices: tuple[int, int],
+    prices: Mapping[int, Price],
+    now_ms: int,
 ) -> None:
-    """Sets the carbon of a quarter-hour's rows of one rating to energy times `k` (ng/mJ), rounded
-    in floats: what lies near a half is the caller's to set."""
-    product = (
-        "CAST(energy_mj * ? + 0.5 AS INTEGER)"
-        if is_sqlite(connection)
-        else "CAST(floor(energy_mj * CAST(%s AS double precision) + 0.5) AS bigint)"
-    )
+    """Sets what the rows of one quarter-hour or bucket cost, by the rating that they have, of the
+    devices from one to another: energy times `ng_per_mj`, rounded in floats; what lies near a
+    half is the caller's to set."""
+    lite = is_sqlite(connection)
+    real = "?" if lite else "CAST(%s AS double precision)"
+    k = _by_rating(prices, [real] * len(prices))
+    # Truncating what is positive and rounding it down are the same; each database has one of both.
+    product = f"energy_mj * {k} + 0.5"
+    values: list[float] = [price.ng_per_mj for price in prices.values()]
+    sets = [
+        "operational_ng = "
+        + (f"CAST({product} AS INTEGER)" if lite else f"CAST(floor({product}) AS bigint)")
+    ]
+    if table is bucket:
+        for name in ("g_per_kwh", "pue"):
+            sets.append(f"{name} = {_by_rating(prices, [real] * len(prices))}")
+            values += [getattr(price, name) for price in prices.values()]
+        for name in ("rating_id", "vintage_id"):
+            told = [str(int(getattr(price, name))) for price in prices.values()]
+            sets.append(f"{name} = {_by_rating(prices, told)}")
+    else:
+        sets.append(f"recorded_ms = {int(now_ms)}")
+    ratings = ", ".join(str(int(rating)) for rating in prices)
     connection.exec_driver_sql(
-        f"UPDATE quarter_hour SET operational_ng = {product}, recorded_ms = {int(now_ms)} "
-        f"WHERE start_ms = {int(start_ms)} AND rating_id = {int(rating_id)}",
-        (k,),
+        f"UPDATE {table.name} SET {', '.join(sets)} WHERE start_ms = {int(start_ms)} "
+        f"AND device_id BETWEEN {int(devices[0])} AND {int(devices[1])} "
+        f"AND rating_id IN ({ratings})",
+        tuple(values),
     )
 
 
-def price_devices(
-    connection: Connection, start_ms: int, prices: Sequence[dict[str, int | float]]
-) -> None:
-    """Sets what a bucket's devices cost: `device_id`, `k`, `rating_id`, `vintage_id`,
-    `g_per_kwh` and `pue` of each; rounded as by `price_quarter`."""
-    connection.execute(
-        _of_devices(connection), [{**price, "start_ms": start_ms} for price in prices]
+def _by_rating(ratings: Iterable[int], values: Sequence[str]) -> str:
+    cases = " ".join(
+        f"WHEN {int(rating)} THEN {value}" for rating, value in zip(ratings, values, strict=True)
     )
+    return f"(CASE rating_id {cases} END)"
+
+
+def price_devices(connection: Connection, start_ms: int, prices: Mapping[int, Price]) -> None:
+    """Sets what a bucket's devices cost; rounded as by `price_ratings`."""
+    rows = [
+        {"device_id": device, "start_ms": start_ms, **asdict(price)}
+        for device, price in prices.items()
+    ]
+    connection.execute(_of_devices(connection), rows)
 
 
 def sum_quarter(connection: Connection, start_ms: int, now_ms: int) -> None:
@@ -203,9 +257,9 @@ def sum_quarter(connection: Connection, start_ms: int, now_ms: int) -> None:
 def _of_devices(connection: Connection) -> TextClause:
     # Truncating what is positive and rounding it down are the same; each database has one of both.
     product = (
-        "CAST(energy_mj * :k + 0.5 AS INTEGER)"
+        "CAST(energy_mj * :ng_per_mj + 0.5 AS INTEGER)"
         if is_sqlite(connection)
-        else "CAST(floor(energy_mj * CAST(:k AS double precision) + 0.5) AS bigint)"
+        else "CAST(floor(energy_mj * CAST(:ng_per_mj AS double precision) + 0.5) AS bigint)"
     )
     return text(_DEVICES.format(product=product))
 
@@ -228,13 +282,37 @@ def set_nanograms(
     connection: Connection, table: Table, keys: Sequence[str], rows: Ints, now_ms: int | None
 ) -> None:
     """Sets the carbon of single rows: each of `rows` is its key, then the ng."""
-    if not len(rows):
-        return
-    mark = "?" if is_sqlite(connection) else "%s"
-    where = " AND ".join(f"{key} = {mark}" for key in keys)
     stamp = "" if now_ms is None else f", recorded_ms = {int(now_ms)}"
-    values = np.roll(rows, 1, axis=1).tolist()  # the ng first, as the statement has it
-    connection.exec_driver_sql(
-        f"UPDATE {table.name} SET operational_ng = {mark}{stamp} WHERE {where}",
-        list(map(tuple, values)),
-    )
+    where = " AND ".join(f"{table.name}.{key} = v.column{n}" for n, key in enumerate(keys, 1))
+    ng = f"v.column{len(keys) + 1}"
+    for part in parts_of(rows):
+        told = ", ".join(map(str, map(tuple, part.tolist())))
+        connection.exec_driver_sql(
+            f"UPDATE {table.name} SET operational_ng = {ng}{stamp} "
+            f"FROM (VALUES {told}) AS v WHERE {where}"
+        )
+
+
+def set_sums(
+    connection: Connection, table: Table, keys: Sequence[str], rows: Ints, now_ms: int | None
+) -> None:
+    """As `set_nanograms`, of rows that are known to be there: all of a table's key is given, which
+    makes it a matter of half the time."""
+    others = [c.name for c in table.c if c.name not in (*keys, "operational_ng")]
+    names = [*keys, "operational_ng", *others]
+    rest = "".join(f", {int(now_ms or 0) if name == 'recorded_ms' else 0}" for name in others)
+    stamp = "" if now_ms is None else ", recorded_ms = excluded.recorded_ms"
+    mark = "?" if is_sqlite(connection) else "%s"
+    row = f"({', '.join([mark] * (len(keys) + 1))}{rest})"
+    for part in parts_of(rows):
+        connection.exec_driver_sql(
+            f"INSERT INTO {table.name} ({', '.join(names)}) VALUES {', '.join([row] * len(part))} "
+            f"ON CONFLICT ({', '.join(keys)}) "
+            f"DO UPDATE SET operational_ng = excluded.operational_ng{stamp}",
+            tuple(part.ravel().tolist()),
+        )
+
+
+def parts_of(rows: Ints) -> list[Ints]:
+    """So many rows as one statement sets."""
+    return [rows[at : at + ROWS_AT_ONCE] for at in range(0, len(rows), ROWS_AT_ONCE)]

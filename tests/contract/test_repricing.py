@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from pathlib import Path
+from sqlite3 import OperationalError
 from typing import Any
 
 import pytest
 from ledger import ADMIN, Ledger, interval
 from sqlalchemy import Engine, delete, select
+from stores import migrate
 
 from carbon.clock import FakeClock
+from carbon.errors import Unavailable
 from carbon.services.context import Context
 from carbon.services.hosts import HostTimes, record_host
+from carbon.services.pricing_process import PricingProcess
 from carbon.services.rollup import roll_up
 from carbon.services.settling import settle
 from carbon.storage.energy import dirty_bucket
-from carbon.storage.engine import memory_engine, reading, writing
+from carbon.storage.engine import create_engine, memory_engine, reading, writing
 from carbon.storage.migrations import upgrade
 from carbon.storage.ratings import ratings
 from carbon.storage.repricing import dirty_price
@@ -173,3 +178,69 @@ def test_another_revision_while_one_is_priced_is_not_lost(ledger: Ledger) -> Non
     after = ledger.sci("a", start_ms=T, end_ms=T + 3 * DAY, principal=ADMIN)
     ledger.intensity(T, FIRST, published_ms=T + 3)
     assert ledger.sci("a", start_ms=T, end_ms=T + 3 * DAY).operational_g == after.operational_g
+
+
+def test_hosts_of_one_zone_that_differ_in_pue_are_priced_each_by_its_own(
+    ledger: Ledger, told_at_once: Ledger
+) -> None:
+    """One rating with two prices: no statement for the rating is right for both."""
+    for one in (ledger, told_at_once):
+        for host, pue in (("host-0", 1.31), ("host-1", 1.07)):
+            record_host(one.context, HostBody(host, zone="DE", pue=pue), HostTimes(T - DAY))
+    ledger.intensity(T, FIRST, published_ms=T)
+    fill(ledger)
+    ledger.intensity(T, REVISED, published_ms=T + 1)
+    assert_priced_in_sets(ledger)
+    told_at_once.intensity(T, FIRST, published_ms=T)
+    told_at_once.intensity(T, REVISED, published_ms=T + 1)
+    fill(told_at_once)
+    assert rolled(ledger) == rolled(told_at_once)
+
+
+def test_sums_that_lack_a_row_are_made_anew(ledger: Ledger, told_at_once: Ledger) -> None:
+    for one in (ledger, told_at_once):
+        one.intensity(T, FIRST, published_ms=T)
+        fill(one)
+    with writing(ledger.context.engine) as connection:
+        connection.execute(delete(workload_hour).where(workload_hour.c.start_ms < T + DAY))
+        connection.execute(delete(device_day))
+    for one in (ledger, told_at_once):
+        one.intensity(T, REVISED, published_ms=T + 1)
+    assert rolled(ledger) == rolled(told_at_once)
+
+
+def test_many_days_are_priced_by_a_process_beside_the_one_that_writes(
+    tmp_path: Path,
+    new_context: Callable[[Engine], Context],
+    told_at_once: Ledger,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("carbon.services.repricing._MANY_DAYS", 2)
+    store = migrate(create_engine(f"sqlite:///{tmp_path / 'carbon.db'}"))
+    ledger = _ledger(new_context(store))
+    for one in (ledger, told_at_once):
+        one.intensity(T, FIRST, published_ms=T)
+        fill(one)
+        one.intensity(T, REVISED, published_ms=T + 1)
+    assert_priced_in_sets(ledger)
+    assert rolled(ledger) == rolled(told_at_once)
+    ledger.close()
+
+
+def test_what_the_process_raises_is_raised_here_and_its_death_is_told(
+    tmp_path: Path, new_context: Callable[[Engine], Context]
+) -> None:
+    context = new_context(migrate(create_engine(f"sqlite:///{tmp_path / 'carbon.db'}")))
+    with PricingProcess(context) as process:
+        process.ask([], T, T + DAY)
+        assert process.answer().quarters == []
+        with writing(context.engine) as connection:
+            connection.exec_driver_sql("DROP TABLE bucket")
+        process.ask([], T, T + DAY)
+        with pytest.raises(OperationalError, match="no such table"):
+            process.answer()
+        process._process.kill()
+        with pytest.raises(Unavailable) as error:
+            process.answer()
+    assert error.value.code == "process_ended"
+    context.engine.dispose()

@@ -12,10 +12,10 @@ from carbon.bench.figure import Figure, Options, at_least, at_most, not_taken, r
 from carbon.bench.ingest.bodies import ARROW, JSON, Rows
 from carbon.bench.ingest.drivers import raw_postgresql, raw_sqlite
 from carbon.bench.ingest.load import Load, at_once, paced, request
-from carbon.bench.ingest.postgres import postgresql
 from carbon.bench.ingest.sizes import bytes_per_row
 from carbon.bench.ingest.tracker_outage import tracker_outage_figures
 from carbon.bench.ingest.trackers import tracker_figures
+from carbon.bench.own_postgresql import postgresql
 from carbon.bench.serving import Service, service
 
 #: Clients of batches and of single intervals, a connection each.

@@ -10,7 +10,7 @@ from sqlalchemy import Engine, select, text
 from sqlalchemy.exc import IntegrityError
 
 from carbon.errors import CarbonError, InvalidInput, StorageFull, Unavailable
-from carbon.storage.engine import create_engine, memory_engine, reading, writing
+from carbon.storage.engine import checkpoint, create_engine, memory_engine, reading, writing
 from carbon.storage.migrations import upgrade
 from carbon.storage.names import host
 
@@ -164,3 +164,28 @@ def test_a_full_disk_says_so_and_loses_nothing(file_engine: Engine) -> None:
         connection.execute(host.insert(), many)
     assert caught.value.retry_after_s > 1
     assert host_count(file_engine) == 1
+
+
+def test_who_puts_off_the_checkpoint_leaves_the_log_and_the_setting_as_they_were(
+    tmp_path: Path,
+) -> None:
+    engine = create_engine(f"sqlite:///{tmp_path / 'a.db'}")
+    with writing(engine) as connection:
+        connection.exec_driver_sql("CREATE TABLE t (x)")
+    checkpoint(engine)
+
+    def fill() -> None:
+        rows = ", ".join(f"('{'x' * 4000}')" for _ in range(1_500))
+        with writing(engine, may_checkpoint=False) as connection:
+            connection.exec_driver_sql(f"INSERT INTO t VALUES {rows}")
+
+    fill()
+    in_database = (tmp_path / "a.db").stat().st_size
+    checkpoint(engine)
+    assert (tmp_path / "a.db").stat().st_size > in_database + 1_500 * 4_000 / 2
+    with pytest.raises(ZeroDivisionError), writing(engine, may_checkpoint=False):
+        raise ZeroDivisionError
+    with reading(engine) as connection:
+        assert connection.exec_driver_sql("PRAGMA wal_autocheckpoint").scalar() == 1_000
+        assert connection.exec_driver_sql("SELECT count(*) FROM t").scalar() == 1_500
+    engine.dispose()
