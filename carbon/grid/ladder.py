@@ -1,4 +1,4 @@
-"""Which sources serve a zone, best first: live feeds, own forecast, bundled yearly figure."""
+"""Which sources serve a zone, best first: feeds, own forecast, typical hours, yearly figure."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from carbon.domain.intensity import EmissionScope
+from carbon.domain.typical import TYPICAL
 from carbon.domain.yearly import normal_zone
 from carbon.grid import eia, energy_charts, entsoe, neso, rte
 from carbon.grid.feed import OWN_FORECAST
@@ -39,6 +40,7 @@ DEFAULT_STEPS: Final = (
     Step("energy_charts", frozenset(energy_charts.ZONES), EmissionScope.LIFECYCLE),
     Step("rte", frozenset({rte.ZONE}), EmissionScope.DIRECT),
     Step(OWN_FORECAST),
+    Step(TYPICAL),
     Step(BUNDLED),
 )
 

@@ -12,6 +12,8 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Final
 
+from carbon.domain.typical import TYPICAL
+from carbon.grid import typical
 from carbon.grid.bundled import Bundled
 from carbon.grid.eia import Eia
 from carbon.grid.electricity_maps import ElectricityMaps
@@ -25,6 +27,9 @@ from carbon.grid.watttime import WattTime
 
 LICENCES: Final[Mapping[str, Licence]] = MappingProxyType(
     {
+        TYPICAL: typical.LICENCE,
+    }
+    | {
         feed.name: feed.licence
         for feed in (
             Bundled,

@@ -16,6 +16,7 @@ from carbon.domain.intensity import (
     Vintage,
     select,
 )
+from carbon.domain.typical import TYPICAL
 from carbon.domain.units import BUCKET_MS, MS_PER_DAY, MS_PER_HOUR, floor_to
 from carbon.domain.yearly import normal_zone, yearly_intensity
 from carbon.errors import InvalidInput, NotFound
@@ -23,6 +24,7 @@ from carbon.grid.feed import OWN_FORECAST
 from carbon.grid.forecast import own_vintage
 from carbon.grid.ladder import EVERY
 from carbon.grid.licences import allowed_of, may_pass_on
+from carbon.grid.typical import typical_ahead
 from carbon.grid.validation import CLOCK_SKEW_MS, Quarantined, validate
 from carbon.services.context import Context
 from carbon.services.rated_ahead import cut, held_or_made, newest_vintage
@@ -42,6 +44,7 @@ from carbon.storage.rollups import buckets_of_zone
 _HISTORY_MS = 28 * MS_PER_DAY
 #: Answers within so much from the hour that runs are kept (`rated_ahead`).
 _HELD_MS = 97 * MS_PER_HOUR
+_FORETELLS = (PointKind.FORECAST, PointKind.TYPICAL)
 #: Behind every source that publishes.
 _LAST_RANK = 1_000
 
@@ -160,7 +163,8 @@ def rated_points(
     to_others: bool = False,
     as_of_ms: int | None = None,
 ) -> list[RatedPoint]:
-    """As `points_of`, with the own forecast where the future has no feed's forecast.
+    """As `points_of`, with the own forecast where the future has no feed's forecast, and the
+    zone's typical hours where nothing at all is foretold.
 
     What the planner and the pages read. Never empty for the average signal. `to_others` keeps
     to what may be passed on (`grid.licences`). `as_of_ms` keeps to what had been recorded by
@@ -201,18 +205,26 @@ def _rated(
             return points
         since_ms = now_ms - _HISTORY_MS
         history = points_of(connection, zone, since_ms, now_ms, signal, scope, passed_on=passed_on)
-    own = _own_forecast(zone, history, now_ms, end_ms)
-    return select([*points, *own], start_ms, end_ms)
+    known = [p for p in history if p.kind.may_credit]
+    told = _own_forecast(zone, known, now_ms, end_ms)
+    if not told and signal is Signal.AVERAGE and not _is_foretold(points, now_ms):
+        first_ms = max(start_ms, floor_to(now_ms, MS_PER_HOUR))
+        rank = 2 * EVERY.source_rank(zone, TYPICAL)
+        told = typical_ahead(zone, first_ms, end_ms, known, scope, rank)
+    return select([*points, *told], start_ms, end_ms)
+
+
+def _is_foretold(points: list[RatedPoint], now_ms: int) -> bool:
+    """Whether anybody says anything of what lies ahead: a shape beside it, of another level,
+    would look like a clean or a dirty hour."""
+    return any(p.kind in _FORETELLS and p.end_ms > now_ms for p in points)
 
 
 def _future_is_bare(points: list[RatedPoint], now_ms: int) -> bool:
     return any(p.kind is PointKind.YEARLY and p.end_ms > now_ms for p in points)
 
 
-def _own_forecast(
-    zone: str, history: list[RatedPoint], now_ms: int, end_ms: int
-) -> list[RatedPoint]:
-    known = [p for p in history if p.kind.may_credit]
+def _own_forecast(zone: str, known: list[RatedPoint], now_ms: int, end_ms: int) -> list[RatedPoint]:
     if not known or end_ms <= now_ms:
         return []
     hours = min(96, -(-(end_ms - now_ms) // MS_PER_HOUR) + 1)

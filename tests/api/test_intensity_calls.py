@@ -108,9 +108,22 @@ def test_a_forecast_is_told_from_what_was_seen(admin: TestClient) -> None:
     assert [(p["kind"], p["g_per_kwh"]) for p in body["points"]] == [("forecast", 90.0)]
 
 
-def test_where_nothing_is_known_of_the_future_it_is_the_yearly_figure(admin: TestClient) -> None:
+def test_where_nothing_is_foretold_the_typical_hours_of_the_zone_are(admin: TestClient) -> None:
     body = admin.get("/v1/intensity/FR/forecast").json()
     assert (body["start"], body["end"]) == (to_rfc3339(NOON_MS), to_rfc3339(NOON_MS + 24 * HOUR))
+    assert {(p["kind"], *p["flags"]) for p in body["points"]} == {("typical", "typical_shape")}
+    [source] = body["sources"]
+    assert (source["source"], source["licence"]) == ("typical", "CC BY 4.0")
+    assert "Our World in Data" in source["attribution"]
+
+
+def test_of_the_world_there_are_no_typical_hours_but_a_yearly_figure(admin: TestClient) -> None:
+    body = admin.get("/v1/intensity/WORLD/forecast").json()
+    assert [p["kind"] for p in body["points"]] == ["yearly"]
+
+
+def test_energy_is_never_priced_with_a_typical_hour(admin: TestClient) -> None:
+    body = admin.get("/v1/intensity/FR", params=window(T - 5 * HOUR, T)).json()
     assert [(p["kind"], p["flags"]) for p in body["points"]] == [("yearly", ["yearly_figure"])]
 
 

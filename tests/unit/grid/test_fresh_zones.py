@@ -174,7 +174,7 @@ def test_an_own_forecast_from_a_restricted_source_is_not_passed_on(
     OwnForecasts(context).refresh(["FR"])
     span = ("FR", now_ms, now_ms + 24 * HOUR_MS)
     assert {p.source for p in rated_points(context, *span)} == {"own"}
-    assert {p.kind for p in rated_points(context, *span, to_others=True)} == {PointKind.YEARLY}
+    assert {p.source for p in rated_points(context, *span, to_others=True)} == {"typical"}
 
 
 def test_a_zone_that_a_feed_foretells_needs_none(context: Context, now_ms: int) -> None:
@@ -282,11 +282,11 @@ def test_what_any_process_stores_shows_at_once(context: Context, now_ms: int) ->
     assert isinstance(clock, FakeClock)
     clock.step_wall_ms(now_ms - clock.now_ms())
     span = ("FR", now_ms, now_ms + HOUR_MS)
-    [yearly] = rated_points(context, *span)
+    [*typical] = rated_points(context, *span)
     with writing(context.engine) as connection:
         save_vintage(connection, vintage(now_ms, 77.0), now_ms)
     [told] = rated_points(context, *span)
-    assert yearly.kind is PointKind.YEARLY
+    assert {point.kind for point in typical} == {PointKind.TYPICAL}
     assert told.g_per_kwh == 77.0
 
 
@@ -297,5 +297,5 @@ def test_signals_scopes_and_readers_are_kept_apart(context: Context, now_ms: int
     store_vintage(context, vintage(now_ms, 50.0, source="electricity_maps"))
     span = ("FR", now_ms, now_ms + HOUR_MS)
     assert rated_points(context, *span)[0].source == "electricity_maps"
-    assert rated_points(context, *span, to_others=True)[0].kind is PointKind.YEARLY
+    assert rated_points(context, *span, to_others=True)[0].kind is PointKind.TYPICAL
     assert rated_points(context, *span, Signal.MARGINAL) == []

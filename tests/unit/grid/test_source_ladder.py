@@ -40,11 +40,11 @@ def test_the_rank_is_the_place_in_the_ladder(zone: str) -> None:
 @pytest.mark.parametrize(
     ("zone", "sources"),
     [
-        ("GB", ("neso", "own", "bundled")),
-        ("uk", ("neso", "own", "bundled")),
-        ("DE", ("energy_charts", "own", "bundled")),
-        ("US-CAL-CISO", ("own", "bundled")),
-        ("NO-NO2", ("own", "bundled")),
+        ("GB", ("neso", "own", "typical", "bundled")),
+        ("uk", ("neso", "own", "typical", "bundled")),
+        ("DE", ("energy_charts", "own", "typical", "bundled")),
+        ("US-CAL-CISO", ("own", "typical", "bundled")),
+        ("NO-NO2", ("own", "typical", "bundled")),
     ],
 )
 def test_the_ladders_of_a_newcomer_without_a_key(zone: str, sources: tuple[str, ...]) -> None:
@@ -61,7 +61,7 @@ def test_an_order_can_be_set_for_a_zone_and_keeps_its_last_step() -> None:
     assert ladder.sources_for("de") == ("site-meter", "energy_charts", "bundled")
     assert ladder.source_rank("DE", "site-meter") == 0
     assert ladder.source_rank("DE", "own") == 3
-    assert ladder.sources_for("FR") == ("energy_charts", "rte", "own", "bundled")
+    assert ladder.sources_for("FR") == ("energy_charts", "rte", "own", "typical", "bundled")
 
 
 def test_further_steps_can_be_put_before_the_keyless_ones() -> None:
