@@ -47,6 +47,7 @@ def _register() -> None:
         audit,
         bench,
         budgets,
+        components,
         database,
         doctor,
         experiment,
@@ -68,12 +69,13 @@ def _register() -> None:
         top,
         up,
         wait,
+        workloads,
     )
 
     measuring = (agent, top, doctor)
     stating = (sci, report, experiment, playbook, recommendations, export, factors, audit)
     planning = (jobs, scheduler, wait, intensity, simulate)
-    keeping = (hosts, names, budgets, imports, keys, database, bench)
+    keeping = (hosts, workloads, components, names, budgets, imports, keys, database, bench)
     for module in (up, run, *stating, *planning, *measuring, *keeping):
         module.register(app)
 

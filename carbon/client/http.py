@@ -134,6 +134,9 @@ class Client:
     def add_factor(self, **members: object) -> Json:
         return self._object("POST", "/v1/factors", members)
 
+    def components(self, workload: str) -> Json:
+        return self._object("GET", "/v1/components", query={"workload": workload})
+
     def add_component(self, **members: object) -> Json:
         """`workload`, `name`, `kind`, `unit`, `source`, `low`, `high`, and a figure per unit."""
         return self._object("POST", "/v1/components", members)

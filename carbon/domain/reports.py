@@ -75,6 +75,7 @@ class Mark(StrEnum):
     WINDOW_OPEN = "window_not_over"
     UNITS_SET_ASIDE = "units_set_aside"
     NOT_MEASURED = "mostly_not_measured"
+    UNIT_BASIS = "unit_basis_not_stated"
 
 
 def marks_of(
@@ -84,6 +85,7 @@ def marks_of(
     measured_g: float,
     operational_g: float,
     excluded: Iterable[Mapping[str, Any]],
+    lacks_basis: bool = False,
 ) -> list[Mark]:
     """In the order in which they matter."""
     found = []
@@ -97,6 +99,8 @@ def marks_of(
         found.append(Mark.UNITS_SET_ASIDE)
     if math.fsum(part.get("share") or 0.0 for part in excluded) > EXCLUDED_SHARE:
         found.append(Mark.EXCLUDED_SHARE)
+    if lacks_basis:
+        found.append(Mark.UNIT_BASIS)
     return found
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 
 import msgspec
+from msgspec import UNSET
 
 from carbon.domain.reports import shown
 from carbon.domain.uncertainty import Interval
@@ -100,6 +101,23 @@ def boundary_text(answer: SciAnswer) -> str:
     )
     version, persona = answer.boundary["version"], answer.boundary["persona"]
     return f"Version {version}, {persona}. Included: {included}. Excluded: {excluded or 'nothing'}."
+
+
+def unit_text(answer: SciAnswer) -> str:
+    """The functional unit with all that was said of it."""
+    meant = answer.unit_meaning
+    if meant is UNSET:
+        return answer.unit
+    basis = f", {meant.basis}" if meant.basis else ""
+    told = f"{answer.unit}{basis}"
+    if meant.definition:
+        told += f": {meant.definition}"
+    if meant.converted_from:
+        told += (
+            f" (converted: one {meant.converted_from} is {meant.factor:.10g} {answer.unit}, by "
+            f"{meant.source})"
+        )
+    return told
 
 
 def _share(share: float | None) -> str:

@@ -13,6 +13,7 @@ from carbon.exports.issued import (
     grams_text,
     per_unit_texts,
     score_texts,
+    unit_text,
 )
 from carbon.wire.reports import ReportLine
 
@@ -79,6 +80,7 @@ _IN_WORDS = {
     Mark.EXCLUDED_SHARE: "What the boundary leaves out is estimated at more than 5 % of the total.",
     Mark.WINDOW_OPEN: "The window was not over when the report was issued.",
     Mark.UNITS_SET_ASIDE: "Some units were counted while nothing was metered; they are set aside.",
+    Mark.UNIT_BASIS: "Whether the unit counts all that was done or what was of use is not said.",
     Mark.NOT_MEASURED: "More than half of the operational carbon is estimated or modelled.",
 }
 
@@ -108,6 +110,7 @@ def _line(line: ReportLine) -> Iterable[str]:
         f"{a.estimated_g:.6g} g. Coverage {coverage}.</p>"
     )
     yield _component_table(line)
+    yield f"<h3>Functional unit</h3><p>{escape(unit_text(a))}</p>"
     yield f"<h3>Boundary</h3><p>{escape(boundary_text(a))}</p>"
     yield _factor_table(line)
     yield _energy_table(line)

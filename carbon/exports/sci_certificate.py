@@ -18,6 +18,7 @@ from carbon.exports.issued import (
     grams_text,
     per_unit_texts,
     score_texts,
+    unit_text,
 )
 from carbon.wire.reports import ReportLine
 
@@ -46,7 +47,7 @@ def _section(issued: Issued, line: ReportLine) -> Iterator[str]:
     yield f"```\n\n{_header(issued, line)}"
     yield f"\n## Coefficients\n\n{_coefficients(line)}"
     yield f"\n## Summary\n\n{_summary(line)}"
-    yield f"\n## Functional Unit\n\n**Functional Unit:** {_cell(answer.unit)}\n"
+    yield f"\n## Functional Unit\n\n**Functional Unit:** {_cell(unit_text(answer))}\n"
     yield f"{answer.count} counted, {answer.count_set_aside} set aside outside of metered time."
     yield f"\n## Methodologies\n\n{_methodologies(line)}"
     yield "\n## Component Breakdown"

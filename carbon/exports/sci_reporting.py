@@ -9,7 +9,7 @@ import json
 from uuid import NAMESPACE_URL, uuid5
 
 from carbon.errors import InvalidInput
-from carbon.exports.issued import Issued, boundary_text
+from carbon.exports.issued import Issued, boundary_text, unit_text
 from carbon.wire.reports import ReportLine
 
 #: Of the specification that is ISO/IEC 21031:2024.
@@ -49,7 +49,7 @@ def _document(issued: Issued, line: ReportLine) -> str:
         "software-boundary": boundary_text(answer),
         "sci": answer.sci_g_per_unit,
         "r": answer.count,
-        "r-source": f"{answer.unit}, counted by the workload's own source",
+        "r-source": f"{unit_text(answer)}; counted by the workload's own source",
     }
     lines = ["sci:", *_members(sci), "metadata:", *_members(metadata)]
     return "\n".join(lines) + "\n"

@@ -115,7 +115,7 @@ def _with_rows(
 
 
 def _row(
-    scope: Scope, ledger: Ledger, id_: int, body: ComponentBody, amount: int
+    scope: Scope, ledger: Ledger, id_: int, body: ComponentBody, amount: int | float
 ) -> tuple[LedgerRow, int, int]:
     """(row, low_ng, high_ng). Energy takes the window's mean intensity of its zone: when in the
     window others spent it is not known."""

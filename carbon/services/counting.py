@@ -16,6 +16,7 @@ from carbon.services.window_ledger import Ledger, Scope
 from carbon.storage.corrections import members
 from carbon.storage.names import run
 from carbon.storage.unit_counts import units_of
+from carbon.storage.unit_definitions import definition_of
 
 #: Units that every workload has; the ledger counts them itself.
 RUN: Final = "run"
@@ -50,9 +51,15 @@ def _only_unit(own: Mapping[str, int]) -> str:
     return next(iter(own), RUN)
 
 
-def counted_of(scope: Scope, ledger: Ledger, unit_id: int) -> tuple[int, int]:
-    """(R, counts set aside) of one of the workload's own units."""
+def counted_of(scope: Scope, ledger: Ledger, unit_id: int) -> tuple[int | float, int | float]:
+    """(R, counts set aside) of one of the workload's own units; of a converted one those of what
+    it follows from, times its factor."""
     asked = (scope.connection, ledger.workload_id, unit_id)
+    made = definition_of(scope.connection, unit_id)
+    if made is not None and made.conversion is not None:
+        own = units_of(scope.connection, ledger.workload_id)
+        counted, aside = counted_of(scope, ledger, own[made.conversion.of])
+        return counted * made.conversion.factor, aside * made.conversion.factor
     window = ledger.start_ms, ledger.end_ms
     if ledger.subject_id is not None:
         inside, outside = counted_finely(*asked, *window, ledger.subject_id)

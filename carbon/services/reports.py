@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from hashlib import sha256
 
 import msgspec
+from msgspec import UNSET
 from sqlalchemy import Connection
 
 from carbon.clock import from_rfc3339, to_rfc3339
@@ -15,6 +16,7 @@ from carbon.domain.factor_book import FactorBook
 from carbon.domain.principal import Principal
 from carbon.domain.reports import METHOD, GapPolicy, Mark, marks_of, policies
 from carbon.domain.sci import score
+from carbon.domain.units import DERIVED_UNITS
 from carbon.errors import InvalidInput, NotFound
 from carbon.services.audit import REPORT_ISSUED, report_hash, statement_hash
 from carbon.services.closing import check_reportable
@@ -29,6 +31,7 @@ from carbon.storage.engine import reading, writing
 from carbon.storage.identities import team_id
 from carbon.storage.notices import Channel, insert_notices, notices_of
 from carbon.storage.unit_counts import units_of
+from carbon.wire.answer import SciAnswer
 from carbon.wire.reports import (
     EmbodiedPart,
     NoticeAnswer,
@@ -177,6 +180,7 @@ def _line(account: Account, request: ReportBody) -> ReportLine:
         answer.measured_g,
         answer.operational_g,
         answer.boundary["excluded"],
+        _lacks_basis(answer),
     )
     return ReportLine(
         answer,
@@ -185,6 +189,13 @@ def _line(account: Account, request: ReportBody) -> ReportLine:
         _embodied(account),
         [str(mark) for mark in marks],
     )
+
+
+def _lacks_basis(answer: SciAnswer) -> bool:
+    """SCI for AI asks a provider to say whether its own units count all that was done."""
+    if answer.boundary["persona"] != "provider" or answer.unit in DERIVED_UNITS:
+        return False
+    return answer.unit_meaning is UNSET or answer.unit_meaning.basis is None
 
 
 def _simulated(account: Account) -> Simulated:

@@ -15,6 +15,7 @@ from carbon.domain.embodied import EmbodiedCharge
 from carbon.domain.energy import Method
 from carbon.domain.factor import Factor
 from carbon.domain.factor_book import FactorBook
+from carbon.domain.functional_unit import UnitDefinition
 from carbon.domain.intensity import PointKind
 from carbon.domain.principal import Principal
 from carbon.domain.sci import Charge, Score, score, terms_ng
@@ -31,11 +32,13 @@ from carbon.services.idle_time import with_idle_time
 from carbon.services.question import Question, known_workload, span_of_run, window_of
 from carbon.services.rollup import roll_up
 from carbon.services.simulation import simulate
+from carbon.services.unit_definitions import meaning
 from carbon.services.window_ledger import Ledger, Scope, read_ledger
 from carbon.storage.engine import reading
 from carbon.storage.factors import factor_book
 from carbon.storage.ledger_rows import DeviceRef, LedgerRow
 from carbon.storage.ratings import Rating, Ratings
+from carbon.storage.unit_definitions import definitions_of
 from carbon.wire.answer import FactorUsed, IntensityUsed, SciAnswer
 
 
@@ -88,13 +91,15 @@ def workload_account(
         ledger = with_components(scope, ledger)
         unit, counted, aside = count_units(scope, ledger, question)
         boundary = boundary_of(connection, workload_id)
-    return _answer(name, ledger, unit, counted, aside, boundary)
+        meant = definitions_of(connection, workload_id).get(unit)
+    return _answer(name, ledger, unit, meant, counted, aside, boundary)
 
 
 def _answer(
     name: WorkloadName,
     ledger: Ledger,
     unit: str,
+    meant: UnitDefinition | None,
     counted: int | float,
     aside: int | float,
     boundary: dict[str, Any],
@@ -108,6 +113,7 @@ def _answer(
         start=to_rfc3339(ledger.start_ms),
         end=to_rfc3339(ledger.end_ms),
         unit=unit,
+        unit_meaning=meaning(unit, meant) if meant else UNSET,
         count=counted,
         count_set_aside=aside,
         energy_mj=result.energy_mj,
@@ -152,7 +158,7 @@ def _hashed(answer: SciAnswer, ledger: Ledger, embodied: Sequence[EmbodiedCharge
         answer.workload,
         ledger.start_ms,
         ledger.end_ms,
-        answer.unit,
+        answer.unit if answer.unit_meaning is UNSET else answer.unit_meaning,
         answer.count,
         answer.boundary,
         [factor.id for factor in answer.factors],

@@ -40,6 +40,7 @@ from carbon.storage.series import (
     series_rows,
 )
 from carbon.storage.unit_counts import units_of
+from carbon.storage.unit_definitions import definition_of
 from carbon.wire.durations import parse_duration_ms
 from carbon.wire.series import SeriesAnswer
 
@@ -167,6 +168,10 @@ def _counts(
     unit = unit or next(iter(own), RUN)
     if unit == DEVICE_HOUR or not steps:
         return Counts(DEVICE_HOUR, None)
+    made = definition_of(connection, own[unit]) if unit in own else None
+    if made is not None and made.conversion is not None:
+        of = _counts(connection, workload_id, made.conversion.of, steps, timezone)
+        return _converted(unit, of, made.conversion.factor)
     start_ms, end_ms = steps[0][0], steps[-1][1]
     if unit in own and any(hi - lo >= MS_PER_DAY for lo, hi in steps):
         by_step = {
@@ -180,6 +185,11 @@ def _counts(
     if unit == RUN:
         return Counts(unit, run_ends(connection, workload_id, steps))
     return Counts(unit, {})
+
+
+def _converted(unit: str, of: Counts, factor: float) -> Counts:
+    by_step = of.by_step or {}
+    return Counts(unit, {step: (n * factor, m * factor) for step, (n, m) in by_step.items()})
 
 
 def _check_unit(asked: SeriesQuestion) -> None:

@@ -43,7 +43,7 @@ class Counts:
     """
 
     unit: str | None
-    by_step: Mapping[int, tuple[int, int]] | None
+    by_step: Mapping[int, tuple[int | float, int | float]] | None
 
 
 _DEVICE_HOURS = Counts(DEVICE_HOUR, None)
@@ -163,7 +163,9 @@ def _nobodys(row: SeriesRow) -> str:
     return "idle" if row.is_idle else "unattributed"
 
 
-def _counted(step: int, rows: Sequence[SeriesRow], counts: Counts) -> tuple[int | float, int]:
+def _counted(
+    step: int, rows: Sequence[SeriesRow], counts: Counts
+) -> tuple[int | float, int | float]:
     if counts.by_step is None:
         return sum(row.covered_ms for row in rows) / MS_PER_HOUR, 0
     return counts.by_step.get(step, (0, 0))

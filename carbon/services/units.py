@@ -20,6 +20,7 @@ from carbon.services.writer import Writer
 from carbon.storage.corrections import counted_as
 from carbon.storage.identities import Identities, check_room
 from carbon.storage.unit_counts import CountRow, choose_source, write_counts
+from carbon.storage.unit_definitions import converted_units
 from carbon.wire.decode import Decoded
 from carbon.wire.energy import IngestAnswer, Rejection, UnitCount
 
@@ -37,24 +38,26 @@ class UnitIngest:
         """What writes the counts, for a transaction of the caller's."""
         now_ms = self._context.clock.now_ms()
         good: list[tuple[UnitCount, WorkloadName]] = []
+        places: list[int] = []
         rejected = list(decoded.rejected)
         for position, sent in zip(decoded.positions, decoded.items, strict=True):
             try:
                 good.append((sent, _judged(principal, sent, now_ms)))
+                places.append(position)
             except CarbonError as error:
                 rejected.append(Rejection(position, error.code, error.detail))
-        rejected.sort(key=lambda rejection: rejection.index)
 
         def write(ids: Identities) -> IngestAnswer:
-            verdicts = _write(ids, principal, good)
-            self._unsettle(ids, good)
+            counted, refused = _countable(ids, good, places)
+            verdicts = _write(ids, principal, counted)
+            self._unsettle(ids, counted)
             if ids.created_workloads:
                 check_room(ids.connection, self._context.settings.max_created_names)
             return IngestAnswer(
                 accepted=verdicts.count("accepted"),
                 duplicate=verdicts.count("duplicate"),
                 conflict=verdicts.count("conflict"),
-                rejected=rejected,
+                rejected=sorted([*rejected, *refused], key=lambda one: one.index),
                 created_workloads=ids.take_created_workloads(),
             )
 
@@ -81,6 +84,23 @@ def _judged(principal: Principal, sent: UnitCount, now_ms: int) -> WorkloadName:
         raise InvalidInput(
             "foreign_team", f"this key may not write for {sent.workload!r}"
         ) from None
+
+
+def _countable(
+    ids: Identities, good: Sequence[tuple[UnitCount, WorkloadName]], places: Sequence[int]
+) -> tuple[Sequence[tuple[UnitCount, WorkloadName]], list[Rejection]]:
+    """Counts without those of units that follow from others, and these refused."""
+    converted = converted_units(ids.connection)
+    if not converted:
+        return good, []
+    kept, refused = [], []
+    for place, (sent, name) in zip(places, good, strict=True):
+        if ids.unit(ids.workload(name), sent.unit) in converted:
+            detail = f"{sent.unit!r} is converted from another unit; count that one"
+            refused.append(Rejection(place, "unit_is_converted", detail))
+        else:
+            kept.append((sent, name))
+    return kept, refused
 
 
 def _write(

@@ -14,6 +14,7 @@ from carbon.services.boundary import boundary_of
 from carbon.services.context import Context
 from carbon.services.counting import DEVICE_HOUR, RUN
 from carbon.services.question import known_workload
+from carbon.services.unit_definitions import meanings_of, set_units
 from carbon.storage.engine import reading, writing
 from carbon.storage.identities import Identities, find_workload, workload_names
 from carbon.storage.names import boundary, workload
@@ -35,7 +36,7 @@ def create_workload(context: Context, principal: Principal, body: WorkloadBody) 
         ids = Identities(connection, now_ms, {})
         workload_id = name_workload(ids, name)
         _set(connection, workload_id, persona=body.persona)
-        _set_units(ids, workload_id, body.units)
+        set_units(ids, workload_id, body.units)
         if body.boundary is not None:
             _add_boundary(connection, workload_id, body.boundary, now_ms)
         return _read(connection, workload_id, name)
@@ -66,7 +67,7 @@ def change_workload(
             _check_persona(change.persona)
             _set(connection, workload_id, persona=change.persona)
         if change.units is not UNSET:
-            _set_units(Identities(connection, now_ms, {}), workload_id, change.units)
+            set_units(Identities(connection, now_ms, {}), workload_id, change.units)
         if change.boundary is not UNSET:
             _add_boundary(connection, workload_id, change.boundary, now_ms)
         return _read(connection, workload_id, name)
@@ -99,12 +100,6 @@ def _set(connection: Connection, workload_id: int, **values: object) -> None:
     connection.execute(update(workload).where(workload.c.id == workload_id).values(**values))
 
 
-def _set_units(ids: Identities, workload_id: int, units: list[str]) -> None:
-    for unit in units:
-        if unit not in (RUN, DEVICE_HOUR):  # every workload has these
-            ids.unit(workload_id, unit)
-
-
 def _add_boundary(
     connection: Connection, workload_id: int, body: BoundaryBody, now_ms: int
 ) -> None:
@@ -127,6 +122,7 @@ def _read(connection: Connection, workload_id: int, name: WorkloadName) -> Workl
         name=str(name),
         persona=row.persona,
         units=[*units_of(connection, workload_id), RUN, DEVICE_HOUR],
+        unit_meanings=meanings_of(connection, workload_id),
         boundary=boundary_of(connection, workload_id),
         is_named=bool(row.is_named),
         created=to_rfc3339(row.created_ms),

@@ -24,6 +24,7 @@ from carbon.storage import (
     sealed_days,
     settled,
     trackers,
+    unit_definitions,
 )
 from carbon.storage.schema import metadata
 
@@ -52,4 +53,5 @@ __all__ = [
     "sealed_days",
     "settled",
     "trackers",
+    "unit_definitions",
 ]

@@ -6,6 +6,8 @@ from typing import Any
 
 from msgspec import UNSET, Struct, UnsetType
 
+from carbon.wire.workloads import UnitMeaning
+
 
 class IntensityUsed(Struct, frozen=True):
     """How part of the energy was priced; shares of the energy sum to 1."""
@@ -38,6 +40,8 @@ class SciAnswer(Struct, frozen=True, kw_only=True):
     start: str
     end: str
     unit: str
+    #: Of a unit that is more than its name: `{definition, basis, converted_from, factor, source}`.
+    unit_meaning: UnitMeaning | UnsetType = UNSET
     count: int | float
     #: Counts of the window outside the device-time that has energy; not part of R.
     count_set_aside: int | float

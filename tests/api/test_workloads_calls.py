@@ -11,7 +11,7 @@ from service import HOUR, Service, T, an_hour, batch, refused, vintage
 from carbon.clock import to_rfc3339
 from carbon.domain.tenancy import Scope
 
-ANSWER_KEYS = {"name", "persona", "units", "boundary", "is_named", "created"}
+ANSWER_KEYS = {"unit_meanings", "name", "persona", "units", "boundary", "is_named", "created"}
 
 
 def test_a_workload_is_created_with_what_it_is(admin: TestClient) -> None:
