@@ -26,6 +26,14 @@ class Settings(BaseSettings):
     slurm_dir: Path | None = None
     #: Whether Slurm users' own jobs with `carbon:deadline=…` are let go at clean times.
     slurm_release: bool = False
+    #: Dashboard of a Ray cluster, such as `http://head:8265`; unset means no Ray.
+    ray_address: str | None = None
+    #: Namespace in which jobs become Kubernetes Jobs; unset means none do.
+    kubernetes_namespace: str | None = None
+    #: Image of such jobs that name none.
+    kubernetes_image: str | None = None
+    #: Whether Kubernetes users' own suspended Jobs are let go at clean times.
+    kubernetes_release: bool = False
     #: TOML file of the systems that jobs may be handed to by a call; unset means none.
     webhooks: Path | None = None
     #: Through which notices are mailed, `smtps://user:secret@mail.example.org`; unset means that

@@ -114,6 +114,15 @@ class Executor(Protocol):
 
 
 @runtime_checkable
+class SpecExecutor(Protocol):
+    """An engine with a language of its own: it takes a spec in place of a command."""
+
+    def check(self, spec: Mapping[str, Any], team: str) -> None:
+        """Raises InvalidInput for a spec with which nothing can be started."""
+        ...
+
+
+@runtime_checkable
 class Pausing(Protocol):
     """An engine whose attempts can stand still in between; jobs of others run in one piece."""
 

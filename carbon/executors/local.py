@@ -193,10 +193,22 @@ def shown_log(path: Path) -> str:
                 return file.read().decode(errors="replace")
             head = file.read(SHOWN_BYTES // 2)
             file.seek(size - SHOWN_BYTES // 2)
-            note = f"\n[{size - SHOWN_BYTES} bytes not shown; the whole is in {path.name}]\n"
-            return head.decode(errors="replace") + note + file.read().decode(errors="replace")
+            where = f"; the whole is in {path.name}"
+            return _with_note(head, size - SHOWN_BYTES, where, file.read())
     except FileNotFoundError:
         return ""
+
+
+def capped(text: str) -> str:
+    """What an engine tells of a log, of the same size at most."""
+    whole = text.encode()
+    half, left_out = SHOWN_BYTES // 2, len(whole) - SHOWN_BYTES
+    return text if left_out <= 0 else _with_note(whole[:half], left_out, "", whole[-half:])
+
+
+def _with_note(head: bytes, left_out: int, where: str, tail: bytes) -> str:
+    note = f"\n[{left_out} bytes not shown{where}]\n"
+    return head.decode(errors="replace") + note + tail.decode(errors="replace")
 
 
 def _gpu_count() -> int:

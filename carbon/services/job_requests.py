@@ -13,9 +13,10 @@ from carbon.clock import to_rfc3339
 from carbon.domain.principal import Principal
 from carbon.domain.tenancy import WorkloadName
 from carbon.errors import Forbidden, InvalidInput, NotFound
-from carbon.executors.executor import Executor
+from carbon.executors.executor import Executor, SpecExecutor
+from carbon.executors.held_jobs import HoldingExecutor
 from carbon.executors.registry import Executors, executor_named
-from carbon.executors.webhook import WebhookExecutor
+from carbon.executors.webhook import WEBHOOK
 from carbon.services.context import Context
 from carbon.wire.durations import resolve_moment_ms
 from carbon.wire.jobs import JobBody
@@ -24,6 +25,8 @@ _ENV_NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,199}")
 #: Set by carbon itself: they say whose energy it is.
 RUN_VARIABLE: Final = "CARBON_RUN"
 WORKLOAD_VARIABLE: Final = "CARBON_WORKLOAD"
+#: Executors whose jobs run as this service itself.
+_OWN_ACCOUNT: Final = frozenset({"local", "slurm", "ray", "kubernetes"})
 _OWN_VARIABLES: Final = frozenset({RUN_VARIABLE, WORKLOAD_VARIABLE})
 
 
@@ -122,16 +125,12 @@ def check_window(now_ms: int, earliest_ms: int, deadline_ms: int, length_ms: int
 
 
 def _check_account(context: Context, principal: Principal, executor: str) -> None:
-    """Local and Slurm jobs run as the account of this service, which is one team's alone."""
+    """These jobs run as the account of this service, which is one team's alone."""
     own_team = context.settings.team
-    if (
-        executor in ("local", "slurm")
-        and principal.team != own_team
-        and not principal.sees_all_teams
-    ):
+    if executor in _OWN_ACCOUNT and principal.team != own_team and not principal.sees_all_teams:
         raise Forbidden(
             "executor_not_allowed",
-            f"local jobs run as the account of team {own_team!r}; submit to a shared executor",
+            f"{executor} jobs run as the account of team {own_team!r}; submit to a shared executor",
         )
 
 
@@ -145,11 +144,12 @@ def workload_of(principal: Principal, body: JobBody) -> WorkloadName:
 
 
 def _spec(executor: Executor, team: str, body: JobBody) -> JobSpec:
-    if isinstance(executor, WebhookExecutor):
-        if body.spec is None or body.command is not None:
-            raise InvalidInput("spec_missing", "executor 'webhook' takes a spec and no command")
-        executor.check(body.spec, team)
-        return JobSpec([], spec=body.spec)
+    if isinstance(executor, HoldingExecutor):
+        raise InvalidInput(
+            "not_submitted_here", f"jobs of {body.executor!r} are submitted to their engine itself"
+        )
+    if isinstance(executor, SpecExecutor) and (body.spec is not None or executor.name == WEBHOOK):
+        return _own_spec(executor, team, body)
     if body.spec is not None:
         raise InvalidInput("spec_unsupported", f"executor {body.executor!r} takes a command")
     if body.command is None:
@@ -166,7 +166,23 @@ def _spec(executor: Executor, team: str, body: JobBody) -> JobSpec:
         raise InvalidInput("command_missing", "the command's first word is empty")
     for name in body.env:
         _check_variable(name)
+    if isinstance(executor, SpecExecutor):
+        executor.check({"command": command}, team)
     return JobSpec(command, body.cwd, dict(body.env), body.checkpoint)
+
+
+def _own_spec(executor: SpecExecutor, team: str, body: JobBody) -> JobSpec:
+    if body.spec is None or body.command is not None:
+        raise InvalidInput(
+            "spec_missing", f"executor {body.executor!r} takes a spec and no command beside it"
+        )
+    if body.secrets:
+        raise InvalidInput("secrets_unsupported", "name secrets in the spec's own system")
+    executor.check(body.spec, team)
+    _check_texts([body.cwd or "", *body.env.values()])
+    for name in body.env:
+        _check_variable(name)
+    return JobSpec([], body.cwd, dict(body.env), spec=body.spec)
 
 
 def _check_variable(name: str) -> None:
