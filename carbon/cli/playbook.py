@@ -78,7 +78,15 @@ def run(
     if json:
         print_json({"experiments": done, "seconds": seconds})
     else:
-        typer.echo(f"{len(done)} experiments in {seconds:.0f} s; see carbon experiment list")
+        typer.echo(
+            f"{len(done)} experiments in {seconds:.0f} s; see carbon experiment list\n{_AT_99}"
+        )
+
+
+_AT_99 = (
+    "Intervals are at 95 %; a verdict holds at 99 %, so that some intervals leave out 0 and "
+    "say inconclusive: give those more blocks."
+)
 
 
 def _played(
@@ -115,7 +123,7 @@ def _markdown(done: list[dict[str, Any]], seconds: float) -> str:
         "# Playbook",
         "",
         f"`carbon playbook run` at {commit()} on {machine()}; {len(done)} experiments in "
-        f"{seconds:.0f} s. Energy by {', '.join(methods)}.",
+        f"{seconds:.0f} s. Energy by {', '.join(methods)}. {_AT_99}",
         "",
         "| technique | what | per | verdict | SCI (95 %) | quality |",
         "|-|-|-|-|-|-|",
