@@ -133,12 +133,12 @@ class ColumnSending(Sending):
         self._note_spans()
 
     def pieces(
-        self, devices: Mapping[str, tuple[int, int]], subject_of: Callable[[Who], int]
+        self, devices: Mapping[str, tuple[int, int]], subject_of: Callable[[WhoText, Who], int]
     ) -> Pieces:
         sent = self.accepted
         subjects = np.zeros(len(sent.whos), dtype=np.int64)
         for at, who in self.whos.items():
-            subjects[at] = subject_of(who)
+            subjects[at] = subject_of(sent.whos[at], who)
         # Devices of refused intervals alone have no id here, and no place in a column.
         ids = np.array([devices.get(uuid, (0, 0)) for uuid in sent.devices], dtype=np.int64)
         device, meter = ids[sent.device].T

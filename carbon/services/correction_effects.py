@@ -17,7 +17,8 @@ from carbon.domain.units import BUCKET_MS, floor_to, grams
 from carbon.services.hosts import re_rate
 from carbon.services.settling import mark_unsettled
 from carbon.storage.correction_rows import name_of_workload
-from carbon.storage.energy import mark_dirty, unit_count
+from carbon.storage.dirty import mark_dirty
+from carbon.storage.energy import unit_count
 from carbon.storage.names import device, workload_unit
 from carbon.storage.reports import reports_of
 from carbon.storage.rollups import bucket, quarter_hour

@@ -16,7 +16,8 @@ from carbon.services.host_addresses import declare_address, declared_addresses
 from carbon.services.intensity import stated_zone
 from carbon.services.power_columns import SILENT_AFTER_MS
 from carbon.services.rollup import roll_up
-from carbon.storage.energy import mark_dirty, rolled_buckets
+from carbon.storage.dirty import mark_dirty
+from carbon.storage.energy import rolled_buckets
 from carbon.storage.engine import reading, writing
 from carbon.storage.host_reports import HostReport, host_reports
 from carbon.storage.identities import Identities

@@ -20,11 +20,12 @@ from carbon.services.context import Context
 from carbon.services.counted_already import refuse_counted
 from carbon.services.frontier import Frontier
 from carbon.services.intensity import stated_zone
+from carbon.services.known_senders import KnownSenders
 from carbon.services.pieces import Pieces
 from carbon.services.raw_readings import open_devices
 from carbon.services.row_sending import RowSending
 from carbon.services.sending import Sending, Who
-from carbon.services.sent_columns import SentBatch, SentColumns, SentRows
+from carbon.services.sent_columns import SentBatch, SentColumns, SentRows, WhoText
 from carbon.services.writer import Writer
 from carbon.storage import energy, names
 from carbon.storage.engine import reading
@@ -51,8 +52,9 @@ class Ingest:
         self._context = context
         self._writer = writer
         self._frontier = Frontier()
-        #: (subject, workload) claims and (device, zone) statements known to be stored.
-        self._noted: set[tuple[object, ...]] = set()
+        self._known = KnownSenders()
+        #: Zones that can be priced.
+        self._zones: set[str] = set()
 
     def submit(
         self, principal: Principal, decoded: Decoded, raw_body: bytes
@@ -81,7 +83,7 @@ class Ingest:
         sending.rejected.extend(sent.rejected)
         self._open_days(sending)
         body_hash = sha256(raw_body).digest()
-        return _Write(self._context, sending, body_hash, self._frontier, self._noted)
+        return _Write(self._context, sending, body_hash, self._frontier, self._known)
 
     def _open_days(self, sending: Sending) -> None:
         """Late intervals are judged by what their days hold: sealed ones come back first."""
@@ -103,10 +105,10 @@ class Ingest:
         if batch.zone is None:
             return None
         zone = normal_zone(batch.zone)
-        if ("zone", zone) not in self._noted:
+        if zone not in self._zones:
             with reading(self._context.engine) as connection:
                 stated_zone(connection, zone)
-            self._noted.add(("zone", zone))
+            self._zones.add(zone)
         return zone
 
 
@@ -131,20 +133,20 @@ class _Write:
         sending: Sending,
         body_hash: bytes,
         frontier: Frontier,
-        noted: set[tuple[object, ...]],
+        known: KnownSenders,
     ) -> None:
         self._context = context
         self._sending = sending
         self._body_hash = body_hash
         self._frontier = frontier
-        self._noted = noted
+        self._known = known
 
     def __call__(self, ids: Identities) -> IngestAnswer:
         sending, batch = self._sending, self._sending.batch
         principal = sending.principal
         team_id = 0 if principal.sees_all_teams else ids.team(principal.team)
         source_id = ids.source(team_id, batch.source, principal.meter_kind)
-        devices = self._devices(ids, team_id)
+        devices = self._devices(ids, source_id, team_id)
         rejected = sorted(sending.rejected, key=lambda rejection: rejection.index)
         if self._seen_before(ids, source_id):
             return IngestAnswer(0, len(sending), 0, rejected, [], [])
@@ -211,13 +213,17 @@ class _Write:
         skew_ms = batch.sent_ms - now_ms if batch.sent_ms is not None else None
         ids.pending.sources[source_id] = (now_ms, skew_ms)
 
-    def _devices(self, ids: Identities, team_id: int) -> dict[str, int]:
-        """Ids of the devices of the batch that this key may write for; refuses the intervals of
-        the others. Raises InvalidInput(`foreign_device`) where it reserves one of them."""
+    def _devices(self, ids: Identities, source_id: int, team_id: int) -> Mapping[str, int]:
+        """Ids of the devices of the batch that this key may write for (among others, perhaps);
+        refuses the intervals of those that it may not. Raises InvalidInput(`foreign_device`)
+        where it reserves one of them."""
         batch, sending = self._sending.batch, self._sending
-        host_id = ids.host(batch.host or _own_host(sending.principal, batch.source))
         reserved = {reservation.device for reservation in batch.reservations}
         uuids = {*sending.first_ms, *reserved, *(info.device for info in batch.devices)}
+        known = self._known.devices(source_id)
+        if known.keys() >= uuids:
+            return known
+        host_id = ids.host(batch.host or _own_host(sending.principal, batch.source))
         # In order, so that replicas that meet the same new ones never wait for each other.
         devices = {uuid: ids.device(uuid, host_id, team_id) for uuid in sorted(uuids)}
         if sending.principal.sees_all_teams:
@@ -299,7 +305,7 @@ class _Write:
         if not len(self._sending):
             return 0, 0
         pieces = self._pieces(ids, source_id, devices)
-        ids.pending.dirty |= pieces.dirty
+        ids.pending.mark(pieces.dirty)
         if self._frontier.advance(pieces.columns):
             ids.pending.add_new(pieces.columns)
             return 0, 0
@@ -313,8 +319,38 @@ class _Write:
         return len(set(owners) - kept - conflicts), len(conflicts)
 
     def _pieces(self, ids: Identities, source_id: int, devices: Mapping[str, int]) -> Pieces:
-        meters = {uuid: (one, ids.meter(one, source_id)) for uuid, one in devices.items()}
-        return self._sending.pieces(meters, lambda who: self._seen(ids, who))
+        """Names that were met before are known, with all that hangs on them; new ones are learnt
+        with the commit."""
+        sending, team = self._sending, self._sending.principal.team
+        known = self._known.subjects(team)
+        meters = self._known.meters(source_id)
+        new_meters = {
+            uuid: (devices[uuid], ids.meter(devices[uuid], source_id))
+            for uuid in sending.first_ms.keys() - meters.keys()
+        }
+        new_subjects: dict[WhoText, int] = {}
+
+        def subject_of(text: WhoText, who: Who) -> int:
+            subject_id = known.get(text)
+            if subject_id is None:
+                subject_id = self._seen(ids, who)
+                if self._is_settled(ids, who):
+                    new_subjects[text] = subject_id
+            return subject_id
+
+        pieces = sending.pieces({**meters, **new_meters} if new_meters else meters, subject_of)
+        if new_meters or new_subjects:
+            new_devices = {uuid: ids_of[0] for uuid, ids_of in new_meters.items()}
+            new = (source_id, new_devices, new_meters, team, new_subjects)
+            ids.after_commit(lambda: self._known.learn(*new))
+        return pieces
+
+    def _is_settled(self, ids: Identities, who: Who) -> bool:
+        """Whether meeting it again changes nothing: a run grows, and others may change hands; an
+        old name of a workload may be taken back."""
+        if who.workload is None:
+            return who.subject.kind is not SubjectKind.RUN
+        return who.subject.kind is SubjectKind.NAME and ids.is_own_name(who.workload)
 
     def _seen(self, ids: Identities, who: Who) -> int:
         """The id of a subject of this batch, its run noted."""

@@ -28,7 +28,7 @@ from carbon.grid.typical import typical_ahead
 from carbon.grid.validation import CLOCK_SKEW_MS, Quarantined, validate
 from carbon.services.context import Context
 from carbon.services.rated_ahead import cut, held_or_made, newest_vintage
-from carbon.storage.energy import mark_dirty
+from carbon.storage.dirty import mark_dirty
 from carbon.storage.engine import reading, writing
 from carbon.storage.intensity import (
     LONGEST_POINT_MS,

@@ -9,6 +9,7 @@ import numpy as np
 from carbon.domain.energy import cut
 from carbon.domain.units import BUCKET_MS
 from carbon.services.sent_columns import SentColumns
+from carbon.storage.dirty import packed
 from carbon.storage.interval_columns import Ints
 
 
@@ -18,8 +19,8 @@ class Pieces:
     columns: Ints
     #: Index of the interval that each row is of.
     owners: Ints
-    #: (start_ms, device_id) of the buckets that change.
-    dirty: set[tuple[int, int]]
+    #: The buckets that change, each once (`storage.dirty`).
+    dirty: Ints
 
 
 def cut_at_marks(
@@ -56,10 +57,4 @@ def cut_at_marks(
             methods[owners],
         )
     )
-    return Pieces(columns, owners, set(zip(*_distinct(bucket_ms, device_ids[owners]), strict=True)))
-
-
-def _distinct(bucket_ms: Ints, device_id: Ints) -> tuple[list[int], list[int]]:
-    """Each pair once."""
-    key = np.unique((bucket_ms // BUCKET_MS << 32) | device_id)
-    return ((key >> 32) * BUCKET_MS).tolist(), (key & 0xFFFFFFFF).tolist()
+    return Pieces(columns, owners, packed(bucket_ms, device_ids[owners]))

@@ -11,12 +11,12 @@ from dataclasses import InitVar, dataclass, field
 import numpy as np
 
 from carbon.domain.energy import cut
-from carbon.domain.units import BUCKET_MS, floor_to
 from carbon.errors import CarbonError
 from carbon.services.pieces import Pieces
 from carbon.services.sending import FOREIGN_DEVICE, METHODS, Sending, Who, foreign_detail
 from carbon.services.sent_columns import SentRows, WhoText
 from carbon.storage.bulk import IntervalRow
+from carbon.storage.dirty import pack
 from carbon.storage.interval_columns import columns_of
 from carbon.wire.energy import EnergyInterval, Rejection
 
@@ -83,20 +83,21 @@ class RowSending(Sending):
             self._see(one)
 
     def pieces(
-        self, devices: Mapping[str, tuple[int, int]], subject_of: Callable[[Who], int]
+        self, devices: Mapping[str, tuple[int, int]], subject_of: Callable[[WhoText, Who], int]
     ) -> Pieces:
-        subjects = {text: subject_of(who) for text, who in self.whos.items()}
+        subjects = {text: subject_of(text, who) for text, who in self.whos.items()}
         rows: list[IntervalRow] = []
         owners: list[int] = []
-        dirty: set[tuple[int, int]] = set()
+        dirty: set[int] = set()
         for owner, (_, one) in enumerate(self.accepted):
             device, meter = devices[one.device]
             of = (meter, subjects[_who_text(one)])
             for start_ms, end_ms, energy_mj in cut(one.start_ms, one.end_ms, one.energy_mj):
                 rows.append((end_ms, *of, end_ms - start_ms, energy_mj, METHODS[one.method]))
                 owners.append(owner)
-                dirty.add((floor_to(start_ms, BUCKET_MS), device))
-        return Pieces(columns_of(rows), np.array(owners, dtype=np.int64), dirty)
+                dirty.add(pack(start_ms, device))
+        numbers = (np.array(of, dtype=np.int64) for of in (owners, sorted(dirty)))
+        return Pieces(columns_of(rows), *numbers)
 
 
 def _who_text(one: EnergyInterval) -> WhoText:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 from carbon.domain.claims import IDLE, UNATTRIBUTED, SubjectKind, SubjectRef
 from carbon.domain.energy import MeterKind, Method
@@ -66,7 +67,7 @@ class Sending(ABC):
 
     @abstractmethod
     def pieces(
-        self, devices: Mapping[str, tuple[int, int]], subject_of: Callable[[Who], int]
+        self, devices: Mapping[str, tuple[int, int]], subject_of: Callable[[WhoText, Who], int]
     ) -> Pieces:
         """What is stored, given the ids of each device and of its meter, and of a subject."""
 
@@ -90,40 +91,57 @@ class Sending(ABC):
 
     def who(self, text: WhoText) -> Who:
         """Raises InvalidInput where nobody is meant."""
-        workload_text, run, subject_text = text
-        workload = self.workload(workload_text)
-        return Who(self.subject(subject_text, run, workload), workload)
+        return _who(self.principal, text)
 
     def workload(self, text: str | None) -> WorkloadName | None:
-        if text is None:
-            return None
-        try:
-            return self.principal.workload(text)
-        except NotFound:
-            raise InvalidInput("foreign_team", f"this key may not write for {text!r}") from None
+        return _workload(self.principal, text)
 
     def subject(
         self, text: str | None, run: str | None, workload: WorkloadName | None
     ) -> SubjectRef:
-        """Run before named subject before workload; nothing said is `unattributed`."""
-        if run is not None:
-            return run_subject(workload.team if workload else self.principal.team, run)
-        if text is not None:
-            return self._stated_subject(text)
-        if workload is not None:
-            return SubjectRef(SubjectKind.NAME, str(workload))
-        return UNATTRIBUTED
+        return _subject(self.principal, text, run, workload)
 
-    def _stated_subject(self, text: str) -> SubjectRef:
-        try:
-            subject = SubjectRef.parse(text)
-        except ValueError:
-            raise InvalidInput("invalid_subject", f"{text!r} is no subject") from None
-        if self.principal.meter_kind is MeterKind.TRACKER and subject not in (IDLE, UNATTRIBUTED):
-            raise InvalidInput(
-                "subject_not_allowed", "a team's key states runs and workloads, not subjects"
-            )
-        return subject
+
+@lru_cache(4096)
+def _who(principal: Principal, text: WhoText) -> Who:
+    """The same few senders name the same few over and over."""
+    workload_text, run, subject_text = text
+    workload = _workload(principal, workload_text)
+    return Who(_subject(principal, subject_text, run, workload), workload)
+
+
+def _workload(principal: Principal, text: str | None) -> WorkloadName | None:
+    if text is None:
+        return None
+    try:
+        return principal.workload(text)
+    except NotFound:
+        raise InvalidInput("foreign_team", f"this key may not write for {text!r}") from None
+
+
+def _subject(
+    principal: Principal, text: str | None, run: str | None, workload: WorkloadName | None
+) -> SubjectRef:
+    """Run before named subject before workload; nothing said is `unattributed`."""
+    if run is not None:
+        return run_subject(workload.team if workload else principal.team, run)
+    if text is not None:
+        return _stated_subject(principal, text)
+    if workload is not None:
+        return SubjectRef(SubjectKind.NAME, str(workload))
+    return UNATTRIBUTED
+
+
+def _stated_subject(principal: Principal, text: str) -> SubjectRef:
+    try:
+        subject = SubjectRef.parse(text)
+    except ValueError:
+        raise InvalidInput("invalid_subject", f"{text!r} is no subject") from None
+    if principal.meter_kind is MeterKind.TRACKER and subject not in (IDLE, UNATTRIBUTED):
+        raise InvalidInput(
+            "subject_not_allowed", "a team's key states runs and workloads, not subjects"
+        )
+    return subject
 
 
 def foreign_detail(device: str) -> str:

@@ -14,6 +14,7 @@ from carbon.services.frontier import Frontier
 from carbon.services.host_addresses import agent_devices
 from carbon.storage import energy, names, trackers
 from carbon.storage.bulk import IntervalRow
+from carbon.storage.dirty import mark_dirty
 from carbon.storage.identities import Identities
 from carbon.storage.interval_columns import columns_of
 from carbon.storage.places import state_zone
@@ -136,7 +137,7 @@ class Write:
                 self._ids.pending.flush_rows(connection)
                 written = energy.write_intervals(connection, columns)
                 energy.keep_conflicts(connection, columns, written.contradictions, self._ids.now_ms)
-            self._ids.pending.dirty |= self._dirty
+            self._ids.pending.dirty.update(self._dirty)
         insert_new(connection, trackers.tracker_emission, emissions)
         self._see()
         self._ids.take_created_devices()  # asked for by nobody here
@@ -180,7 +181,7 @@ class Write:
                 connection, device_id, run.zone, True, start_ms, ids.now_ms
             ):
                 later = energy.rolled_buckets(connection, device_id, start_ms)
-                energy.mark_dirty(connection, later)
+                mark_dirty(connection, later)
         return device_id, ids.meter(device_id, run.source_id), int(method)
 
     def _see(self) -> None:

@@ -89,7 +89,7 @@ def _sqlite(
     connection: Connection, mode: str, table: str, names: str, width: int, flat: list[Any]
 ) -> int:
     at, inserted = 0, 0
-    for count in _parts(len(flat) // width, _MOST_VALUES // width):
+    for count in parts(len(flat) // width, _MOST_VALUES // width):
         statement = _inserting(mode, table, names, width, count)
         values = tuple(flat[at : at + count * width])
         inserted += connection.exec_driver_sql(statement, values).rowcount
@@ -97,7 +97,7 @@ def _sqlite(
     return inserted
 
 
-def _parts(count: int, most: int) -> Iterator[int]:
+def parts(count: int, most: int) -> Iterator[int]:
     """`count` in parts of at most `most`, the rest in powers of two: few different statements,
     which the driver keeps prepared."""
     while count:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import secrets
 from bisect import bisect_left, bisect_right, insort
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from sqlalchemy import (
@@ -84,9 +83,6 @@ dirty_bucket = Table(
     Column("marks", Integer, nullable=False),
     sqlite_with_rowid=False,
 )
-
-#: Of one statement.
-_MOST_MARKS = 1_000
 
 reservation = Table(
     "reservation",
@@ -219,19 +215,6 @@ def keep_conflicts(
                 reason=c.reason,
                 recorded_ms=now_ms,
             )
-        )
-
-
-def mark_dirty(connection: Connection, buckets: Iterable[tuple[int, int]]) -> None:
-    """Marks (start_ms, device_id) buckets as behind their rows."""
-    mark = secrets.randbits(31)
-    # Written out: a hundred whole numbers are read faster than as many parameters are bound.
-    marked = [f"({int(start)}, {int(device)}, {mark})" for start, device in sorted(buckets)]
-    for at in range(0, len(marked), _MOST_MARKS):
-        some = marked[at : at + _MOST_MARKS]
-        connection.exec_driver_sql(
-            f"INSERT INTO dirty_bucket (start_ms, device_id, marks) VALUES {', '.join(some)} "
-            "ON CONFLICT (start_ms, device_id) DO UPDATE SET marks = excluded.marks"
         )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Hashable
+from collections.abc import Callable, Collection, Hashable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -37,9 +37,16 @@ class Identities:
     #: Names created in this transaction, for the answer.
     created_devices: list[str] = field(default_factory=list)
     created_workloads: list[str] = field(default_factory=list)
+    #: What else is to be remembered after the commit, and by nobody where there is none.
+    _lessons: list[Callable[[], None]] = field(default_factory=list)
 
     def remember(self) -> None:
         self.cache.update(self.fresh)
+        for learn in self._lessons:
+            learn()
+
+    def after_commit(self, learn: Callable[[], None]) -> None:
+        self._lessons.append(learn)
 
     def take_created_devices(self) -> list[str]:
         """Since last taken: the identities of a transaction are shared by its sendings."""
@@ -63,6 +70,13 @@ class Identities:
             return known
         self.created_workloads.append(str(name))
         return self._id(names.workload, key, {"is_named": is_named})
+
+    def is_own_name(self, name: WorkloadName) -> bool:
+        """Whether a workload is called so itself: not one that had the name before."""
+        return (
+            self._known(names.workload, {"team_id": self.team(name.team), "name": name.name})
+            is not None
+        )
 
     def unit(self, workload_id: int, name: str) -> int:
         return self._id(names.workload_unit, {"workload_id": workload_id, "name": name})

@@ -8,8 +8,9 @@ import numpy as np
 from sqlalchemy import Connection, bindparam, update
 
 from carbon.storage.bulk import insert_columns
-from carbon.storage.energy import ingest_batch, mark_dirty
-from carbon.storage.interval_columns import END, METER, SUBJECT, Ints
+from carbon.storage.dirty import mark_packed, pack
+from carbon.storage.energy import ingest_batch
+from carbon.storage.interval_columns import Ints, in_order
 from carbon.storage.names import source
 from carbon.storage.upsert import Row, insert_new
 
@@ -35,6 +36,11 @@ class Pending:
     #: When each source was last seen, and its skew.
     sources: dict[int, tuple[int, int | None]] = field(default_factory=dict)
     _columns: list[Ints] = field(default_factory=list)
+    _dirty: list[Ints] = field(default_factory=list)
+
+    def mark(self, buckets: Ints) -> None:
+        """As those of `dirty`, given by `storage.dirty.packed`."""
+        self._dirty.append(buckets)
 
     def add_new(self, columns: Ints) -> None:
         """Rows of `energy_interval` that contradict nothing, and whose keys should be new."""
@@ -46,9 +52,7 @@ class Pending:
             return
         columns = np.concatenate(self._columns, axis=1)
         self._columns = []
-        # In the order of the key, so that the table grows at its end.
-        order = np.lexsort((columns[SUBJECT], columns[METER], columns[END]))
-        if insert_columns(connection, columns[:, order]) != columns.shape[1]:
+        if insert_columns(connection, in_order(columns)) != columns.shape[1]:
             raise NotAllNew
 
     def flush(self, connection: Connection) -> None:
@@ -61,4 +65,7 @@ class Pending:
                 for one, (at_ms, skew_ms) in sorted(self.sources.items())
             ]
             connection.execute(_SOURCE_SEEN, seen)
-        mark_dirty(connection, self.dirty)
+        few = np.array([pack(*bucket) for bucket in self.dirty], dtype=np.int64)
+        dirty = [*self._dirty, few] if few.size else self._dirty
+        if dirty:
+            mark_packed(connection, np.unique(np.concatenate(dirty)))

@@ -15,8 +15,9 @@ from carbon.services.frontier import Frontier
 from carbon.services.pieces import cut_at_marks
 from carbon.services.row_sending import RowSending
 from carbon.services.sending import MAX_AHEAD_MS, MAX_POWER_W, MAX_SPAN_MS, Sending, Who
-from carbon.services.sent_columns import SentColumns, SentRows
+from carbon.services.sent_columns import SentColumns, SentRows, WhoText
 from carbon.storage.bulk import IntervalRow
+from carbon.storage.dirty import pack
 from carbon.storage.interval_columns import columns_of
 from carbon.wire.energy import EnergyBatch, EnergyInterval
 
@@ -68,13 +69,13 @@ def stored(judged: Sending) -> tuple[object, ...]:
     """What would be written of it, under ids of its own names, and who was seen when."""
     seen: list[Who] = []
 
-    def subject_of(who: Who) -> int:
+    def subject_of(_text: WhoText, who: Who) -> int:
         seen.append(who)
         return sum(map(ord, f"{who.subject}"))
 
     pieces = judged.pieces({"a": (1, 11), "b": (2, 22)}, subject_of)
     whos = sorted(seen, key=repr)
-    return pieces.columns.tolist(), pieces.owners.tolist(), pieces.dirty, whos
+    return pieces.columns.tolist(), pieces.owners.tolist(), pieces.dirty.tolist(), whos
 
 
 @given(intervals, st.booleans(), st.sets(st.sampled_from(["a", "b"])), st.integers(-5, 5))
@@ -191,9 +192,9 @@ def test_cut_columns_are_the_intervals_cut_one_by_one(sent: list[EnergyInterval]
     ]
     assert list(zip(*pieces.columns.tolist(), strict=True)) == expected
     assert [owner + 1 for owner in pieces.owners.tolist()] == [row[1] // 10 for row in expected]
-    assert pieces.dirty == {
-        (floor_to(row[0] - row[3], BUCKET_MS), row[1] // 10) for row in expected
-    }
+    assert pieces.dirty.tolist() == sorted(
+        {pack(floor_to(row[0] - row[3], BUCKET_MS), row[1] // 10) for row in expected}
+    )
 
 
 rows = st.lists(

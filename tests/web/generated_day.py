@@ -21,7 +21,7 @@ from carbon.services.intensity import record_vintage
 from carbon.services.rollup import roll_up
 from carbon.settings import Settings
 from carbon.storage.bulk import IntervalRow, insert_intervals
-from carbon.storage.energy import mark_dirty
+from carbon.storage.dirty import mark_dirty
 from carbon.storage.engine import memory_engine, writing
 from carbon.storage.identities import Identities
 from carbon.storage.jobs import job, placement, pool, saving
