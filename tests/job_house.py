@@ -47,6 +47,8 @@ class FakeExecutor:
     begun: list[str] = field(default_factory=list)
     env: dict[str, Mapping[str, str]] = field(default_factory=dict)
     away: Exception | None = None
+    #: Each pause and resumption: (attempt, when, what it is from then on).
+    turns: list[tuple[str, int, LookState]] = field(default_factory=list)
     begins_at_once: bool = True
 
     def start(self, attempt: AttemptSpec) -> str:
@@ -82,6 +84,7 @@ class FakeExecutor:
         self._answer()
         known = self.attempts.get(attempt_id)
         if known is not None and known.state is before:
+            self.turns.append((attempt_id, self.clock.now_ms(), after))
             self.attempts[attempt_id] = replace(known, state=after)
 
     def logs(self, handle: Handle) -> Logs:

@@ -39,13 +39,26 @@ def submit(
     earliest: Annotated[str | None, typer.Option(help="Not before; as the deadline.")] = None,
     power: Annotated[float | None, typer.Option(help="Watts, for the plan.")] = None,
     pool: Annotated[str | None, typer.Option(help="Capacity that it shares.")] = None,
+    interruptible: Annotated[
+        bool, typer.Option("--interruptible", help="It may pause where the grid is dirty.")
+    ] = False,
+    min_segment: Annotated[
+        str | None, typer.Option(help="The shortest part between two pauses, such as 30m.")
+    ] = None,
+    max_pauses: Annotated[int | None, typer.Option(min=0, help="The most pauses.")] = None,
+    checkpoint_cost: Annotated[
+        str | None, typer.Option(help="Running time that a pause costs, such as 2m.")
+    ] = None,
+    checkpoint: Annotated[
+        str | None, typer.Option(help="Command that saves its state before a pause.")
+    ] = None,
+    priority: Annotated[int, typer.Option(help="Among your team's own jobs.")] = 0,
     retries: Annotated[int, typer.Option(help="Runs more, should it fail.")] = 0,
     key: Annotated[str | None, typer.Option("--idempotency-key", help="Submit once.")] = None,
     json: Json = False,
 ) -> None:
     """Run a command when the grid is cleanest, in time for its deadline."""
     from carbon.client import Client
-    from carbon.wire.durations import parse_duration_ms
 
     body = {
         "name": name or Path(command[0]).name,
@@ -53,9 +66,15 @@ def submit(
         "command": command,
         "deadline": deadline,
         "earliest": earliest,
-        "length_s": parse_duration_ms(length) / 1000 if length else None,
+        "length_s": _seconds(length),
         "power_w": _finite(power),
         "pool": pool,
+        "interruptible": interruptible or None,
+        "min_segment_s": _seconds(min_segment),
+        "max_pauses": max_pauses,
+        "checkpoint_s": _seconds(checkpoint_cost),
+        "checkpoint": checkpoint,
+        "priority": priority,
         "retries": retries,
         "workload": workload,
         "cwd": str(Path.cwd()),
@@ -99,6 +118,28 @@ def show(job: JobId, json: Json = False) -> None:
     typer.echo(job_lines(found))
     if saving is not None:
         typer.echo(saving_lines(saving))
+
+
+@jobs.command()
+def decisions(
+    job: JobId,
+    replay: Annotated[
+        bool, typer.Option("--replay", help="Work each out again from what was known then.")
+    ] = False,
+    json: Json = False,
+) -> None:
+    """Every plan that the job has had and why; exit 1 where one does not replay to the bit."""
+    from carbon.client import Client
+
+    with Client() as client:
+        found = client.job_decisions(job, replay)
+    if json:
+        print_json(found)
+    else:
+        for decision in found["decisions"]:
+            typer.echo(_decision_line(decision))
+    if any(decision["replays"] is False for decision in found["decisions"]):
+        raise typer.Exit(1)
 
 
 @jobs.command()
@@ -162,6 +203,12 @@ def now(job: JobId, json: Json = False) -> None:
         _show(client.start_job(job), json)
 
 
+def _seconds(duration: str | None) -> float | None:
+    from carbon.wire.durations import parse_duration_ms
+
+    return parse_duration_ms(duration) / 1000 if duration else None
+
+
 def _show(job: Mapping[str, Any], json: bool) -> None:
     if json:
         print_json(job)
@@ -179,6 +226,18 @@ def job_lines(job: Mapping[str, Any]) -> str:
     if job["flags"]:
         lines.append(f"  mind         {', '.join(job['flags'])}")
     return "\n".join(lines)
+
+
+def _decision_line(decision: Mapping[str, Any]) -> str:
+    line = f"{decision['decided']}  start {decision['start']}  {decision['reason']}"
+    if decision["segments"]:
+        line += f", {len(decision['segments'])} parts"
+    if decision["vintages"]:
+        line += f"  vintages {', '.join(map(str, decision['vintages']))}"
+    if decision["gap"] is not None:
+        line += f"  {decision['gap']:.1%} above the bound at most"
+    told = {True: "  replays", False: "  DOES NOT REPLAY", None: ""}
+    return line + told[decision["replays"]]
 
 
 def _expected(placement: Mapping[str, Any]) -> list[str]:

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from carbon.cli.output import print_json
+from carbon.errors import InvalidInput
 
 scheduler = typer.Typer(help="The scheduler: who leads, pausing it, its pools.")
 
@@ -64,14 +65,42 @@ def pools(json: Json = False) -> None:
 @scheduler.command()
 def pool(
     name: Annotated[str, typer.Argument(help="As jobs name it.")],
-    capacity: Annotated[int, typer.Option(min=1, help="Jobs that may run at once.")],
+    capacity: Annotated[int | None, typer.Option(min=1, help="Jobs that may run at once.")] = None,
+    saving_per_hour: Annotated[
+        float | None,
+        typer.Option(min=0, help="Share that an hour of delay must save; 0 is carbon alone."),
+    ] = None,
+    g_per_money: Annotated[
+        float | None, typer.Option(min=0, help="Grams that a unit of money weighs as much as.")
+    ] = None,
+    price: Annotated[
+        list[float] | None,
+        typer.Option(min=0, help="Money per kWh, 24 times: one an hour of the day."),
+    ] = None,
+    weight: Annotated[
+        list[str] | None,
+        typer.Option(metavar="TEAM=WEIGHT", help="What a team counts in shared clean hours."),
+    ] = None,
     json: Json = False,
 ) -> None:
-    """Make a pool, or give one another capacity."""
+    """Make a pool, or change what is stated of one."""
     from carbon.client import Client
 
+    preference = {
+        "saving_per_hour": saving_per_hour,
+        "g_per_money": g_per_money,
+        "money_per_kwh": price,
+    }
+    stated = {name: value for name, value in preference.items() if value is not None}
+    body: dict[str, Any] = {"name": name}
+    if capacity is not None:
+        body["capacity"] = capacity
+    if stated:
+        body["preference"] = stated
+    if weight:
+        body["weights"] = dict(_weight(text) for text in weight)
     with Client() as client:
-        made = client.create_pool(name=name, capacity=capacity)
+        made = client.create_pool(**body)
     if json:
         print_json(made)
     else:
@@ -90,6 +119,18 @@ def _show(found: dict[str, Any], json: bool) -> None:
     )
 
 
+def _weight(text: str) -> tuple[str, float]:
+    team, _, weight = text.rpartition("=")
+    try:
+        return team or text, float(weight)
+    except ValueError:
+        raise InvalidInput("invalid_weight", f"{text!r}: write TEAM=WEIGHT, such as ml=2") from None
+
+
 def _pool_line(pool: dict[str, Any]) -> str:
     capacity = "the executor's default" if pool["capacity"] is None else pool["capacity"]
-    return f"{pool['name']:24}  capacity {capacity}, {pool['running']} run, {pool['waiting']} wait"
+    line = f"{pool['name']:24}  capacity {capacity}, {pool['running']} run, {pool['waiting']} wait"
+    plan = pool["plan"]
+    if plan is not None and plan["gap"] is not None:
+        line += f", last plan {plan['gap']:.1%} above the bound at most"
+    return line

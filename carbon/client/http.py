@@ -270,6 +270,9 @@ class Client:
     def job_saving(self, job: str) -> Json:
         return self._object("GET", f"/v1/jobs/{job}/saving")
 
+    def job_decisions(self, job: str, replay: bool = False) -> Json:
+        return self._object("GET", f"/v1/jobs/{job}/decisions", query={"replay": replay or None})
+
     def change_job(self, job: str, **members: object) -> Json:
         return self._object("PATCH", f"/v1/jobs/{job}", members)
 

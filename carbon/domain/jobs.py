@@ -11,6 +11,7 @@ class JobState(StrEnum):
     WAITING = "waiting"  #: placed; its start lies ahead
     STARTING = "starting"  #: an attempt is being handed to the executor
     RUNNING = "running"
+    PAUSED = "paused"  #: stands still between two segments of its plan
     SUCCEEDED = "succeeded"
     FAILED = "failed"  #: the command ended with a non-zero exit, or no attempt could be started
     CANCELLED = "cancelled"
@@ -27,7 +28,22 @@ MOVES: dict[JobState, frozenset[JobState]] = {
         {JobState.RUNNING, JobState.WAITING, JobState.FAILED, JobState.CANCELLED}
     ),
     JobState.RUNNING: frozenset(
-        {JobState.SUCCEEDED, JobState.FAILED, JobState.CANCELLED, JobState.WAITING}
+        {
+            JobState.PAUSED,
+            JobState.SUCCEEDED,
+            JobState.FAILED,
+            JobState.CANCELLED,
+            JobState.WAITING,
+        }
+    ),
+    JobState.PAUSED: frozenset(
+        {
+            JobState.RUNNING,
+            JobState.SUCCEEDED,
+            JobState.FAILED,
+            JobState.CANCELLED,
+            JobState.WAITING,
+        }
     ),
     JobState.SUCCEEDED: frozenset(),
     JobState.FAILED: frozenset(),

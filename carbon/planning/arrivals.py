@@ -7,6 +7,7 @@ an hour is not held free at any price for work that may not come.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -48,6 +49,13 @@ class Arrivals:
             return cls._joined([jobs], 0)
         hours_back = -(int(before.arrival_ms.min()) // MS_PER_HOUR)
         return cls._joined([before, jobs], -hours_back * MS_PER_HOUR)
+
+    @classmethod
+    def seen(cls, jobs: Sequence[tuple[int, int, int]]) -> Arrivals:
+        """Jobs of one cpu as (arrival_ms, length_ms, wait_ms), oldest first, in epoch ms."""
+        arrival, length, wait = np.array(jobs, dtype=np.int64).T
+        since_ms = int(arrival[0]) // MS_PER_HOUR * MS_PER_HOUR
+        return cls(arrival, length, wait, length / MS_PER_HOUR, since_ms)
 
     @classmethod
     def _joined(cls, parts: list[JobHistory], since_ms: int) -> Arrivals:

@@ -20,7 +20,7 @@ from carbon.planning.transport import Cells, cheapest_flow, lower_bound
 
 #: What it counts to leave work of a real job without a place, in units of the worst intensity:
 #: far above any gain, so that a job is late only where it must be.
-_REAL_UNPLACED: Final = 100.0
+REAL_UNPLACED: Final = 100.0
 #: The same for work that is only expected: it yields to real jobs.
 _EXPECTED_UNPLACED: Final = 2.0
 
@@ -58,20 +58,29 @@ class PoolPlan:
         return per_job(jobs, self.run_cpu_h[here], len(self.unplaced_cpu_h))
 
 
-def plan_pool(seen: IntensitySeries, work: PoolWork, capacity_cpus: float) -> PoolPlan:
-    """The cleanest plan that keeps all deadlines that can be kept."""
+def plan_pool(
+    seen: IntensitySeries,
+    work: PoolWork,
+    capacity_cpus: float,
+    room: FloatArray | None = None,
+) -> PoolPlan:
+    """The cleanest plan that keeps all deadlines that can be kept.
+
+    `room` (slots,) are the cpu-hours of each slot where others have taken some of the capacity.
+    """
+    room = slot_room(seen, capacity_cpus) if room is None else room
     try:
-        return _optimum(seen, work, capacity_cpus)
+        return _optimum(seen, work, room)
     except (ImportError, _NoOptimum):
-        return earliest_deadline_first(seen, work, capacity_cpus)
+        return earliest_deadline_first(seen, work, room)
 
 
 class _NoOptimum(Exception):
     """The solver gave up."""
 
 
-def _optimum(seen: IntensitySeries, work: PoolWork, capacity_cpus: float) -> PoolPlan:
-    open_, room = openings(work, seen), slot_room(seen, capacity_cpus)
+def _optimum(seen: IntensitySeries, work: PoolWork, room: FloatArray) -> PoolPlan:
+    open_ = openings(work, seen)
     cells = _cells(seen, work, open_)
     with_end = np.append(room, np.inf)
     flow = cheapest_flow(cells, work.left_cpu_h, with_end)
@@ -98,7 +107,7 @@ def _cells(seen: IntensitySeries, work: PoolWork, open_: Openings) -> Cells:
     """The openings, and behind them for each job one cell in a last slot: no place."""
     jobs = np.arange(len(work))
     worst = float(seen.g_per_kwh.max(initial=1.0))
-    penalty = np.where(work.is_real, _REAL_UNPLACED, _EXPECTED_UNPLACED) * worst * work.chance
+    penalty = np.where(work.is_real, REAL_UNPLACED, _EXPECTED_UNPLACED) * worst * work.chance
     return Cells(
         np.append(open_.job, jobs),
         np.append(open_.slot, np.full(len(jobs), len(seen.start_ms))),
@@ -107,11 +116,9 @@ def _cells(seen: IntensitySeries, work: PoolWork, open_: Openings) -> Cells:
     )
 
 
-def earliest_deadline_first(
-    seen: IntensitySeries, work: PoolWork, capacity_cpus: float
-) -> PoolPlan:
+def earliest_deadline_first(seen: IntensitySeries, work: PoolWork, room: FloatArray) -> PoolPlan:
     """All capacity is used from the first slot on; of those waiting the most urgent go first."""
-    open_, room = openings(work, seen), slot_room(seen, capacity_cpus)
+    open_ = openings(work, seen)
     left, run = work.left_cpu_h.copy(), np.zeros(len(open_.job))
     by_slot = np.lexsort((work.latest_end_ms[open_.job], open_.slot))
     cuts = np.flatnonzero(np.diff(open_.slot[by_slot])) + 1

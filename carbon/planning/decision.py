@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
+
+import numpy as np
 
 from carbon.domain.jobs import PlacementReason
 from carbon.errors import InvalidInput
 from carbon.planning.interruptible import Segment
+from carbon.planning.likely_lengths import cheapest_starts
 from carbon.planning.limited_pauses import PauseLimits, best_limited_segments
 from carbon.planning.preference import (
     Preference,
@@ -57,12 +61,15 @@ def plan(
     margin_ms: int = DISPATCH_MARGIN_MS,
     limits: PauseLimits = _NO_LIMITS,
     preference: Preference = _CARBON_ALONE,
+    likely_ms: Sequence[int] = (),
+    priced_series: IntensitySeries | None = None,
 ) -> Placement:
     """The cleanest start that keeps the deadline, or the one that the pool prefers.
 
-    `length_ms` is the length to be safe for, such as the 95th percentile of what is known. A
-    job that cannot keep its deadline any more starts at once. Raises InvalidInput
-    (`length_not_positive`).
+    `length_ms` is the length to be safe for, such as the 95th percentile of what is known;
+    `likely_ms` are the lengths that are as likely as one another, none above it, by which a
+    start is chosen. `priced_series` is what is compared where money counts. A job that cannot
+    keep its deadline any more starts at once. Raises InvalidInput (`length_not_positive`).
     """
     at_once = max(now_ms, earliest_ms)
     if length_ms is None:
@@ -72,12 +79,15 @@ def plan(
     unshifted = (Segment(at_once, at_once + length_ms),)
     if latest_safe_start_ms(deadline_ms, length_ms, margin_ms) < at_once:
         return _placed(series, unshifted, unshifted, power_w, PlacementReason.DEADLINE_GUARD)
-    movable = series.shiftable() if series is not None else None
+    compared = series if priced_series is None else priced_series
+    movable = compared.shiftable() if compared is not None else None
     if movable is None or not movable.covers(at_once, at_once + length_ms):
         return _placed(series, unshifted, unshifted, power_w, PlacementReason.NO_FORECAST)
     latest_end_ms = deadline_ms - margin_ms
     if interruptible:
         best = _paused(movable, at_once, latest_end_ms, length_ms, limits, preference)
+    elif len(likely_ms) > 1:
+        best = _likely(movable, at_once, latest_end_ms, length_ms, preference, likely_ms)
     else:
         best = _unbroken(movable, at_once, latest_end_ms, length_ms, preference)
     reason = PlacementReason.NOW_IS_CLEANEST if best == unshifted else PlacementReason.CLEAN_WINDOW
@@ -93,6 +103,24 @@ def _unbroken(
 ) -> tuple[Segment, ...]:
     window = preferred_window(series, earliest_ms, latest_end_ms, length_ms, preference)
     return (Segment(window.start_ms, window.end_ms),)
+
+
+def _likely(
+    series: IntensitySeries,
+    earliest_ms: int,
+    latest_end_ms: int,
+    length_ms: int,
+    preference: Preference,
+    likely_ms: Sequence[int],
+) -> tuple[Segment, ...]:
+    start, _ = cheapest_starts(
+        series,
+        np.array([earliest_ms]),
+        np.array([latest_end_ms - length_ms]),
+        likely_ms,
+        preference.saving_per_hour,
+    )
+    return (Segment(int(start[0]), int(start[0]) + length_ms),)
 
 
 def _paused(

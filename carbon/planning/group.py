@@ -1,8 +1,8 @@
 """Many jobs of one pool planned in one go: exact where the pool has room, else on a grid.
 
-Each job's own optimum comes from one vectorised search. A job whose window is full then takes
-the cleanest one with room that begins on a mark of the grid; jobs are served in the order given,
-so that who comes first is the caller's choice (`planning.shares.fair_order`).
+Each job's own optimum comes from vectorised searches. A job whose window is full then takes the
+cleanest one with room that begins on a mark of the grid; jobs are served in the order given, so
+that who comes first is the caller's choice (`planning.shares`).
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import Final
 
 import numpy as np
 
-from carbon.planning.series import FloatArray, IntArray, IntensitySeries
+from carbon.planning.series import BoolArray, FloatArray, IntArray, IntensitySeries
 from carbon.planning.windows import best_windows
 
 CELL_MS: Final = 300_000
@@ -21,19 +21,54 @@ LEAST_GAIN: Final = 0.01
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class Choice:
+    """A place for each job, all of shape (jobs,); the start is -1 where there is none.
+
+    The place is held from start to end, pauses included; the area is the integral of the
+    intensity over what runs.
+    """
+
+    start_ms: IntArray
+    end_ms: IntArray
+    area: FloatArray
+
+    @classmethod
+    def unbroken(cls, series: IntensitySeries, start_ms: IntArray, length_ms: IntArray) -> Choice:
+        end_ms = start_ms + length_ms
+        area = series.area(end_ms) - series.area(start_ms)
+        return cls(start_ms, end_ms, np.where(start_ms < 0, np.inf, area))
+
+    @classmethod
+    def best(cls, series: IntensitySeries, group: Group) -> Choice:
+        """Each one's cleanest window, as if it were alone."""
+        best = best_windows(series, group.earliest_ms, group.latest_end_ms, group.length_ms)
+        return cls(best.start_ms, best.end_ms, best.mean_g_per_kwh * group.length_ms)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class Group:
     """Jobs that fit between `earliest_ms` and `latest_end_ms` and whose earliest window is known.
 
-    All arrays have shape (jobs,). `old_start_ms` is where a job stands now, -1 where nowhere.
+    All arrays have shape (jobs,).
     """
 
     earliest_ms: IntArray
     latest_end_ms: IntArray
     length_ms: IntArray
-    old_start_ms: IntArray
 
     def __len__(self) -> int:
         return len(self.earliest_ms)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Placed:
+    """Where the jobs of a group stand, shape (jobs,); -1 where no window in time has room."""
+
+    start_ms: IntArray
+    end_ms: IntArray
+    #: Whether it is the job's own choice, and whether it is its old place.
+    is_own: BoolArray
+    is_old: BoolArray
 
 
 class Room:
@@ -57,6 +92,14 @@ class Room:
         self._count += places * np.cumsum(steps)[:-1]
         self._costs = {}
 
+    def keep_free(self, marks_ms: IntArray, places: IntArray, sign: int = 1) -> None:
+        """So many places of each slot between two marks; -1 gives them back."""
+        inside = (self.marks_ms[:-1] >= marks_ms[0]) & (self.marks_ms[:-1] < marks_ms[-1])
+        slot = np.searchsorted(marks_ms, self.marks_ms[:-1], "right") - 1
+        some = np.where(inside, slot, 0)
+        self._count += sign * np.where(inside, places[some], 0)
+        self._costs = {}
+
     @property
     def is_overfull(self) -> bool:
         return bool((self._count > self._capacity).any())
@@ -73,12 +116,6 @@ class Room:
             self._costs = {}
         return True
 
-    def give_back(self, start_ms: int, end_ms: int) -> None:
-        some = self._count[self._cells(start_ms, end_ms)]
-        if len(some) and some.max() >= self._capacity:
-            self._costs = {}
-        some -= 1
-
     def costs(self, area: FloatArray, cells: int) -> FloatArray:
         """The area of the window of `cells` from each cell on, infinite where one is full."""
         if cells not in self._costs:
@@ -92,48 +129,60 @@ class Room:
         return slice(first, max(first, -(-(end_ms - self._start_ms) // CELL_MS)))
 
 
-def place_group(series: IntensitySeries, group: Group, room: Room) -> IntArray:
-    """The start of each job, shape (jobs,), -1 where no window in time has room.
-
-    `series` has no gaps within any job's reach. `room` holds what others have taken, the jobs'
-    own old places included, and is brought up to date. A job that stands somewhere stays there
-    unless a move gains `LEAST_GAIN`.
-    """
-    best = best_windows(series, group.earliest_ms, group.latest_end_ms, group.length_ms)
-    old_area = series.area(group.old_start_ms + group.length_ms) - series.area(group.old_start_ms)
-    stands = group.old_start_ms >= 0
-    enough = np.where(stands, (1 - LEAST_GAIN) * old_area, np.inf)
-    stays = stands & (best.mean_g_per_kwh * group.length_ms >= enough)
-    start = np.where(stays, group.old_start_ms, best.start_ms)
-    moves = np.flatnonzero(~stays)
-    if _all_fit(room, group, start, moves):
-        return start
-    search = _Search(room, series)
-    columns = (group.earliest_ms, group.latest_end_ms, group.length_ms, group.old_start_ms)
-    each = zip(moves.tolist(), *(c[moves].tolist() for c in (*columns, start, enough)), strict=True)
-    for job, earliest, latest_end, length, old, at, below in each:
-        if old >= 0:
-            room.give_back(old, old + length)
-        if not room.take(at, at + length):
-            at = search.start(earliest, latest_end, length, below)
-            at = old if at < 0 else at
-            # An old place is kept also where more than fit have come to stand there.
-            if at >= 0:
-                room.take(at, at + length)
-        start[job] = at
-    return start
-
-
-def _all_fit(room: Room, group: Group, start: IntArray, moves: IntArray) -> bool:
-    """Takes the new places of all where every one of them fits, else none."""
-    length, old = group.length_ms[moves], group.old_start_ms[moves]
-    stood = old >= 0
-    room.take_all(start[moves], start[moves] + length)
+def all_in_place(own: Choice, old: Choice, room: Room) -> Placed | None:
+    """Each at its own choice, or where it stands already if a move gains nothing worth it;
+    None where they do not all fit. `room` holds what others have taken."""
+    stays = _stays(own, old)
+    start = np.where(stays, old.start_ms, own.start_ms)
+    end = np.where(stays, old.end_ms, own.end_ms)
+    room.take_all(start, end)
     if not room.is_overfull:
-        room.take_all(old[stood], old[stood] + length[stood], -1)
-        return True
-    room.take_all(start[moves], start[moves] + length, -1)
-    return False
+        return Placed(start, end, ~stays, stays)
+    room.take_all(start, end, -1)
+    return None
+
+
+def _stays(own: Choice, old: Choice) -> BoolArray:
+    return (old.start_ms >= 0) & (own.area >= (1 - LEAST_GAIN) * old.area)
+
+
+def place_group(
+    series: IntensitySeries, group: Group, own: Choice, old: Choice, room: Room
+) -> Placed:
+    """One after the other: where it stands if nothing else gains, its own choice, or the
+    cleanest start with room.
+
+    `series` has no gaps within any job's reach. `room` holds what others have taken and is
+    brought up to date.
+    """
+    search = _Search(room, series)
+    stays = _stays(own, old)
+    count = len(group)
+    start, end = np.full(count, -1, dtype=np.int64), np.full(count, -1, dtype=np.int64)
+    is_own, is_old = np.zeros(count, dtype=np.bool_), np.zeros(count, dtype=np.bool_)
+    columns = (
+        *(group.earliest_ms, group.latest_end_ms, group.length_ms),
+        *(own.start_ms, own.end_ms, old.start_ms, old.end_ms),
+        (1 - LEAST_GAIN) * old.area,
+        stays,
+    )
+    each = zip(*(column.tolist() for column in columns), strict=True)
+    for job, (first, last, length, *places, below, stay) in enumerate(each):
+        own_start, own_end, old_start, old_end = places
+        if stay and room.take(old_start, old_end):
+            start[job], end[job], is_old[job] = old_start, old_end, True
+        elif room.take(own_start, own_end):
+            start[job], end[job], is_own[job] = own_start, own_end, True
+        else:
+            at = search.start(first, last, length, below if old_start >= 0 else np.inf)
+            if at < 0 and old_start >= 0:
+                # What it has it keeps; more than fit have come to stand there.
+                room.take_all(np.array([old_start]), np.array([old_end]))
+                start[job], end[job], is_old[job] = old_start, old_end, True
+            elif at >= 0:
+                room.take(at, at + length)
+                start[job], end[job] = at, at + length
+    return Placed(start, end, is_own, is_old)
 
 
 class _Search:

@@ -6,6 +6,7 @@ from sqlalchemy import Connection
 
 from carbon.domain.jobs import AttemptState, JobState
 from carbon.executors.executor import Look, LookState
+from carbon.services.attempt_pauses import pause_ended
 from carbon.services.attempt_units import count_attempt
 from carbon.services.context import Context
 from carbon.storage.attempts import AttemptRow, set_attempt
@@ -29,7 +30,8 @@ def _begin(connection: Connection, job: JobRow, attempt: AttemptRow, start_ms: i
     set_attempt(connection, attempt.id, state=str(AttemptState.RUNNING), start_ms=start_ms)
     if job.state is not JobState.STARTING:
         return job
-    move(connection, job.id, job.state, JobState.RUNNING, start_ms=start_ms)
+    fresh = {"start_ms": start_ms, "paused_ms": 0, "paused_since_ms": None}
+    move(connection, job.id, job.state, JobState.RUNNING, **fresh)
     return get_job(connection, job.id)
 
 
@@ -46,7 +48,8 @@ def _end_job(connection: Connection, job: JobRow, look: Look, now_ms: int) -> No
     """A job that never began goes back to wait; one that failed does so while retries are left."""
     if job.state.is_final:
         return
-    end = {"end_ms": look.end_ms or now_ms, "exit_code": look.exit_code}
+    end_ms = look.end_ms or now_ms
+    end = {"end_ms": end_ms, "exit_code": look.exit_code, **pause_ended(job, end_ms)}
     if job.state is JobState.STARTING:
         # It never began: lost on the way, or cancelled at the engine by somebody else.
         was_lost = look.state is LookState.LOST

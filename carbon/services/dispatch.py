@@ -15,9 +15,17 @@ from dataclasses import dataclass
 
 from carbon.domain.jobs import AttemptState, JobState
 from carbon.errors import CarbonError, Conflicting
-from carbon.executors.executor import AttemptSpec, Executor, Handle, Look, LookState
+from carbon.executors.executor import (
+    AttemptSpec,
+    Executor,
+    Handle,
+    Look,
+    LookState,
+    Pausing,
+)
 from carbon.executors.registry import Executors, executor_named
 from carbon.services.attempt_moves import end_attempt, write_down
+from carbon.services.attempt_pauses import may_run, note_pause
 from carbon.services.context import Context
 from carbon.services.job_answers import spec_of
 from carbon.services.job_requests import RUN_VARIABLE, WORKLOAD_VARIABLE
@@ -110,6 +118,27 @@ class Dispatch:
             handle = self._hand_over(executor, job, attempt)
             look = executor.look(handle)
         self._write_down(attempt, look)
+        if look.state in (LookState.RUNNING, LookState.PAUSED) and not job.state.is_final:
+            self._follow_segments(executor, handle, attempt.job_id, look)
+
+    def _follow_segments(self, executor: Executor, handle: Handle, job_id: str, look: Look) -> None:
+        """Pauses and resumes an attempt as its plan says; the guard outweighs the plan."""
+        if not isinstance(executor, Pausing):
+            return
+        now_ms = self.context.clock.now_ms()
+        with reading(self.context.engine) as connection:
+            job = get_job(connection, job_id)
+        is_paused = look.state is LookState.PAUSED
+        if is_paused and may_run(job, now_ms):
+            executor.resume(handle)
+        elif not is_paused and not may_run(job, now_ms):
+            executor.pause(handle)
+        elif is_paused == (job.state is JobState.PAUSED):
+            return
+        after = executor.look(handle)
+        with writing(self.context.engine) as connection:
+            check_lease(connection, self.lease)
+            note_pause(connection, get_job(connection, job_id), after, now_ms)
 
     def _hand_over(self, executor: Executor, job: JobRow, attempt: AttemptRow) -> Handle:
         spec = spec_of(job)

@@ -25,11 +25,13 @@ from carbon.executors.executor import Handle
 from carbon.executors.held_jobs import HeldJob, HoldingExecutor
 from carbon.executors.registry import Executors
 from carbon.services.context import Context
-from carbon.services.job_plans import margin_ms, points_until, zone_of
+from carbon.services.job_plans import margin_ms, zone_of
 from carbon.services.job_requests import JobRequest, JobSpec
 from carbon.services.job_submission import Newcomers, place_anew, placements_of
+from carbon.services.plan_points import points_until
 from carbon.storage.engine import reading, writing
 from carbon.storage.job_queries import (
+    NO_HINTS,
     JobRow,
     insert_jobs,
     jobs_of_executor,
@@ -89,8 +91,10 @@ class HeldJobs:
         points = points_until(self.context, zone, max(job.deadline_ms for job in held))
         with writing(self.context.engine) as connection:
             check_lease(connection, self.lease)
-            newcomers = Newcomers(connection, self.context.clock.now_ms())
-            rows = [row for job in held if (row := _row(newcomers, executor, job)) is not None]
+            asked = [(job, request) for job in held if (request := _request(executor, job))]
+            requests = [request for _, request in asked]
+            newcomers = Newcomers(connection, self.context.clock.now_ms(), requests)
+            rows = [_row(newcomers, *each) for each in asked]
             if rows:
                 placed = placements_of(self.context, self.executors, connection, rows, zone, points)
                 made = [replace(r, placement=p) for r, p in zip(rows, placed, strict=True)]
@@ -138,7 +142,7 @@ def _start_now(connection: Connection, rows: Sequence[JobRow], now_ms: int) -> N
     place(connection, decisions)
 
 
-def _row(newcomers: Newcomers, executor: str, job: HeldJob) -> JobRow | None:
+def _request(executor: str, job: HeldJob) -> JobRequest | None:
     """None where its team or name can stand in no ledger: its engine starts it in time."""
     team = _UNNAMEABLE.sub("-", job.team)[:90].strip("-") or "unknown"
     try:
@@ -146,7 +150,7 @@ def _row(newcomers: Newcomers, executor: str, job: HeldJob) -> JobRow | None:
     except InvalidInput as error:
         _log.warning("%s is not taken up: %s", job.job_id, error.detail)
         return None
-    request = JobRequest(
+    return JobRequest(
         name=job.name[:200] or "job",
         workload=workload,
         executor=executor,
@@ -158,11 +162,15 @@ def _row(newcomers: Newcomers, executor: str, job: HeldJob) -> JobRow | None:
         length_ms=job.limit_ms,
         power_w=job.power_w,
         interruptible=False,
+        pauses=NO_HINTS,
         priority=0,
         retries=0,
         zones=(),
         body_hash="",
     )
+
+
+def _row(newcomers: Newcomers, job: HeldJob, request: JobRequest) -> JobRow:
     row = newcomers.row(request)
     return replace(
         row,

@@ -43,7 +43,7 @@ from carbon.storage.rollups import buckets_of_zone
 #: How much history the own forecaster is given.
 _HISTORY_MS = 28 * MS_PER_DAY
 #: Answers within so much from the hour that runs are kept (`rated_ahead`).
-_HELD_MS = 97 * MS_PER_HOUR
+HELD_MS = 97 * MS_PER_HOUR
 _FORETELLS = (PointKind.FORECAST, PointKind.TYPICAL)
 #: Behind every source that publishes.
 _LAST_RANK = 1_000
@@ -176,7 +176,7 @@ def rated_points(
     hour_ms = floor_to(context.clock.now_ms(), MS_PER_HOUR)
     passed_on = allowed_of(context.settings.redistribute) if to_others else None
     asked = (zone, signal, scope, passed_on)
-    if start_ms < hour_ms or end_ms > hour_ms + _HELD_MS:
+    if start_ms < hour_ms or end_ms > hour_ms + HELD_MS:
         return _rated(context, *asked, start_ms, end_ms)
     with reading(context.engine) as connection:
         newest = newest_vintage(connection)
@@ -184,7 +184,7 @@ def rated_points(
         context.engine,
         (*asked, hour_ms),
         newest,
-        lambda: _rated(context, *asked, hour_ms, hour_ms + _HELD_MS),
+        lambda: _rated(context, *asked, hour_ms, hour_ms + HELD_MS),
     )
     return cut(ahead, start_ms, end_ms)
 

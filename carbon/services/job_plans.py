@@ -8,19 +8,25 @@ from __future__ import annotations
 
 import platform
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
+from datetime import datetime
 from typing import Final
+from zoneinfo import ZoneInfo
 
-from carbon.domain.intensity import RatedPoint
+import numpy as np
+
 from carbon.domain.jobs import PlacementReason
 from carbon.domain.units import MS_PER_HOUR
 from carbon.errors import InvalidInput, NotFound
-from carbon.planning.decision import DISPATCH_MARGIN_MS, plan
+from carbon.planning.decision import DISPATCH_MARGIN_MS, Placement, plan
+from carbon.planning.limited_pauses import PauseLimits
+from carbon.planning.preference import Preference, priced
 from carbon.planning.series import IntensitySeries
 from carbon.services.context import Context
-from carbon.services.intensity import known_zone, rated_points
+from carbon.services.intensity import known_zone
+from carbon.services.plan_inputs import PlanInputs, Point, PoolTerms, Taken, Wish
 from carbon.storage.engine import reading
-from carbon.storage.job_queries import JobRow, PlacementRow
+from carbon.storage.job_queries import PlacementRow, Span
 from carbon.storage.places import zone_of_host
 
 #: For planning alone, where nobody said what a job draws; flagged `power_assumed`.
@@ -39,22 +45,6 @@ AT_ONCE: Final = frozenset(
     }
 )
 
-Span = tuple[int, int]
-
-
-@dataclass(frozen=True, slots=True)
-class Wish:
-    """What is asked of the planner."""
-
-    earliest_ms: int
-    deadline_ms: int
-    length_ms: int | None
-    power_w: float | None
-
-    @classmethod
-    def of(cls, job: JobRow) -> Wish:
-        return cls(job.earliest_ms, job.deadline_ms, job.length_ms, job.power_w)
-
 
 def zone_of(context: Context, zones: Sequence[str]) -> str:
     """The zone in which the job will draw its power: the one named, else this host's, as its
@@ -69,47 +59,84 @@ def zone_of(context: Context, zones: Sequence[str]) -> str:
         return zone_of_host(connection, platform.node(), now_ms, context.settings.zone)
 
 
-def points_until(context: Context, zone: str, deadline_ms: int) -> list[RatedPoint]:
-    """The intensity that a plan made now may look at."""
-    return rated_points(context, zone, context.clock.now_ms(), deadline_ms)
-
-
 def margin_ms(length_ms: int) -> int:
     """Kept free before the deadline: a tenth of the length, at most the planner's own."""
     return min(DISPATCH_MARGIN_MS, length_ms // 10)
 
 
-def decide(
-    wish: Wish, zone: str, points: Sequence[RatedPoint], taken: Sequence[Span], now_ms: int
-) -> PlacementRow:
-    """The placement of one job among those of its pool; `taken` are times at which it is full."""
-    length_ms = wish.length_ms
+def decide(wish: Wish, inputs: PlanInputs, full: Sequence[Span]) -> PlacementRow:
+    """The placement of one job among those of its pool; `full` are times without room."""
+    length_ms, now_ms = wish.length_ms, inputs.now_ms
     hold_ms = length_ms or ASSUMED_LENGTH_MS
-    at_once = first_room_ms(taken, max(now_ms, wish.earliest_ms), hold_ms)
+    at_once = first_room_ms(full, max(now_ms, wish.earliest_ms), hold_ms)
     margin = margin_ms(length_ms or 0)
-    latest_ms = wish.deadline_ms - (length_ms or 0) - margin
-    placed = plan(
-        _series(points, taken),
-        now_ms,
-        at_once,
-        wish.deadline_ms,
-        length_ms,
-        wish.power_w or ASSUMED_POWER_W,
-        margin_ms=margin,
-    )
+    placed = _placed(wish, inputs, full, at_once, wish.interruptible)
+    if len(placed.segments) > 1 and _meets(placed, full):
+        # A job that pauses keeps its place: in one piece it finds one that is free throughout.
+        placed = _placed(wish, inputs, full, at_once, False)
     # Without a window to wait for, the job goes as soon as its pool really has room.
-    start_ms = max(now_ms, wish.earliest_ms) if placed.reason in AT_ONCE else placed.start_ms
+    starts_at_once = placed.reason in AT_ONCE
+    start_ms = max(now_ms, wish.earliest_ms) if starts_at_once else placed.start_ms
+    paused = tuple((s.start_ms, s.end_ms) for s in placed.segments)
+    paused = paused if len(paused) > 1 else ()
     return PlacementRow(
         start_ms=start_ms,
-        end_ms=start_ms + hold_ms,
-        latest_start_ms=latest_ms,
-        zone=zone,
+        end_ms=paused[-1][1] if paused else start_ms + hold_ms,
+        latest_start_ms=wish.deadline_ms - (length_ms or 0) - margin,
+        zone=inputs.zone,
         expected_g=placed.expected_g,
         start_now_g=placed.start_now_g,
         reason=placed.reason,
         decided_ms=now_ms,
-        vintages=vintages_of(points),
+        vintages=inputs.vintages,
+        segments=paused,
     )
+
+
+def _placed(
+    wish: Wish, inputs: PlanInputs, full: Sequence[Span], at_once: int, interruptible: bool
+) -> Placement:
+    series, terms = _series(inputs.points, full), inputs.terms
+    hints = wish.hints
+    return plan(
+        series,
+        inputs.now_ms,
+        at_once,
+        wish.deadline_ms,
+        wish.length_ms,
+        wish.power_w or ASSUMED_POWER_W,
+        interruptible,
+        margin_ms(wish.length_ms or 0),
+        PauseLimits(hints.min_segment_ms, hints.max_pauses, hints.checkpoint_ms),
+        Preference(terms.saving_per_hour, terms.g_per_money),
+        hints.lengths_ms,
+        with_money(series, terms, inputs.timezone) if series else None,
+    )
+
+
+def _meets(placed: Placement, full: Sequence[Span]) -> bool:
+    end_ms = placed.segments[-1].end_ms
+    return any(lo < end_ms and hi > placed.start_ms for lo, hi in full)
+
+
+def with_money(series: IntensitySeries, terms: PoolTerms, timezone: str) -> IntensitySeries:
+    """The intensity with the pool's price of energy laid on it, if it has one."""
+    if not (terms.g_per_money and terms.money_per_kwh) or series.is_empty:
+        return series
+    hours = np.arange(series.marks_ms[0] // MS_PER_HOUR + 1, -(-series.marks_ms[-1] // MS_PER_HOUR))
+    marks = np.unique(np.concatenate((series.marks_ms, hours * MS_PER_HOUR)))
+    slot = np.searchsorted(series.end_ms, marks[:-1], "right")
+    inside = (slot < len(series.start_ms)) & (
+        series.start_ms[np.minimum(slot, len(series.start_ms) - 1)] <= marks[:-1]
+    )
+    start, end, slot = marks[:-1][inside], marks[1:][inside], slot[inside]
+    shift = series.may_shift[slot] if series.may_shift is not None else None
+    cut = IntensitySeries(start, end, series.g_per_kwh[slot], shift)
+    zone = ZoneInfo(timezone)
+    money = [
+        terms.money_per_kwh[datetime.fromtimestamp(at / 1000, zone).hour] for at in start.tolist()
+    ]
+    return priced(cut, money, Preference(g_per_money=terms.g_per_money))
 
 
 def unmoved(decision: PlacementRow, earliest_ms: int) -> PlacementRow:
@@ -118,29 +145,31 @@ def unmoved(decision: PlacementRow, earliest_ms: int) -> PlacementRow:
     return replace(
         decision,
         start_ms=start_ms,
-        end_ms=start_ms + decision.end_ms - decision.start_ms,
+        end_ms=start_ms + sum(end - start for start, end in decision.segments)
+        if decision.segments
+        else start_ms + decision.end_ms - decision.start_ms,
         expected_g=decision.start_now_g,
         reason=PlacementReason.SCHEDULER_PAUSED,
+        segments=(),
     )
 
 
-def vintages_of(points: Iterable[RatedPoint]) -> tuple[int, ...]:
-    return tuple(sorted({p.vintage for p in points if p.vintage}))
-
-
-def full_spans(spans: Iterable[Span], capacity: int) -> list[Span]:
-    """The times at which `capacity` or more of the spans lie over one another; ascending."""
-    steps = sorted(
-        [(lo, 1) for lo, hi in spans if lo < hi] + [(hi, -1) for lo, hi in spans if lo < hi]
-    )
+def full_spans(taken: Iterable[Taken], capacity: int) -> list[Span]:
+    """The times at which `capacity` or more jobs hold a place; ascending."""
+    steps: dict[int, int] = {}
+    for lo, hi, jobs in taken:
+        if lo < hi:
+            steps[lo] = steps.get(lo, 0) + jobs
+            steps[hi] = steps.get(hi, 0) - jobs
     full: list[Span] = []
-    count, since = 0, 0
-    for at_ms, step in steps:
-        count += step
-        if step > 0 and count == capacity:
+    count, since = 0, None
+    for at_ms in sorted(steps):
+        count += steps[at_ms]
+        if count >= capacity and since is None:
             since = at_ms
-        elif step < 0 and count == capacity - 1 and at_ms > since:
+        elif count < capacity and since is not None:
             full.append((since, at_ms))
+            since = None
     return full
 
 
@@ -154,20 +183,29 @@ def first_room_ms(taken: Sequence[Span], from_ms: int, length_ms: int) -> int:
     return at
 
 
-def _series(points: Sequence[RatedPoint], taken: Sequence[Span]) -> IntensitySeries | None:
+def _series(points: Sequence[Point], full: Sequence[Span]) -> IntensitySeries | None:
     """The intensity with gaps where the pool is full: the planner never runs into a gap."""
-    free = [part for point in points for part in _without(point, taken)]
-    return IntensitySeries.of(free) if free else None
+    free = [part for point in points for part in _without(point, full)]
+    return series_of(free) if free else None
 
 
-def _without(point: RatedPoint, taken: Sequence[Span]) -> list[RatedPoint]:
+def series_of(points: Sequence[Point]) -> IntensitySeries:
+    return IntensitySeries(
+        np.array([p.start_ms for p in points], dtype=np.int64),
+        np.array([p.end_ms for p in points], dtype=np.int64),
+        np.array([p.g_per_kwh for p in points], dtype=np.float64),
+        np.array([p.may_shift for p in points], dtype=np.bool_),
+    )
+
+
+def _without(point: Point, full: Sequence[Span]) -> list[Point]:
     parts, at = [], point.start_ms
-    for lo, hi in taken:
+    for lo, hi in full:
         if hi <= at or lo >= point.end_ms:
             continue
         if lo > at:
-            parts.append(replace(point, start_ms=at, end_ms=lo))
+            parts.append(Point(at, lo, point.g_per_kwh, point.may_shift))
         at = max(at, hi)
     if at < point.end_ms:
-        parts.append(replace(point, start_ms=at))
+        parts.append(Point(at, point.end_ms, point.g_per_kwh, point.may_shift))
     return parts

@@ -18,6 +18,7 @@ from carbon.executors.held_jobs import HoldingExecutor
 from carbon.executors.registry import Executors, executor_named
 from carbon.executors.webhook import WEBHOOK
 from carbon.services.context import Context
+from carbon.storage.job_queries import NO_HINTS, Hints
 from carbon.wire.durations import resolve_moment_ms
 from carbon.wire.jobs import JobBody
 
@@ -59,6 +60,8 @@ class JobRequest:
     length_ms: int | None
     power_w: float | None
     interruptible: bool
+    #: What it asks of its pauses.
+    pauses: Hints
     priority: int
     retries: int
     zones: tuple[str, ...]
@@ -98,10 +101,28 @@ def judged(
         length_ms=length_ms,
         power_w=body.power_w,
         interruptible=body.interruptible,
+        pauses=_pauses(body),
         priority=body.priority,
         retries=body.retries,
         zones=tuple(body.zones),
         body_hash=hash_of(body),
+    )
+
+
+def _pauses(body: JobBody) -> Hints:
+    asked = (body.min_segment_s, body.max_pauses, body.checkpoint_s)
+    if not body.interruptible:
+        if asked != (0.0, None, 0.0):
+            raise InvalidInput(
+                "not_interruptible",
+                "min_segment_s, max_pauses and checkpoint_s limit pauses; "
+                "say interruptible: true with them",
+            )
+        return NO_HINTS
+    return Hints(
+        min_segment_ms=round(body.min_segment_s * 1000),
+        max_pauses=body.max_pauses,
+        checkpoint_ms=round(body.checkpoint_s * 1000),
     )
 
 

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import secrets
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from functools import cache
-from typing import Final
 
 import msgspec
 from sqlalchemy import Connection
@@ -19,29 +18,32 @@ from carbon.domain.jobs import JobState
 from carbon.domain.principal import Principal
 from carbon.errors import CarbonError, Conflicting
 from carbon.executors.registry import Executors
+from carbon.planning.likely_lengths import representative
 from carbon.services.context import Context
-from carbon.services.group_plans import decide_group, in_turns
-from carbon.services.job_plans import Wish, decide, full_spans, points_until, unmoved, zone_of
+from carbon.services.job_plans import zone_of
 from carbon.services.job_requests import JobRequest, JobSpec, hash_of, judged, workload_of
-from carbon.services.pools import capacity_of, pool_for
+from carbon.services.plan_inputs import Wish, points_of_rated, vintages_of
+from carbon.services.plan_points import points_until
+from carbon.services.plan_records import inputs_for, planned_and_kept, taken_of
+from carbon.services.pools import pool_for
 from carbon.storage.engine import reading, writing
 from carbon.storage.identities import Identities
+from carbon.storage.job_history import NameHistory, histories
 from carbon.storage.job_queries import (
+    NO_HINTS,
+    Hints,
     JobRow,
+    KeyTaken,
     PlacementRow,
-    finished_lengths_ms,
     insert_jobs,
     jobs_of_keys,
     place,
 )
-from carbon.storage.pools import find_pool, planned_spans
-from carbon.storage.scheduler_pauses import current_pause
+from carbon.storage.pools import PoolRow, find_pool
 from carbon.wire.jobs import JobBody
 
 #: A stored job, or why there is none.
 Outcome = JobRow | CarbonError
-#: So few are placed exactly, one after the other; more of them together.
-_ONE_BY_ONE: Final = 16
 
 
 def submit(
@@ -72,7 +74,7 @@ def submit_all(
     is planned together and stored in one transaction."""
     try:
         return _submit_all(context, executors, principal, bodies, keys)
-    except IntegrityError:
+    except (IntegrityError, KeyTaken):
         # A key arrived twice at once, and the other one was first: now it is known.
         return _submit_all(context, executors, principal, bodies, keys)
 
@@ -105,7 +107,7 @@ def _submit_all(
         until_ms[zone] = max(until_ms.get(zone, 0), request.deadline_ms)
     points = {zone: points_until(context, zone, end_ms) for zone, end_ms in until_ms.items()}
     with writing(context.engine) as connection:
-        newcomers = Newcomers(connection, context.clock.now_ms())
+        newcomers = Newcomers(connection, context.clock.now_ms(), requests.values())
         rows: dict[int, JobRow] = {}
         for index, request in requests.items():
             try:
@@ -120,10 +122,9 @@ def _submit_all(
                 context, executors, connection, [rows[i] for i in some], zone, points[zone]
             )
             for index, decision in zip(some, placed, strict=True):
-                made = replace(rows[index], placement=decision, reason=str(decision.reason))
-                outcomes[index] = made
-        stored = [(row, keys[i]) for i, row in outcomes.items() if i in rows]
-        insert_jobs(connection, [(row, key) for row, key in stored if isinstance(row, JobRow)])
+                rows[index] = replace(rows[index], placement=decision, reason=str(decision.reason))
+        stored = insert_jobs(connection, [(row, keys[index]) for index, row in rows.items()])
+        outcomes |= dict(zip(rows, stored, strict=True))
     return [outcomes[index] for index in range(len(bodies))]
 
 
@@ -151,23 +152,18 @@ def placements_of(
     """Of jobs of one pool, beside what it holds; in the order given."""
     pool = find_pool(connection, rows[0].pool)
     assert pool is not None  # a job's pool is never removed
-    capacity, now_ms = capacity_of(pool, executors), context.clock.now_ms()
-    but_for = rows[0].id if len(rows) == 1 else None
-    spans = planned_spans(connection, pool.id, but_for)
-    if len(rows) <= _ONE_BY_ONE:
-        made = []
-        for row in rows:
-            made.append(decide(Wish.of(row), zone, points, full_spans(spans, capacity), now_ms))
-            spans.append((made[-1].start_ms, made[-1].end_ms))
-    else:
-        order = in_turns(rows)
-        wishes = [Wish.of(row) for row in order]
-        decided = decide_group(wishes, zone, points, spans, capacity, now_ms)
-        by_id = {row.id: decision for row, decision in zip(order, decided, strict=True)}
-        made = [by_id[row.id] for row in rows]
-    if current_pause(connection) is None:
-        return made
-    return [unmoved(d, row.earliest_ms) for d, row in zip(made, rows, strict=True)]
+    inputs = inputs_for(
+        context,
+        executors,
+        connection,
+        pool,
+        zone,
+        points_of_rated(points),
+        vintages_of(points),
+        [Wish.of(row) for row in rows],
+        taken_of(connection, pool, rows[0].id if len(rows) == 1 else None),
+    )
+    return planned_and_kept(connection, pool, inputs)
 
 
 def _known_jobs(
@@ -201,21 +197,27 @@ def _same(row: JobRow, body: JobBody, key: str | None) -> JobRow:
 class Newcomers:
     """Rows of new jobs; what jobs of one sending share is looked up once."""
 
-    def __init__(self, connection: Connection, now_ms: int) -> None:
+    def __init__(self, connection: Connection, now_ms: int, requests: Iterable[JobRequest]) -> None:
         self._connection, self._now_ms = connection, now_ms
-        self._ids = Identities(connection, now_ms, {})
-        self._pool = cache(lambda name, named: pool_for(connection, name, named, now_ms))
-        self._lengths = cache(lambda team_id, name: finished_lengths_ms(connection, team_id, name))
+        ids = Identities(connection, now_ms, {})
+        self._pools: dict[tuple[str, bool], PoolRow] = {}
+        self._team, self._workload = cache(ids.team), cache(ids.workload)
+        names: dict[str, set[str]] = defaultdict(set)
+        for request in requests:
+            names[request.workload.team].add(request.name)
+        self._histories = {
+            team: histories(connection, self._team(team), some) for team, some in names.items()
+        }
 
     def row(self, request: JobRequest) -> JobRow:
         """Not stored yet. Raises InvalidInput(`unknown_pool`)."""
-        pool = self._pool(request.pool, request.pool_is_named)
-        team_id = self._ids.team(request.workload.team)
-        length_ms, spec = self._with_length(team_id, request)
+        pool = self._pool(request)
+        history = self._histories[request.workload.team].get(request.name)
+        length_ms, power_w, hints, spec = _learned(request, history)
         return JobRow(
             id=f"job_{self._now_ms:011x}{secrets.token_hex(5)}",
-            team_id=team_id,
-            workload_id=self._ids.workload(request.workload),
+            team_id=self._team(request.workload.team),
+            workload_id=self._workload(request.workload),
             workload=request.workload,
             pool_id=pool.id,
             pool=pool.name,
@@ -227,7 +229,7 @@ class Newcomers:
             earliest_ms=request.earliest_ms,
             deadline_ms=request.deadline_ms,
             length_ms=length_ms,
-            power_w=request.power_w,
+            power_w=power_w,
             interruptible=request.interruptible,
             priority=request.priority,
             retries_left=request.retries,
@@ -238,19 +240,42 @@ class Newcomers:
             body_hash=request.body_hash,
             created_ms=self._now_ms,
             placement=None,
+            hints=None if hints == NO_HINTS else msgspec.json.encode(hints).decode(),
         )
 
-    def _with_length(self, team_id: int, request: JobRequest) -> tuple[int | None, JobSpec]:
-        """The length to be safe for: the 95th percentile of what that name's runs took, the
-        stated one among them as if it were one more: a hint, which few runs do not outweigh."""
-        lengths = self._lengths(team_id, request.name)
-        if not lengths:
-            return request.length_ms, request.spec
+    def _pool(self, request: JobRequest) -> PoolRow:
+        key = (request.pool, request.pool_is_named)
+        if key not in self._pools:
+            self._pools[key] = pool_for(self._connection, *key, self._now_ms)
+        return self._pools[key]
+
+
+def _learned(
+    request: JobRequest, history: NameHistory | None
+) -> tuple[int | None, float | None, Hints, JobSpec]:
+    """Length to be safe for, power, and what plans are made with, from what that name's runs
+    took and drew.
+
+    A stated length is a hint: one more run, which few others do not outweigh. A stated power is
+    kept as it is: nothing is missed if it is wrong.
+    """
+    hints, spec, power_w = request.pauses, request.spec, request.power_w
+    flags: list[str] = []
+    if history is None:
+        return request.length_ms, power_w, hints, spec
+    if power_w is None and history.power_w:
+        power_w = sum(history.power_w) / len(history.power_w)
+        flags.append("power_learned")
+    length_ms = request.length_ms
+    if history.lengths_ms:
         told = [request.length_ms] if request.length_ms is not None else []
-        safe_ms = safe_length_ms([*lengths, *told])
-        if safe_ms == request.length_ms:
-            return safe_ms, request.spec
-        return safe_ms, msgspec.structs.replace(request.spec, flags=["length_learned"])
+        length_ms = safe_length_ms([*history.lengths_ms, *told])
+        likely = representative([min(n, length_ms) for n in (*history.lengths_ms, *told)])
+        if len(set(likely)) > 1:
+            hints = msgspec.structs.replace(hints, lengths_ms=likely)
+    if length_ms != request.length_ms:
+        flags.append("length_learned")
+    return length_ms, power_w, hints, msgspec.structs.replace(spec, flags=flags)
 
 
 def safe_length_ms(lengths_ms: Sequence[int]) -> int:

@@ -13,9 +13,10 @@ from carbon.executors.executor import Handle
 from carbon.executors.registry import Executors, executor_named
 from carbon.services.context import Context
 from carbon.services.job_answers import attempt_answer, job_answer, moment
-from carbon.services.job_plans import points_until, zone_of
+from carbon.services.job_plans import zone_of
 from carbon.services.job_requests import check_window
 from carbon.services.job_submission import place_anew, submit, submit_all
+from carbon.services.plan_points import points_until
 from carbon.storage.attempts import attempts_of
 from carbon.storage.engine import reading, writing
 from carbon.storage.job_queries import (
@@ -135,11 +136,11 @@ class Jobs:
         self._row(principal, job_id)
         with writing(self.context.engine) as connection:
             row = get_job(connection, job_id)
-            if row.state in (JobState.STARTING, JobState.RUNNING):
+            if row.state in (JobState.STARTING, JobState.RUNNING, JobState.PAUSED):
                 return self._answer(row)
             _check_waiting(row)
             if row.placement is not None:
-                length_ms = row.placement.end_ms - row.placement.start_ms
+                length_ms = row.length_ms or row.placement.end_ms - row.placement.start_ms
                 decision = replace(
                     row.placement,
                     start_ms=now_ms,
@@ -147,6 +148,8 @@ class Jobs:
                     expected_g=row.placement.start_now_g,
                     reason=PlacementReason.ASKED_TO_START,
                     decided_ms=now_ms,
+                    segments=(),
+                    plan_id=None,
                 )
                 place(connection, [(job_id, decision)])
             return self._answer(get_job(connection, job_id))

@@ -2,38 +2,72 @@
 
 from __future__ import annotations
 
+import msgspec
+from msgspec import UNSET
 from sqlalchemy import Connection
 
+from carbon.clock import to_rfc3339
 from carbon.domain.principal import Principal
 from carbon.domain.tenancy import Scope
 from carbon.errors import InvalidInput
 from carbon.executors.registry import Executors
 from carbon.services.context import Context
+from carbon.services.plan_inputs import PoolTerms
 from carbon.storage.engine import reading, writing
+from carbon.storage.plans import PlanRow, last_plans
 from carbon.storage.pools import (
     PoolRow,
     all_pools,
     create_pool,
     find_pool,
-    set_capacity,
+    set_pool_values,
 )
-from carbon.wire.jobs import PoolAnswer, PoolBody, PoolList
+from carbon.wire.jobs import PoolAnswer, PoolBody, PoolList, PoolPlanAnswer, PoolPreference
 
 
 def set_pool(context: Context, principal: Principal, body: PoolBody) -> PoolAnswer:
-    """Makes a pool, or gives one another capacity. Pools belong to the deployment."""
+    """Makes a pool, or changes what the body states of one. Pools belong to the deployment.
+
+    Raises InvalidInput (`capacity_missing` for a new pool, `bad_tariff`).
+    """
     principal.require(Scope.ALL_TEAMS)
+    values = _values(body)
     with writing(context.engine) as connection:
+        if body.capacity is UNSET and find_pool(connection, body.name) is None:
+            raise InvalidInput("capacity_missing", f"pool {body.name!r} is new: say its capacity")
         create_pool(connection, body.name, context.clock.now_ms())
-        set_capacity(connection, body.name, body.capacity)
+        if values:
+            set_pool_values(connection, body.name, **values)
         pool = find_pool(connection, body.name)
         assert pool is not None
-        return _answer(pool)
+        return _answer(pool, last_plans(connection).get(pool.id))
+
+
+def _values(body: PoolBody) -> dict[str, object]:
+    values: dict[str, object] = {}
+    if body.capacity is not UNSET:
+        values["capacity"] = body.capacity
+    if (asked := body.preference) is not None:
+        if asked.g_per_money and len(asked.money_per_kwh) != 24:
+            raise InvalidInput("bad_tariff", "money_per_kwh names 24 prices, one an hour")
+        values["preference"] = msgspec.json.encode(asked).decode()
+    if body.weights is not None:
+        values["weights"] = msgspec.json.encode(body.weights).decode()
+    return values
+
+
+def terms_of(pool: PoolRow) -> PoolTerms:
+    return msgspec.json.decode(pool.preference, type=PoolTerms)
+
+
+def weights_of(pool: PoolRow) -> dict[str, float]:
+    return msgspec.json.decode(pool.weights, type=dict[str, float])
 
 
 def list_pools(context: Context) -> PoolList:
     with reading(context.engine) as connection:
-        return PoolList([_answer(pool) for pool in all_pools(connection)])
+        plans = last_plans(connection)
+        return PoolList([_answer(pool, plans.get(pool.id)) for pool in all_pools(connection)])
 
 
 def pool_for(connection: Connection, name: str, is_named: bool, now_ms: int) -> PoolRow:
@@ -59,5 +93,15 @@ def capacity_of(pool: PoolRow, executors: Executors) -> int:
     return executor.default_capacity if executor else 1
 
 
-def _answer(pool: PoolRow) -> PoolAnswer:
-    return PoolAnswer(pool.name, pool.capacity, pool.running, pool.waiting)
+def _answer(pool: PoolRow, plan: PlanRow | None) -> PoolAnswer:
+    return PoolAnswer(
+        pool.name,
+        pool.capacity,
+        pool.running,
+        pool.waiting,
+        msgspec.json.decode(pool.preference, type=PoolPreference),
+        weights_of(pool),
+        PoolPlanAnswer(to_rfc3339(plan.decided_ms), plan.jobs, plan.method, plan.gap)
+        if plan
+        else None,
+    )

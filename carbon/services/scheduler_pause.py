@@ -93,10 +93,12 @@ def release_waiting(context: Context, lease: Lease) -> int:
                 decision = replace(
                     placed,
                     start_ms=now_ms,
-                    end_ms=now_ms + placed.end_ms - placed.start_ms,
+                    end_ms=now_ms + (job.length_ms or placed.end_ms - placed.start_ms),
                     expected_g=placed.start_now_g,
                     reason=PlacementReason.SCHEDULER_PAUSED,
                     decided_ms=now_ms,
+                    segments=(),
+                    plan_id=None,
                 )
                 place(connection, [(job.id, decision)])
         released += len(some)

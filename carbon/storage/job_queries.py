@@ -4,16 +4,53 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, Connection, Row, Select, func, select, tuple_, update
+import msgspec
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Row,
+    Select,
+    func,
+    select,
+    tuple_,
+    update,
+)
 
 from carbon.domain.jobs import JobState, PlacementReason, check_move
-from carbon.domain.tenancy import WorkloadName, automatic_name
+from carbon.domain.tenancy import WorkloadName
 from carbon.errors import Conflicting, NotFound
+from carbon.storage.bulk import insert_rows
+from carbon.storage.engine import is_sqlite
 from carbon.storage.jobs import job, placement, pool
-from carbon.storage.names import run, team, workload
+from carbon.storage.names import team, workload
+
+#: (start_ms, end_ms)
+Span = tuple[int, int]
+
+
+class Hints(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What the planner knows of a job beyond one length."""
+
+    #: What runs of that name took: equally likely lengths, ascending.
+    lengths_ms: tuple[int, ...] = ()
+    min_segment_ms: int = 0
+    max_pauses: int | None = None
+    #: Energy to save and restore at a pause, as time of running.
+    checkpoint_ms: int = 0
+
+
+NO_HINTS: Final = Hints()
+_hints_of = lru_cache(4096)(msgspec.json.Decoder(Hints).decode)
+
+
+def hints_of(text: str | None) -> Hints:
+    """Few texts occur, each of them often."""
+    return NO_HINTS if text is None else _hints_of(text)
+
 
 #: A statement of SQLite takes some thousand values.
 _NAMED_AT_ONCE: Final = 500
@@ -33,6 +70,10 @@ class PlacementRow:
     reason: PlacementReason
     decided_ms: int
     vintages: tuple[int, ...] = ()
+    #: Where it runs if it pauses in between; empty for a job in one piece.
+    segments: tuple[Span, ...] = ()
+    #: The plan that it is part of.
+    plan_id: int | None = None
     #: None until it is stored.
     id: int | None = None
 
@@ -64,6 +105,9 @@ class JobRow:
     body_hash: str
     created_ms: int
     placement: PlacementRow | None
+    hints: str | None = None
+    paused_ms: int = 0
+    paused_since_ms: int | None = None
 
 
 def _jobs() -> Select[Any]:
@@ -109,6 +153,9 @@ def _job_row(row: Row[Any]) -> JobRow:
         body_hash=row.body_hash,
         created_ms=row.created_ms,
         placement=_placement_row(row) if row.placed_start_ms is not None else None,
+        hints=row.hints,
+        paused_ms=row.paused_ms,
+        paused_since_ms=row.paused_since_ms,
     )
 
 
@@ -123,67 +170,126 @@ def _placement_row(row: Row[Any]) -> PlacementRow:
         PlacementReason(row.placed_reason),
         row.placed_decided_ms,
         tuple(json.loads(row.placed_vintages)),
+        segments_of(row.placed_segments),
+        row.placed_plan_id,
         row.placed_id,
     )
 
 
-def insert_jobs(connection: Connection, rows: Sequence[tuple[JobRow, str | None]]) -> None:
-    """Stores new jobs, each with its idempotency key if it has one, and with its placement."""
-    if rows:
-        connection.execute(job.insert(), [_job_values(row, key) for row, key in rows])
-        place(connection, [(row.id, row.placement) for row, _ in rows if row.placement])
+def segments_of(text: str | None) -> tuple[Span, ...]:
+    return () if text is None else msgspec.json.decode(text, type=tuple[Span, ...])
 
 
-def _job_values(row: JobRow, idempotency_key: str | None) -> dict[str, Any]:
-    return {
-        "id": row.id,
-        "team_id": row.team_id,
-        "workload_id": row.workload_id,
-        "name": row.name,
-        "executor": row.executor,
-        "pool_id": row.pool_id,
-        "spec": row.spec,
-        "state": str(row.state),
-        "reason": str(row.placement.reason) if row.placement else row.reason,
-        "earliest_ms": row.earliest_ms,
-        "deadline_ms": row.deadline_ms,
-        "length_ms": row.length_ms,
-        "power_w": row.power_w,
-        "interruptible": row.interruptible,
-        "priority": row.priority,
-        "retries_left": row.retries_left,
-        "zones": json.dumps(row.zones),
-        "idempotency_key": idempotency_key,
-        "body_hash": row.body_hash,
-        "created_ms": row.created_ms,
-    }
+def insert_jobs(connection: Connection, rows: Sequence[tuple[JobRow, str | None]]) -> list[JobRow]:
+    """Stores new jobs, each with its idempotency key if it has one, and with its placement.
+    Answers them as they are stored. Raises KeyTaken where another sending was first."""
+    numbers = iter(_reserve_ids(connection, sum(row.placement is not None for row, _ in rows)))
+    stored = [
+        (replace(row, placement=replace(row.placement, id=next(numbers))), key)
+        if row.placement
+        else (row, key)
+        for row, key in rows
+    ]
+    placed = [_placement_values(row.id, row.placement) for row, _ in stored if row.placement]
+    try:
+        insert_rows(connection, job, [_job_values(row, key) for row, key in stored])
+    except Exception as error:  # PostgreSQL's driver raises its own from a COPY
+        if "unique" in f"{type(error).__name__} {error}".lower():
+            raise KeyTaken("key_taken", "the key was used at the same moment") from error
+        raise
+    insert_rows(connection, placement, placed)
+    return [row for row, _ in stored]
+
+
+class KeyTaken(Conflicting):
+    """An idempotency key arrived twice at once."""
+
+
+def _reserve_ids(connection: Connection, count: int) -> list[int]:
+    """So many ids of placements that nobody else takes, ascending."""
+    if is_sqlite(connection):  # the only writer
+        first = (connection.scalar(select(func.max(placement.c.id))) or 0) + 1
+        return list(range(first, first + count))
+    sequence = func.pg_get_serial_sequence("placement", "id")
+    taken = select(func.nextval(sequence)).select_from(func.generate_series(1, count))
+    return sorted(connection.scalars(taken))
+
+
+def _job_values(row: JobRow, idempotency_key: str | None) -> tuple[Any, ...]:
+    """In the order of the table's columns."""
+    placed = row.placement
+    return (
+        row.id,
+        row.team_id,
+        row.workload_id,
+        row.name,
+        row.executor,
+        row.pool_id,
+        row.spec,
+        str(row.state),
+        str(placed.reason) if placed else row.reason,
+        row.earliest_ms,
+        row.deadline_ms,
+        row.length_ms,
+        row.power_w,
+        row.interruptible,
+        row.priority,
+        row.retries_left,
+        json.dumps(row.zones) if row.zones else "[]",
+        row.hints,
+        placed.id if placed else None,
+        None,
+        None,
+        0,
+        None,
+        None,
+        idempotency_key,
+        row.body_hash,
+        row.created_ms,
+    )
 
 
 def place(connection: Connection, decisions: Sequence[tuple[str, PlacementRow]]) -> None:
     """Stores decisions, one a job, and puts them in force."""
     if not decisions:
         return
-    before = connection.scalar(select(func.max(placement.c.id))) or 0
-    connection.execute(placement.insert(), [_placement_values(*d) for d in decisions])
-    # What is newer than that is of this transaction, or of other jobs and in force already.
-    newest = (job.c.id == placement.c.job_id) & (placement.c.id > before)
+    ids = _reserve_ids(connection, len(decisions))
+    rows = [
+        _placement_values(job_id, replace(decision, id=number))
+        for number, (job_id, decision) in zip(ids, decisions, strict=True)
+    ]
+    insert_rows(connection, placement, rows)
+    if is_sqlite(connection):
+        newest = placement.c.id.between(ids[0], ids[-1])
+    else:
+        newest = placement.c.id.in_(ids)
     in_force = {"placement_id": placement.c.id, "reason": placement.c.reason}
-    connection.execute(update(job).where(newest).values(in_force))
+    of_its_job = job.c.id == placement.c.job_id
+    connection.execute(update(job).where(of_its_job, newest).values(in_force))
 
 
-def _placement_values(job_id: str, decision: PlacementRow) -> dict[str, Any]:
-    return {
-        "job_id": job_id,
-        "decided_ms": decision.decided_ms,
-        "start_ms": decision.start_ms,
-        "end_ms": decision.end_ms,
-        "latest_start_ms": decision.latest_start_ms,
-        "zone": decision.zone,
-        "expected_g": decision.expected_g,
-        "start_now_g": decision.start_now_g,
-        "reason": str(decision.reason),
-        "vintages": json.dumps(decision.vintages),
-    }
+def _placement_values(job_id: str, decision: PlacementRow) -> tuple[Any, ...]:
+    """In the order of the table's columns."""
+    return (
+        decision.id,
+        job_id,
+        decision.decided_ms,
+        decision.start_ms,
+        decision.end_ms,
+        decision.latest_start_ms,
+        decision.zone,
+        decision.expected_g,
+        decision.start_now_g,
+        str(decision.reason),
+        _vintages_text(decision.vintages),
+        msgspec.json.encode(decision.segments).decode() if decision.segments else None,
+        decision.plan_id,
+    )
+
+
+@lru_cache(256)
+def _vintages_text(vintages: tuple[int, ...]) -> str:
+    return json.dumps(vintages)
 
 
 def move(
@@ -264,13 +370,6 @@ def jobs_where(
     return [_job_row(row) for row in connection.execute(query)]
 
 
-def waiting_jobs(connection: Connection) -> list[JobRow]:
-    """In order of deadline."""
-    c = job.c
-    query = _jobs().where(c.state == str(JobState.WAITING)).order_by(c.deadline_ms, c.id)
-    return [_job_row(row) for row in connection.execute(query)]
-
-
 def jobs_of_ids(connection: Connection, ids: Collection[str]) -> list[JobRow]:
     """Those that there are."""
     some, rows = list(ids), []
@@ -302,33 +401,3 @@ def still_placed(connection: Connection, placements: Mapping[str, int | None]) -
     )
     found = connection.execute(query)
     return {job_id for job_id, placed in found if placements[job_id] == placed}
-
-
-def finished_lengths_ms(
-    connection: Connection, team_id: int, name: str, limit: int = 200
-) -> list[int]:
-    """How long the last successful jobs of that name ran, newest first; where there was none,
-    the runs that Slurm's accounts brought of jobs named alike."""
-    c = job.c
-    query = (
-        select(c.end_ms - c.start_ms)
-        .where(c.team_id == team_id, c.name == name, c.state == str(JobState.SUCCEEDED))
-        .where(c.start_ms.is_not(None), c.end_ms.is_not(None))
-        .order_by(c.created_ms.desc())
-        .limit(limit)
-    )
-    lengths = list(connection.scalars(query))
-    return lengths or _imported_lengths_ms(connection, team_id, name, limit)
-
-
-def _imported_lengths_ms(connection: Connection, team_id: int, name: str, limit: int) -> list[int]:
-    r, w = run.c, workload.c
-    query = (
-        select(r.end_ms - r.start_ms)
-        .join(workload, w.id == r.workload_id)
-        .where(w.team_id == team_id, w.name.in_({name, automatic_name(name)}))
-        .where(r.id.contains("/slurm-"))
-        .order_by(r.start_ms.desc())
-        .limit(limit)
-    )
-    return list(connection.scalars(query))

@@ -9,6 +9,7 @@ from sqlalchemy import (
     ForeignKey,
     Index,
     Integer,
+    LargeBinary,
     Table,
     Text,
     UniqueConstraint,
@@ -24,6 +25,9 @@ pool = Table(
     Column("name", Text, nullable=False, unique=True),
     #: Jobs that may run at once; unset takes the executor's default.
     Column("capacity", Integer, nullable=True),
+    #: JSON: what its plans weigh beside carbon, and what each team weighs; see services.pools.
+    Column("preference", Text, nullable=False, server_default="{}"),
+    Column("weights", Text, nullable=False, server_default="{}"),
     Column("created_ms", Ms, nullable=False),
 )
 
@@ -47,10 +51,15 @@ job = Table(
     Column("priority", Integer, nullable=False, server_default="0"),
     Column("retries_left", Integer, nullable=False, server_default="0"),
     Column("zones", Text, nullable=False),  # JSON list
+    #: JSON: what the planner knows beyond one length, `storage.job_queries.Hints`; null if nothing.
+    Column("hints", Text, nullable=True),
     #: The placement in force.
     Column("placement_id", Id, nullable=True),
     Column("start_ms", Ms, nullable=True),
     Column("end_ms", Ms, nullable=True),
+    #: How long its attempt has stood still, and since when it does now.
+    Column("paused_ms", Ms, nullable=False, server_default="0"),
+    Column("paused_since_ms", Ms, nullable=True),
     Column("exit_code", Integer, nullable=True),
     Column("idempotency_key", Text, nullable=True),
     Column("body_hash", Text, nullable=False),
@@ -58,6 +67,27 @@ job = Table(
     UniqueConstraint("team_id", "idempotency_key"),
     Index(None, "state", "deadline_ms"),
     Index(None, "team_id", "created_ms"),
+    Index(None, "team_id", "name", "created_ms"),
+)
+
+#: What was planned at once, with all that the planner was told: the same again gives the same.
+plan = Table(
+    "plan",
+    metadata,
+    Column("id", Id, primary_key=True),
+    Column("pool_id", ForeignKey("pool.id"), nullable=False),
+    Column("zone", Text, nullable=False),
+    Column("decided_ms", Ms, nullable=False),
+    Column("jobs", Integer, nullable=False),
+    Column("method", Text, nullable=False),
+    #: Relative intensity x time of the plan, and what no plan can go below; null where nothing
+    #: could be planned.
+    Column("cost", Float, nullable=True),
+    Column("bound", Float, nullable=True),
+    #: `services.plan_records`; null once it is too old to be asked for.
+    Column("inputs", LargeBinary, nullable=True),
+    Index(None, "pool_id", "decided_ms"),
+    Index(None, "decided_ms"),
 )
 
 #: Every decision, with the vintage it saw; the job points to the one in force.
@@ -76,6 +106,10 @@ placement = Table(
     Column("reason", Text, nullable=False),
     #: JSON list of vintage ids the plan was made from.
     Column("vintages", Text, nullable=False),
+    #: JSON list of [start_ms, end_ms] where the job pauses in between; null where it does not.
+    Column("segments", Text, nullable=True),
+    #: The plan that it is part of; null where nothing was planned, such as a start that was asked.
+    Column("plan_id", ForeignKey("plan.id"), nullable=True),
     Index(None, "job_id"),
 )
 
@@ -109,6 +143,9 @@ saving = Table(
     #: What is credited: 0 where the energy is modelled or the intensity not settled.
     Column("credited_g", Float, nullable=False),
     Column("counterfactual_start_ms", Ms, nullable=False),
+    #: The same two at the marginal intensity; null where the zone has none.
+    Column("marginal_g", Float, nullable=True),
+    Column("marginal_counterfactual_g", Float, nullable=True),
     Column("flags", Text, nullable=False),  # comma-separated
     Column("booked_ms", Ms, nullable=False),
 )

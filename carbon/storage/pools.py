@@ -21,6 +21,9 @@ class PoolRow:
     capacity: int | None
     running: int
     waiting: int
+    #: JSON, as `services.pools` reads it.
+    preference: str = "{}"
+    weights: str = "{}"
 
 
 def _pools() -> Select[Any]:
@@ -42,12 +45,13 @@ def _pools() -> Select[Any]:
         pool.c.capacity,
         running.scalar_subquery(),
         waiting.scalar_subquery(),
+        pool.c.preference,
+        pool.c.weights,
     ).order_by(pool.c.name)
 
 
 def _pool_row(row: Row[*tuple[Any, ...]]) -> PoolRow:
-    pool_id, name, capacity, running, waiting = row
-    return PoolRow(pool_id, name, capacity, running, waiting)
+    return PoolRow(*row)
 
 
 def all_pools(connection: Connection) -> list[PoolRow]:
@@ -64,21 +68,28 @@ def create_pool(connection: Connection, name: str, now_ms: int) -> None:
     insert_new(connection, pool, [{"name": name, "created_ms": now_ms}])
 
 
-def set_capacity(connection: Connection, name: str, capacity: int) -> None:
-    connection.execute(update(pool).where(pool.c.name == name).values(capacity=capacity))
+def set_pool_values(connection: Connection, name: str, **values: Any) -> None:
+    connection.execute(update(pool).where(pool.c.name == name).values(**values))
 
 
 def planned_spans(
-    connection: Connection, pool_id: int, but_for: str | None = None
-) -> list[tuple[int, int]]:
-    """(start_ms, end_ms) planned for the pool's jobs, waiting and live, but for one job."""
-    open_states = [str(s) for s in JobState if not s.is_final]
-    start_ms = func.coalesce(job.c.start_ms, placement.c.start_ms)
+    connection: Connection,
+    pool_id: int,
+    but_for: str | None = None,
+    are_waiting: bool = True,
+) -> list[tuple[int, int, int]]:
+    """(start_ms, end_ms, jobs) planned for the pool's jobs but for one, those that wait
+    included or not. A job that pauses holds its place meanwhile."""
+    states = [s for s in JobState if not s.is_final and (are_waiting or s is not JobState.WAITING)]
+    start_ms = func.coalesce(job.c.start_ms, placement.c.start_ms).label("start_ms")
+    end_ms = (start_ms + placement.c.end_ms - placement.c.start_ms).label("end_ms")
     query = (
-        select(start_ms, start_ms + placement.c.end_ms - placement.c.start_ms)
+        select(start_ms, end_ms, func.count())
         .join_from(job, placement, placement.c.id == job.c.placement_id)
-        .where(job.c.pool_id == pool_id, job.c.state.in_(open_states))
+        .where(job.c.pool_id == pool_id, job.c.state.in_([str(s) for s in states]))
+        .group_by(start_ms, end_ms)
+        .order_by(start_ms, end_ms)
     )
     if but_for is not None:
         query = query.where(job.c.id != but_for)
-    return [(row[0], row[1]) for row in connection.execute(query)]
+    return [(row[0], row[1], row[2]) for row in connection.execute(query)]

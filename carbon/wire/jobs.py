@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from msgspec import Meta, Struct
+from msgspec import UNSET, Meta, Struct, UnsetType
 
 Text = Annotated[str, Meta(min_length=1, max_length=200)]
 Argument = Annotated[str, Meta(max_length=131_072)]
@@ -31,6 +31,11 @@ class JobBody(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=Tru
     length_s: LengthS | None = None
     power_w: PowerW | None = None
     interruptible: bool = False
+    #: Of a job that may pause: the shortest segment, the most pauses, and what it takes to save
+    #: and restore at each, as time of running.
+    min_segment_s: Annotated[float, Meta(ge=0, le=31_536_000)] = 0.0
+    max_pauses: Annotated[int, Meta(ge=0, le=10_000)] | None = None
+    checkpoint_s: Annotated[float, Meta(ge=0, le=86_400)] = 0.0
     checkpoint: Argument | None = None
     pool: Text | None = None
     priority: Annotated[int, Meta(ge=-100, le=100)] = 0
@@ -60,6 +65,8 @@ class PlacementAnswer(Struct, frozen=True):
     #: gCO2e expected at the planned start, and had the job started when it was submitted.
     expected_g: float | None
     start_now_g: float | None
+    #: [start, end] of each part, of a job that pauses in between.
+    segments: list[list[str]] | UnsetType = UNSET
 
 
 class JobAnswer(Struct, frozen=True):
@@ -155,9 +162,40 @@ class SavingAnswer(Struct, frozen=True):
     flags: list[str]
 
 
+class PoolPreference(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
+    """What a pool's plans weigh beside carbon."""
+
+    #: An hour of delay must save at least this share of what starting at once would emit.
+    saving_per_hour: Annotated[float, Meta(ge=0, le=100)] = 0.0
+    #: A unit of money weighs as much as this many gCO2e.
+    g_per_money: Annotated[float, Meta(ge=0, le=1_000_000_000)] = 0.0
+    #: Money per kWh in each of the 24 hours of the civil day.
+    money_per_kwh: Annotated[
+        list[Annotated[float, Meta(ge=0, le=1_000_000)]], Meta(max_length=24)
+    ] = []
+
+
+Weight = Annotated[float, Meta(gt=0, le=1_000_000)]
+
+
 class PoolBody(Struct, frozen=True, forbid_unknown_fields=True):
+    """What is left out of a pool that exists stays as it is."""
+
     name: Text
-    capacity: Annotated[int, Meta(ge=1, le=1_000_000)]
+    capacity: Annotated[int, Meta(ge=1, le=1_000_000)] | UnsetType = UNSET
+    preference: PoolPreference | None = None
+    #: What each team counts when clean hours are shared; 1 where nothing is said.
+    weights: Annotated[dict[Text, Weight], Meta(max_length=10_000)] | None = None
+
+
+class PoolPlanAnswer(Struct, frozen=True):
+    """The last plan of a pool."""
+
+    decided: str
+    jobs: int
+    method: str
+    #: How far above the bound that no plan goes below it is at most; null where unknown.
+    gap: float | None
 
 
 class PoolAnswer(Struct, frozen=True):
@@ -166,6 +204,37 @@ class PoolAnswer(Struct, frozen=True):
     capacity: int | None
     running: int
     waiting: int
+    preference: PoolPreference = PoolPreference()
+    weights: dict[str, float] = {}
+    plan: PoolPlanAnswer | None = None
+
+
+class DecisionAnswer(Struct, frozen=True):
+    """One placement that a job has had."""
+
+    decided: str
+    start: str
+    end: str
+    latest_start: str
+    segments: list[list[str]]
+    zone: str
+    expected_g: float | None
+    start_now_g: float | None
+    reason: str
+    #: Publications of intensity that the plan was made from.
+    vintages: list[int]
+    #: The plan, with how many jobs it was made at once, how, and its certified gap.
+    plan: int | None
+    planned_with: int | None
+    method: str | None
+    gap: float | None
+    #: Whether the same inputs gave the same again; null where it was not asked or is not known.
+    replays: bool | None
+
+
+class DecisionList(Struct, frozen=True):
+    id: str
+    decisions: list[DecisionAnswer]
 
 
 class PoolList(Struct, frozen=True):

@@ -25,7 +25,7 @@ from carbon.imports.focus import read_focus
 from carbon.imports.harvest import Harvest
 from carbon.imports.sacct import read_sacct, to_batches
 from carbon.storage.engine import reading
-from carbon.storage.job_queries import finished_lengths_ms
+from carbon.storage.job_history import histories
 from carbon.storage.names import team
 
 DAY = 24 * HOUR
@@ -88,8 +88,8 @@ def test_the_lengths_of_jobs_are_known_before_carbon_ran_one(
     bring_jobs(client, jobs_of(("1", 0, 1, "", 8), ("2", 2, 4, "", 8)))
     with reading(service.context.engine) as connection:
         team_id = connection.execute(select(team.c.id).where(team.c.name == "ml")).scalar_one()
-        assert finished_lengths_ms(connection, team_id, "train") == [2 * HOUR, HOUR]
-        assert finished_lengths_ms(connection, team_id, "other") == []
+        assert histories(connection, team_id, ["train"])["train"].lengths_ms == [2 * HOUR, HOUR]
+        assert histories(connection, team_id, ["other"]) == {}
 
 
 def test_a_shared_nodes_energy_is_in_no_total(service: Service, client: Client) -> None:

@@ -186,9 +186,65 @@ def test_local_jobs_are_the_own_team_s_alone(service: Service, team: TestClient)
 def test_pools_are_made_and_listed(admin: TestClient) -> None:
     answer = admin.post("/v1/pools", json={"name": "night", "capacity": 3})
     assert answer.status_code == 201
-    assert answer.json() == {"name": "night", "capacity": 3, "running": 0, "waiting": 0}
+    assert answer.json() == {
+        "name": "night",
+        "capacity": 3,
+        "running": 0,
+        "waiting": 0,
+        "preference": {},
+        "weights": {},
+        "plan": None,
+    }
     assert admin.post("/v1/jobs", json={**JOB, "pool": "night"}).status_code == 201
-    assert admin.get("/v1/pools").json() == {"pools": [{**answer.json(), "waiting": 1}]}
+    (pool,) = admin.get("/v1/pools").json()["pools"]
+    plan = pool.pop("plan")
+    assert pool == {k: v for k, v in answer.json().items() if k != "plan"} | {"waiting": 1}
+    assert (plan["jobs"], plan["method"], plan["gap"]) == (1, "one_by_one", None)
+
+
+def test_a_pool_weighs_delay_cost_and_teams(admin: TestClient) -> None:
+    asked = {
+        "name": "night",
+        "capacity": 3,
+        "preference": {"saving_per_hour": 0.02, "g_per_money": 5.0, "money_per_kwh": [0.3] * 24},
+        "weights": {"ml": 2.0},
+    }
+    told = admin.post("/v1/pools", json=asked).json()
+    assert {k: told[k] for k in asked} == asked
+    later = admin.post("/v1/pools", json={"name": "night", "capacity": 4}).json()
+    assert {k: later[k] for k in asked} == {**asked, "capacity": 4}
+    refused(admin.post("/v1/pools", json={"name": "new"}), 422, "capacity_missing")
+    short = {"name": "night", "preference": {"g_per_money": 1.0, "money_per_kwh": [1.0]}}
+    refused(admin.post("/v1/pools", json=short), 422, "bad_tariff")
+    for bad in ({"ml": 0}, {"ml": -1}, {"ml": "2"}, ["ml"]):
+        refused(
+            admin.post("/v1/pools", json={"name": "night", "weights": bad}), 422, "invalid_body"
+        )
+    for bad in ({"saving_per_hour": -0.1}, {"other": 1}, 3):
+        refused(
+            admin.post("/v1/pools", json={"name": "night", "preference": bad}), 422, "invalid_body"
+        )
+
+
+def test_a_jobs_decisions_are_told_and_replayed(clean_later: TestClient) -> None:
+    job = clean_later.post("/v1/jobs", json=JOB).json()
+    told = clean_later.get(f"/v1/jobs/{job['id']}/decisions").json()
+    (decision,) = told["decisions"]
+    assert (decision["start"], decision["reason"]) == (job["placement"]["start"], job["reason"])
+    assert decision["vintages"] != []
+    assert decision["replays"] is None
+    again = clean_later.get(f"/v1/jobs/{job['id']}/decisions?replay=true").json()
+    assert again["decisions"][0]["replays"] is True
+    refused(clean_later.get("/v1/jobs/job_none/decisions"), 404, "unknown_job")
+
+
+def test_a_job_that_may_pause_names_its_parts(clean_later: TestClient) -> None:
+    body = {**JOB, "interruptible": True, "max_pauses": 3, "min_segment_s": 600}
+    job = clean_later.post("/v1/jobs", json=body).json()
+    assert job["interruptible"] is True
+    refused(clean_later.post("/v1/jobs", json={**JOB, "max_pauses": 3}), 422, "not_interruptible")
+    for bad in ({"max_pauses": -1}, {"min_segment_s": -1}, {"checkpoint_s": "1m"}):
+        refused(clean_later.post("/v1/jobs", json={**body, **bad}), 422, "invalid_body")
 
 
 @pytest.mark.parametrize("capacity", [0, -1, True, "3", None, 1.5])

@@ -15,6 +15,7 @@ from carbon.executors.registry import build_executors
 from carbon.services.ingest import Ingest
 from carbon.services.job_events import note_event
 from carbon.services.jobs import Jobs
+from carbon.services.plan_records import decisions
 from carbon.services.savings import saving
 from carbon.wire.decode import decode
 from carbon.wire.jobs import JobBatch, JobBody, JobChange, JobEvent
@@ -79,6 +80,13 @@ def get_result(jobs: JobsOf, principal: Reader, job_id: str) -> Response:
 @router.get("/{job_id}/saving")
 def get_saving(context: ContextOf, principal: Reader, job_id: str) -> Response:
     return answer(saving(context, principal, job_id))
+
+
+@router.get("/{job_id}/decisions")
+def get_decisions(
+    context: ContextOf, principal: Reader, job_id: str, replay: bool = False
+) -> Response:
+    return answer(decisions(context, principal, job_id, replay))
 
 
 @router.patch("/{job_id}")

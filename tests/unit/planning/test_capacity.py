@@ -14,6 +14,7 @@ from carbon.planning.capacity import (
     PoolPlan,
     earliest_deadline_first,
     plan_pool,
+    slot_room,
 )
 from carbon.planning.interruptible import best_runs
 from carbon.planning.pool_work import PoolWork, openings
@@ -50,7 +51,10 @@ def check_allowed(plan: PoolPlan, work: PoolWork, capacity_cpus: float) -> None:
 @given(st.integers(0, 10**6), st.floats(1, 30))
 def test_a_plan_runs_all_work_in_its_time_within_the_pool_and_proves_itself(seed, capacity):
     work, grid = some_work(seed), a_grid(seed)
-    for plan in (plan_pool(grid, work, capacity), earliest_deadline_first(grid, work, capacity)):
+    for plan in (
+        plan_pool(grid, work, capacity),
+        earliest_deadline_first(grid, work, slot_room(grid, capacity)),
+    ):
         check_allowed(plan, work, capacity)
         assert plan.bound <= plan.cost * (1 + 1e-9)
     assert plan_pool(grid, work, capacity).gap < 1e-6
@@ -60,7 +64,10 @@ def test_a_plan_runs_all_work_in_its_time_within_the_pool_and_proves_itself(seed
 @given(st.integers(0, 10**6), st.floats(1, 30))
 def test_the_optimum_leaves_no_more_work_behind_than_earliest_deadline_first(seed, capacity):
     work, grid = some_work(seed), a_grid(seed)
-    best, urgent = plan_pool(grid, work, capacity), earliest_deadline_first(grid, work, capacity)
+    best, urgent = (
+        plan_pool(grid, work, capacity),
+        earliest_deadline_first(grid, work, slot_room(grid, capacity)),
+    )
     assert best.unplaced_cpu_h.sum() <= urgent.unplaced_cpu_h.sum() + 1e-6
     if urgent.unplaced_cpu_h.sum() < 1e-9:
         assert grams(best, grid) <= grams(urgent, grid) * (1 + 1e-9)
@@ -118,7 +125,7 @@ def test_earliest_deadline_first_serves_the_urgent_from_the_first_slot_on():
     work = PoolWork(
         np.zeros(2, dtype=np.int64), np.array([3, 2]) * HOUR_MS, np.ones(2), np.ones(2), np.ones(2)
     )
-    plan = earliest_deadline_first(grid, work, 1.0)
+    plan = earliest_deadline_first(grid, work, slot_room(grid, 1.0))
     assert plan.method is PoolMethod.EARLIEST_DEADLINE
     assert plan.of_slot(0).tolist() == [0.0, 1.0]
     assert plan.of_slot(1).tolist() == [1.0, 0.0]

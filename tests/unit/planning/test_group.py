@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from carbon.domain.units import MS_PER_HOUR as HOUR
-from carbon.planning.group import Group, Room, place_group
+from carbon.planning.group import Choice, Group, Placed, Room, all_in_place, place_group
 from carbon.planning.series import IntArray, IntensitySeries
 from carbon.planning.windows import best_windows
 
@@ -22,12 +22,24 @@ def series(figures: list[int]) -> IntensitySeries:
     return IntensitySeries.hourly(np.array(figures, dtype=float))
 
 
-def group(jobs: list[tuple[int, int, int]], old: IntArray | None = None) -> Group:
+def group(jobs: list[tuple[int, int, int]]) -> Group:
     """(earliest, quarter hours, slack) of each, in hours but for the length."""
     start = np.array([e for e, _, _ in jobs], dtype=np.int64) * HOUR
     length = np.array([quarters for _, quarters, _ in jobs], dtype=np.int64) * HOUR // 4
     end = np.minimum(start + length + np.array([s for *_, s in jobs]) * HOUR, DAY * HOUR)
-    return Group(start, end, length, np.full(len(jobs), -1) if old is None else old)
+    return Group(start, end, length)
+
+
+def placed(seen: IntensitySeries, some: Group, room: Room, old: IntArray | None = None) -> IntArray:
+    """The start of each, all at once where they fit, else one after the other."""
+    stands = np.full(len(some), -1) if old is None else old
+    before = Choice.unbroken(seen, stands, some.length_ms)
+    own = Choice.best(seen, some)
+    found = all_in_place(own, before, room) or place_group(seen, some, own, before, room)
+    assert isinstance(found, Placed)
+    stood = found.start_ms >= 0
+    assert (found.end_ms[stood] == found.start_ms[stood] + some.length_ms[stood]).all()
+    return found.start_ms
 
 
 def most_at_once(start: IntArray, length: IntArray) -> int:
@@ -41,10 +53,10 @@ def test_places_keep_window_and_capacity(
     figures: list[int], jobs: list[tuple[int, int, int]], capacity: int
 ) -> None:
     some = group(jobs)
-    start = place_group(series(figures), some, Room(0, DAY * HOUR, capacity))
-    placed = start >= 0
-    assert (start[placed] >= some.earliest_ms[placed]).all()
-    assert (start[placed] + some.length_ms[placed] <= some.latest_end_ms[placed]).all()
+    start = placed(series(figures), some, Room(0, DAY * HOUR, capacity))
+    found = start >= 0
+    assert (start[found] >= some.earliest_ms[found]).all()
+    assert (start[found] + some.length_ms[found] <= some.latest_end_ms[found]).all()
     assert most_at_once(start, some.length_ms) <= capacity
 
 
@@ -54,7 +66,7 @@ def test_with_room_for_all_each_has_its_own_optimum(
 ) -> None:
     some, seen = group(jobs), series(figures)
     best = best_windows(seen, some.earliest_ms, some.latest_end_ms, some.length_ms)
-    start = place_group(seen, some, Room(0, DAY * HOUR, len(jobs)))
+    start = placed(seen, some, Room(0, DAY * HOUR, len(jobs)))
     assert (start == best.start_ms).all()
 
 
@@ -62,10 +74,9 @@ def test_with_room_for_all_each_has_its_own_optimum(
 def test_planned_again_with_the_same_figures_nobody_moves_for_less_than_a_gain(
     figures: list[int], jobs: list[tuple[int, int, int]], capacity: int
 ) -> None:
-    seen, room = series(figures), Room(0, DAY * HOUR, capacity)
-    first = place_group(seen, group(jobs), room)
-    some = group(jobs, first)
-    again = place_group(seen, some, room)
+    seen, some = series(figures), group(jobs)
+    first = placed(seen, some, Room(0, DAY * HOUR, capacity))
+    again = placed(seen, some, Room(0, DAY * HOUR, capacity), first)
     stood = first >= 0
     assert (again[stood] >= 0).all()
     area = [
@@ -81,7 +92,7 @@ def test_who_comes_first_has_the_cleanest_hour_and_the_next_one_the_next() -> No
     figures = [500] * DAY
     figures[5], figures[9] = 100, 200
     jobs = [(0, 4, 20)] * 3
-    start = place_group(series(figures), group(jobs), Room(0, DAY * HOUR, 1))
+    start = placed(series(figures), group(jobs), Room(0, DAY * HOUR, 1))
     assert start.tolist() == [5 * HOUR, 9 * HOUR, 0]
 
 
@@ -91,6 +102,6 @@ def test_what_others_hold_is_left_alone() -> None:
     room = Room(0, DAY * HOUR, 1)
     held = np.array([0]), np.array([DAY * HOUR])
     room.take_all(*held)
-    assert place_group(series(figures), group([(0, 4, 20)]), room).tolist() == [-1]
+    assert placed(series(figures), group([(0, 4, 20)]), room).tolist() == [-1]
     room.take_all(*held, -1)
-    assert place_group(series(figures), group([(0, 4, 20)]), room).tolist() == [5 * HOUR]
+    assert placed(series(figures), group([(0, 4, 20)]), room).tolist() == [5 * HOUR]

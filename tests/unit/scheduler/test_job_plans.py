@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from job_house import HOUR, NOW, OWNER, House, job
+from msgspec import structs
 
 from carbon.clock import to_rfc3339
-from carbon.domain.intensity import EmissionScope, PointKind, RatedPoint, Signal
 from carbon.domain.jobs import PlacementReason
-from carbon.services.job_plans import Wish, decide, first_room_ms, full_spans
+from carbon.services.job_plans import decide, first_room_ms, full_spans
+from carbon.services.plan_inputs import PLANNER, PlanInputs, Point, PoolTerms, Wish
 
 spans = st.lists(
     st.tuples(st.integers(0, 30), st.integers(0, 10)).map(lambda s: (s[0], s[0] + s[1])),
@@ -22,7 +25,7 @@ spans = st.lists(
 def test_full_is_where_as_many_lie_over_one_another_as_there_is_room_for(
     planned: list[tuple[int, int]], capacity: int
 ) -> None:
-    full = full_spans(planned, capacity)
+    full = full_spans([(lo, hi, 1) for lo, hi in planned], capacity)
     for at in range(45):
         count = sum(lo <= at < hi for lo, hi in planned)
         assert any(lo <= at < hi for lo, hi in full) == (count >= capacity)
@@ -33,7 +36,7 @@ def test_full_is_where_as_many_lie_over_one_another_as_there_is_room_for(
 def test_the_first_room_is_free_throughout_and_none_is_earlier(
     planned: list[tuple[int, int]], from_ms: int, length_ms: int
 ) -> None:
-    taken = full_spans(planned, 1)
+    taken = full_spans([(lo, hi, 1) for lo, hi in planned], 1)
 
     def is_free(at: int) -> bool:
         return all(hi <= at or lo >= at + length_ms for lo, hi in taken)
@@ -43,19 +46,15 @@ def test_the_first_room_is_free_throughout_and_none_is_earlier(
     assert not any(is_free(at) for at in range(from_ms, first))
 
 
-def rated(values: list[float]) -> list[RatedPoint]:
-    return [
-        RatedPoint(
-            NOW + i * HOUR,
-            NOW + (i + 1) * HOUR,
-            value,
-            PointKind.FORECAST,
-            "test",
-            Signal.AVERAGE,
-            EmissionScope.LIFECYCLE,
-        )
-        for i, value in enumerate(values)
-    ]
+def told(values: list[float], **others: Any) -> PlanInputs:
+    """What a plan is made from, with one figure an hour from now on."""
+    points = tuple(
+        Point(NOW + i * HOUR, NOW + (i + 1) * HOUR, value) for i, value in enumerate(values)
+    )
+    inputs = PlanInputs(
+        PLANNER, NOW, "DE", "UTC", points, (), 1, (), PoolTerms(), {}, (), False, ()
+    )
+    return structs.replace(inputs, **others)
 
 
 @given(
@@ -74,9 +73,9 @@ def test_a_placement_keeps_deadline_earliest_and_room_where_there_is_any(
 ) -> None:
     length_ms, earliest_ms = length_min * 60_000, NOW + earliest_min * 60_000
     deadline_ms = earliest_ms + length_ms + slack_min * 60_000
-    taken = full_spans([(NOW + lo * HOUR, NOW + (lo + n) * HOUR) for lo, n in busy], 1)
+    taken = full_spans([(NOW + lo * HOUR, NOW + (lo + n) * HOUR, 1) for lo, n in busy], 1)
     wish = Wish(earliest_ms, deadline_ms, length_ms, 100.0)
-    placed = decide(wish, "DE", rated(values), taken, NOW)
+    placed = decide(wish, told(values), taken)
     assert placed.start_ms >= earliest_ms
     assert placed.end_ms <= deadline_ms
     assert placed.end_ms - placed.start_ms == length_ms
@@ -91,7 +90,7 @@ def test_a_placement_keeps_deadline_earliest_and_room_where_there_is_any(
 def test_a_job_that_finds_no_room_in_time_goes_as_soon_as_it_can() -> None:
     taken = [(NOW, NOW + 5 * HOUR)]
     wish = Wish(NOW, NOW + 4 * HOUR, HOUR, None)
-    placed = decide(wish, "DE", rated([9, 8, 7, 6, 5]), taken, NOW)
+    placed = decide(wish, told([9, 8, 7, 6, 5]), taken)
     assert (placed.start_ms, placed.reason) == (NOW, PlacementReason.DEADLINE_GUARD)
 
 

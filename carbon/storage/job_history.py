@@ -1,0 +1,98 @@
+"""What earlier jobs teach: how long those of a name ran, what they drew, when a pool's came."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass, field
+
+from sqlalchemy import Connection, func, select
+
+from carbon.domain.jobs import JobState
+from carbon.domain.tenancy import automatic_name
+from carbon.storage.jobs import job, saving
+from carbon.storage.names import run, workload
+
+#: Of each name the last so many are learned from.
+_LAST = 200
+
+
+@dataclass(slots=True)
+class NameHistory:
+    lengths_ms: list[int] = field(default_factory=list)
+    #: Mean watts of runs whose energy was measured.
+    power_w: list[float] = field(default_factory=list)
+
+
+def histories(
+    connection: Connection, team_id: int, names: Collection[str]
+) -> dict[str, NameHistory]:
+    """Of successful jobs, newest first; of names that never ran here what Slurm brought."""
+    found: dict[str, NameHistory] = defaultdict(NameHistory)
+    for name, length_ms, energy_mj, flags in _finished(connection, team_id, names):
+        found[name].lengths_ms.append(max(length_ms, 1))
+        if energy_mj and "energy_" not in flags:
+            found[name].power_w.append(energy_mj / max(length_ms, 1))
+    missing = [name for name in names if name not in found]
+    for name, length_ms in _imported(connection, team_id, missing):
+        found[name].lengths_ms.append(length_ms)
+    return dict(found)
+
+
+def _finished(
+    connection: Connection, team_id: int, names: Collection[str]
+) -> Iterator[tuple[str, int, int | None, str]]:
+    c = job.c
+    nth = func.row_number().over(partition_by=c.name, order_by=c.created_ms.desc())
+    last = (
+        select(
+            c.name,
+            (c.end_ms - c.start_ms - c.paused_ms).label("length_ms"),
+            saving.c.energy_mj,
+            func.coalesce(saving.c.flags, "").label("flags"),
+            nth.label("nth"),
+        )
+        .outerjoin(saving, saving.c.job_id == c.id)
+        .where(c.team_id == team_id, c.name.in_(names), c.state == str(JobState.SUCCEEDED))
+        .where(c.start_ms.is_not(None), c.end_ms.is_not(None))
+        .subquery()
+    )
+    query = select(last.c.name, last.c.length_ms, last.c.energy_mj, last.c.flags)
+    for row in connection.execute(query.where(last.c.nth <= _LAST).order_by(last.c.nth)):
+        yield row.name, row.length_ms, row.energy_mj, row.flags
+
+
+def _imported(
+    connection: Connection, team_id: int, names: Collection[str]
+) -> Iterator[tuple[str, int]]:
+    """(name, length_ms); Slurm names a workload as its job is named, or tidied."""
+    if not names:
+        return
+    by_workload = {automatic_name(name): name for name in names} | {name: name for name in names}
+    r, w = run.c, workload.c
+    nth = func.row_number().over(partition_by=w.name, order_by=r.start_ms.desc())
+    last = (
+        select(w.name, (r.end_ms - r.start_ms).label("length_ms"), nth.label("nth"))
+        .select_from(run)
+        .join(workload, w.id == r.workload_id)
+        .where(w.team_id == team_id, w.name.in_(list(by_workload)), r.id.contains("/slurm-"))
+        .subquery()
+    )
+    for row in connection.execute(select(last).where(last.c.nth <= _LAST).order_by(last.c.nth)):
+        yield by_workload[row.name], row.length_ms
+
+
+#: (created_ms, length_ms, wait_ms)
+Arrival = tuple[int, int, int]
+
+
+def arrivals(connection: Connection, pool_id: int, since_ms: int, limit: int) -> list[Arrival]:
+    """Jobs of known length that came to a pool, oldest first; the newest `limit` of them."""
+    c = job.c
+    query = (
+        select(c.created_ms, c.length_ms, c.deadline_ms - c.earliest_ms - c.length_ms)
+        .where(c.pool_id == pool_id, c.created_ms >= since_ms, c.length_ms.is_not(None))
+        .order_by(c.created_ms.desc())
+        .limit(limit)
+    )
+    return [(row[0], row[1], max(row[2], 0)) for row in connection.execute(query)][::-1]
