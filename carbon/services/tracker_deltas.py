@@ -12,13 +12,12 @@ from carbon.domain.energy import MeterKind, Method, cut
 from carbon.domain.units import BUCKET_MS, MS_PER_DAY, MS_PER_S, floor_to
 from carbon.services.frontier import Frontier
 from carbon.services.host_addresses import agent_devices
-from carbon.storage import energy, names, trackers
+from carbon.storage import energy, trackers
 from carbon.storage.bulk import IntervalRow
 from carbon.storage.dirty import mark_dirty
 from carbon.storage.identities import Identities
 from carbon.storage.interval_columns import columns_of
 from carbon.storage.places import state_zone
-from carbon.storage.upsert import insert_new
 from carbon.wire.codecarbon import RunBody
 
 #: A tracker's duration is cut to whole seconds, and it waits up to 2 s for an answer.
@@ -50,7 +49,6 @@ class OpenRun:
     last_end_ms: int | None
     #: By kind: (device, meter, method); None for a part that is a cross-check alone.
     meters: dict[str, tuple[int, int, int] | None] = field(default_factory=dict)
-    is_seen: bool = False
     #: None before its first delta.
     lane: int | None = None
 
@@ -59,7 +57,6 @@ class OpenRun:
     def forget(self) -> None:
         """What was learnt in a transaction that was rolled back."""
         self.meters.clear()
-        self.is_seen = False
         self.heard_ms = 0
 
     def hears(self, now_ms: int) -> bool:
@@ -124,10 +121,16 @@ class Write:
         self._dirty: set[tuple[int, int]] = set()
 
     def __call__(self) -> list[str]:
-        emissions = []
+        emissions: dict[tuple[int, int], trackers.EmissionRow] = {}
         for post, start_ms, end_ms in self._placed:
             self._add(post, start_ms, end_ms)
-            emissions.append(_emission_row(post, start_ms, end_ms))
+            emissions.setdefault(
+                (post.run.number, end_ms),
+                (
+                    *(post.run.number, end_ms, end_ms - start_ms),
+                    *(sum(post.parts.values()), post.claimed_ng, post.raw),
+                ),
+            )
         connection = self._ids.connection
         if self._rows:
             columns = columns_of(self._rows)
@@ -138,7 +141,7 @@ class Write:
                 written = energy.write_intervals(connection, columns)
                 energy.keep_conflicts(connection, columns, written.contradictions, self._ids.now_ms)
             self._ids.pending.dirty.update(self._dirty)
-        insert_new(connection, trackers.tracker_emission, emissions)
+        trackers.add_emissions(connection, list(emissions.values()))
         self._see()
         self._ids.take_created_devices()  # asked for by nobody here
         return [emission_id(post.run.number, end_ms) for post, _, end_ms in self._placed]
@@ -187,27 +190,16 @@ class Write:
     def _see(self) -> None:
         """Runs grow, and sources were heard."""
         placed = self._placed
-        first = {post.run.id: post.run for post, _, _ in placed if not post.run.is_seen}
         connection = self._ids.connection
-        spans: dict[str, tuple[int, int]] = {}
+        runs: dict[str, trackers.RunRow] = {}
         for post, start_ms, end_ms in placed:
-            lo, hi = spans.get(post.run.key, (start_ms, end_ms))
-            spans[post.run.key] = (min(lo, start_ms), max(hi, end_ms))
-        new = [
-            {
-                "id": run.key,
-                "subject_id": run.subject_id,
-                "workload_id": run.workload_id,
-                "start_ms": spans[run.key][0],
-                "end_ms": spans[run.key][1],
-            }
-            for run in first.values()
-        ]
-        insert_new(connection, names.run, new)
-        trackers.widen_runs(
-            connection,
-            [{"of_run": key, "from_ms": lo, "to_ms": hi} for key, (lo, hi) in spans.items()],
-        )
+            run = post.run
+            known = runs.get(run.key)
+            if known is not None:
+                start_ms, end_ms = min(known[3], start_ms), max(known[4], end_ms)
+            runs[run.key] = (run.key, run.subject_id, run.workload_id, start_ms, end_ms)
+        # In one order, so that no two servers wait for each other.
+        trackers.widen_runs(connection, [runs[key] for key in sorted(runs)])
         heard = {
             post.run.source_id: (post.received_ms, post.sent_ms - post.received_ms)
             for post, _, _ in placed
@@ -220,8 +212,6 @@ class Write:
                 for source_id, (seen_ms, skew_ms) in heard.items()
             ],
         )
-        for run in first.values():
-            run.is_seen = True
 
 
 def placed_span(post: Delta) -> tuple[int, int]:
@@ -245,17 +235,6 @@ def end_of(post: Delta) -> int:
     is_off = _SKEW_FROM_MS < abs(skew_ms) < MS_PER_DAY
     is_steady = abs(skew_ms - post.run.skew_ms) <= _SKEW_STEADY_MS
     return post.received_ms if is_off and is_steady else post.sent_ms
-
-
-def _emission_row(post: Delta, start_ms: int, end_ms: int) -> dict[str, object]:
-    return {
-        "run_number": post.run.number,
-        "end_ms": end_ms,
-        "span_ms": end_ms - start_ms,
-        "energy_mj": sum(post.parts.values()),
-        "claimed_ng": post.claimed_ng,
-        "body": post.raw,
-    }
 
 
 def emission_id(run_number: int, end_ms: int) -> str:

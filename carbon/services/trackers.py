@@ -191,10 +191,8 @@ class TrackerIngest:
         """The run that totals are of: by the id that the client gave it, else (`None` is what it
         writes while it also tells us its deltas) by machine, project and start."""
         team_id = ids.team(principal.team)
-        details = msgspec.convert(msgspec.structs.asdict(body), RunBody, from_attributes=True)
-        details = msgspec.structs.replace(
-            details, experiment_id=f"project:{body.project_name}"[:200]
-        )
+        project = {"experiment_id": f"project:{body.project_name}"[:200]}
+        details = msgspec.convert(msgspec.structs.asdict(body) | project, RunBody)
         start_ms = end_ms - round(body.duration * MS_PER_S)
         machine = machine_of(details, address)
         stated = body.run_id if body.run_id not in (None, "", "None") else None

@@ -7,12 +7,13 @@ COPY cannot skip them and is refused under row-level security.
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Iterator, Sequence
 from functools import cache
 from itertools import chain
 from typing import Any
 
-from sqlalchemy import BigInteger, Connection, SmallInteger, Table
+from sqlalchemy import BigInteger, Column, Connection, Dialect, SmallInteger, Table, Text
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.types import TypeEngine
 
@@ -85,12 +86,62 @@ def insert_rows(connection: Connection, table: Table, rows: Sequence[tuple[Any, 
             copy.write_row(row)
 
 
+def insert_new_rows(connection: Connection, table: Table, rows: Sequence[tuple[Any, ...]]) -> None:
+    """As `insert_rows` where some keys may exist: their rows are left as they are."""
+    upsert_rows(connection, table, rows, "ON CONFLICT DO NOTHING")
+
+
+def upsert_rows(
+    connection: Connection, table: Table, rows: Sequence[tuple[Any, ...]], on_conflict: str
+) -> None:
+    """As `insert_rows`, and what to do where a key exists; no key may stand twice among the rows.
+    A statement or a few, whatever their number. Texts are none of them null."""
+    if not rows:
+        return
+    if is_sqlite(connection):
+        names = ", ".join(column.name for column in table.columns)
+        flat = list(chain.from_iterable(rows))
+        _sqlite(connection, "", table.name, names, len(table.columns), flat, on_conflict)
+        return
+    between = secrets.token_hex(8)  # which no text holds
+    values: list[str] = []
+    for column, told in zip(table.columns, zip(*rows, strict=True), strict=True):
+        values += [between.join(told), between] if _is_text(column) else [_written(told)]
+    connection.exec_driver_sql(_unnesting(connection.dialect, table, on_conflict), tuple(values))
+
+
+def _is_text(column: Column[Any]) -> bool:
+    return isinstance(column.type, Text)
+
+
+def _written(numbers: Sequence[int | None]) -> str:
+    """An array as PostgreSQL reads it: the driver takes its time with each value of a list."""
+    return f"{{{','.join('NULL' if n is None else str(int(n)) for n in numbers)}}}"
+
+
+@cache
+def _unnesting(dialect: Dialect, table: Table, on_conflict: str) -> str:
+    names = ", ".join(column.name for column in table.columns)
+    arrays = [
+        "string_to_array(%s, %s)" if _is_text(column) else f"%s::{column.type.compile(dialect)}[]"
+        for column in table.columns
+    ]
+    rows = f"SELECT * FROM unnest({', '.join(arrays)})"
+    return f"INSERT INTO {table.name} ({names}) {rows} {on_conflict}"
+
+
 def _sqlite(
-    connection: Connection, mode: str, table: str, names: str, width: int, flat: list[Any]
+    connection: Connection,
+    mode: str,
+    table: str,
+    names: str,
+    width: int,
+    flat: list[Any],
+    on_conflict: str = "",
 ) -> int:
     at, inserted = 0, 0
     for count in parts(len(flat) // width, _MOST_VALUES // width):
-        statement = _inserting(mode, table, names, width, count)
+        statement = _inserting(mode, table, names, width, count, on_conflict)
         values = tuple(flat[at : at + count * width])
         inserted += connection.exec_driver_sql(statement, values).rowcount
         at += count * width
@@ -107,9 +158,9 @@ def parts(count: int, most: int) -> Iterator[int]:
 
 
 @cache
-def _inserting(mode: str, table: str, names: str, width: int, count: int) -> str:
-    row = f"({', '.join('?' * width)})"
-    return f"INSERT {mode} INTO {table} ({names}) VALUES {', '.join([row] * count)}"
+def _inserting(mode: str, table: str, names: str, width: int, count: int, on_conflict: str) -> str:
+    rows = ", ".join([f"({', '.join('?' * width)})"] * count)
+    return f"INSERT {mode} INTO {table} ({names}) VALUES {rows} {on_conflict}"
 
 
 def _postgresql(connection: Connection, columns: Ints) -> int:

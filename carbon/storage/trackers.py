@@ -17,7 +17,6 @@ from sqlalchemy import (
     Text,
     UniqueConstraint,
     bindparam,
-    case,
     delete,
     func,
     insert,
@@ -25,6 +24,7 @@ from sqlalchemy import (
     update,
 )
 
+from carbon.storage.bulk import insert_new_rows, upsert_rows
 from carbon.storage.names import host, run, source, team
 from carbon.storage.schema import Amount, Id, Ms, metadata
 
@@ -101,6 +101,12 @@ host_address = Table(
     Column("recorded_ms", Ms, nullable=False),
     sqlite_with_rowid=False,
 )
+
+
+#: (id, subject_id, workload_id, start_ms, end_ms)
+RunRow = tuple[str, int, int, int, int]
+#: As the columns of `tracker_emission`.
+EmissionRow = tuple[int, int, int, int, int, str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -266,21 +272,22 @@ def insert_run(connection: Connection, **values: Any) -> None:
     connection.execute(insert(tracker_run).values(**values))
 
 
-_WIDEN = (
-    update(run)
-    .where(run.c.id == bindparam("of_run"))
-    .values(
-        start_ms=case(
-            (run.c.start_ms < bindparam("from_ms"), run.c.start_ms), else_=bindparam("from_ms")
-        ),
-        end_ms=case((run.c.end_ms > bindparam("to_ms"), run.c.end_ms), else_=bindparam("to_ms")),
-    )
+_WIDER = (
+    "ON CONFLICT (id) DO UPDATE SET"
+    " start_ms = CASE WHEN run.start_ms < excluded.start_ms"
+    " THEN run.start_ms ELSE excluded.start_ms END,"
+    " end_ms = CASE WHEN run.end_ms > excluded.end_ms THEN run.end_ms ELSE excluded.end_ms END"
 )
 
 
-def widen_runs(connection: Connection, spans: Sequence[dict[str, Any]]) -> None:
-    """As `names.widen_run` of many at once: `{of_run, from_ms, to_ms}`."""
-    connection.execute(_WIDEN, list(spans))
+def widen_runs(connection: Connection, runs: Sequence[RunRow]) -> None:
+    """As `names.widen_run` of many at once; whose a known run is stays as it is."""
+    upsert_rows(connection, run, [(*row, None) for row in runs], _WIDER)
+
+
+def add_emissions(connection: Connection, rows: Sequence[EmissionRow]) -> None:
+    """Deltas; those that are known stay as they are."""
+    insert_new_rows(connection, tracker_emission, rows)
 
 
 _HEAR = (

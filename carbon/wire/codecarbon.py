@@ -133,10 +133,15 @@ def parts_mj(body: EmissionBody | TotalsBody) -> dict[str, int]:
     pue = body.pue if isinstance(body, TotalsBody) and body.pue is not None else 1.0
     if not 1.0 <= pue <= 10.0:
         raise InvalidInput("pue_below_one", "a PUE lies between 1 and 10")
-    stated = {kind: getattr(body, f"{part}_energy") for part, kind in PARTS.items()}
+    stated = {
+        PARTS["cpu"]: body.cpu_energy,
+        PARTS["gpu"]: body.gpu_energy,
+        PARTS["ram"]: body.ram_energy,
+    }
     whole = body.energy_consumed
     for kwh in (*stated.values(), whole):
-        _check(kwh, _MOST_KWH, "energy")
+        if not 0.0 <= kwh <= _MOST_KWH:
+            raise _unmeant(kwh, "energy")
     rest = whole - sum(stated.values())
     if rest > _SLACK * whole:
         stated[REST] = rest
@@ -146,12 +151,12 @@ def parts_mj(body: EmissionBody | TotalsBody) -> dict[str, int]:
 
 def claimed_ng(emissions_kg: float) -> int:
     """What the client says it emitted, ng. Raises InvalidInput(`negative_emissions`)."""
-    _check(emissions_kg, _MOST_KG, "emissions")
+    if not 0.0 <= emissions_kg <= _MOST_KG:
+        raise _unmeant(emissions_kg, "emissions")
     return round(emissions_kg * 1e12)
 
 
-def _check(value: float, most: float, what: str) -> None:
-    if not math.isfinite(value) or value > most:
-        raise InvalidInput(f"implausible_{what}", f"{what} of {value:g} cannot be meant")
-    if value < 0:
-        raise InvalidInput(f"negative_{what}", f"{what} cannot be negative")
+def _unmeant(value: float, what: str) -> InvalidInput:
+    if value < 0 and math.isfinite(value):
+        return InvalidInput(f"negative_{what}", f"{what} cannot be negative")
+    return InvalidInput(f"implausible_{what}", f"{what} of {value:g} cannot be meant")
