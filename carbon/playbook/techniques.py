@@ -43,7 +43,7 @@ ENTRIES: Final = (
     Entry(Technique.DATA_SUBSET, "training on a quarter of the data, accuracy by group"),
     Entry(Technique.DEPLOYMENT, "batching, threads, and a cleaner zone", needs_torch=False),
     Entry(Technique.PROMPT_AND_OUTPUT, "a language model's shorter answers, shorter prompts"),
-    Entry(Technique.CLEAN_HOURS, "the planner on a replayed week of a grid", needs_torch=False),
+    Entry(Technique.CLEAN_HOURS, "the scheduler on a replayed grid", needs_torch=False),
     Entry(Technique.SCALING, "replicas that wait against scale-to-zero", needs_torch=False),
 )
 

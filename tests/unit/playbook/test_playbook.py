@@ -16,9 +16,12 @@ from carbon.client.http import Client
 from carbon.client.session import Measured, MeasuredBy
 from carbon.collect.protocol import MeterUsed
 from carbon.domain.experiments.techniques import Technique, check_parameters
+from carbon.domain.units import MS_PER_HOUR
 from carbon.errors import CarbonError
+from carbon.planning.decision import plan
 from carbon.playbook import grid_week, runner
 from carbon.playbook.comparison import Comparison, Done, Work
+from carbon.playbook.replayed_scheduler import ReplayedScheduler
 from carbon.playbook.runner import Pace, Recorder
 from carbon.playbook.techniques import ENTRIES, entry_of
 from carbon.services.context import Context
@@ -73,6 +76,16 @@ def test_pruned_weights_stay_where_they_were_and_pruned_neurons_do_not() -> None
     assert float((thin[0].weight == 0).float().mean()) == pytest.approx(0.5, abs=0.01)
     assert [layer.out_features for layer in small if hasattr(layer, "out_features")] == [32, 32, 2]
     assert small(torch.zeros(1, networks.FEATURES)).shape == (1, 2)
+
+
+def test_the_scheduler_begins_replayed_jobs_where_the_planner_would() -> None:
+    """Arrivals overlap: a job may wait for longer than the next one's arrival."""
+    grid, length_ms, patience_ms = grid_week.week(), MS_PER_HOUR, 24 * MS_PER_HOUR
+    arrivals = [grid_week.START_MS + hour * MS_PER_HOUR for hour in (0, 5, 17, 18, 44)]
+    starts = ReplayedScheduler(grid, length_ms, patience_ms).starts_ms(arrivals, 100.0)
+    planned = [plan(grid, at, at, at + patience_ms, length_ms, 100.0).start_ms for at in arrivals]
+    for started_ms, planned_ms in zip(starts, planned, strict=True):
+        assert abs(started_ms - planned_ms) <= 60_000
 
 
 def test_the_replayed_grid_is_the_same_every_time_and_cleanest_by_day() -> None:
