@@ -32,7 +32,8 @@ Json = Annotated[bool, typer.Option("--json", help="Say it in one JSON line.")]
 def report_(
     report_id: str,
     format: Annotated[
-        str, typer.Option(help="gsf, sci-reporting, csv, parquet, if, json or html (to print).")
+        str,
+        typer.Option(help="gsf, sci-reporting, csv, parquet, if, json, html or pdf (by Chromium)."),
     ] = "html",
     out: Out = None,
     contact_name: ContactName = "",
@@ -43,13 +44,18 @@ def report_(
     """Write a report in one format."""
     from carbon.client import Client
 
+    is_pdf = format == "pdf"
     content = Client().export_report(
         report_id,
-        format=format,
+        format="html" if is_pdf else format,
         contact_name=contact_name,
         contact_email=contact_email,
         organization=organization,
     )
+    if is_pdf:
+        from carbon.exports.printed import pdf_of
+
+        content = pdf_of(content)
     if out is None:
         typer.echo(content, nl=False)
         return

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
+from typing import Final
 
 import msgspec
 from msgspec import UNSET
@@ -71,6 +72,30 @@ def grams_text(mass_ng: int) -> str:
     """Grams to the nanogram: texts of parts sum to the text of the whole."""
     text = f"{Decimal(mass_ng) / NG_PER_G:f}"
     return text.rstrip("0").rstrip(".") if "." in text else text
+
+
+_MASSES: Final = ((10**15, "t"), (10**12, "kg"), (10**9, "g"), (10**6, "mg"))
+
+
+def mass_texts(parts_ng: Sequence[int]) -> tuple[list[str], str]:
+    """(each part, their sum) in the sum's own unit and five of its digits: the printed parts sum
+    to the printed sum."""
+    whole_ng = sum(parts_ng)
+    size, unit = next((pair for pair in _MASSES if whole_ng >= pair[0]), _MASSES[-1])
+    whole = Decimal(whole_ng) / size
+    decimals = max(0, 4 - whole.adjusted()) if whole else 0
+    so_far, printed, texts = 0, Decimal(0), []
+    for part_ng in parts_ng:
+        so_far += part_ng
+        until = round(Decimal(so_far) / size, decimals)
+        texts.append(f"{until - printed:,f} {unit}")
+        printed = until
+    return texts, f"{printed:,f} {unit}"
+
+
+def energy_text(energy_mj: int) -> str:
+    kwh = energy_mj / 3.6e9
+    return f"{kwh:,.1f} kWh" if kwh >= 1000 else f"{kwh:.4g} kWh"
 
 
 def per_unit_texts(masses_ng: Sequence[int], count: float) -> tuple[list[str], str]:

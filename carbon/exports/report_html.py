@@ -1,63 +1,79 @@
-"""A report as one printable page: no script, no address outside, nothing to load."""
+"""A report as one printable document: no script, no address outside, nothing to load.
+
+A cover with every score, then each workload once: its components, what they rest on, and where
+its energy came from; at the end how shared things were allocated, the proof, and who signs.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterator, Sequence
 from html import escape
+from itertools import groupby
 
 from carbon.domain.reports import Mark
+from carbon.domain.units import NG_PER_G
+from carbon.exports.html_table import cell_table, style
 from carbon.exports.issued import (
     Issued,
     boundary_text,
     components,
-    grams_text,
-    per_unit_texts,
+    energy_text,
+    mass_texts,
     score_texts,
     unit_text,
 )
-from carbon.wire.reports import ReportLine
+from carbon.wire.answer import FactorUsed
+from carbon.wire.reports import OperationalPart, ReportLine
 
-_STYLE = """
-@page { size: A4; margin: 18mm }
-body { font: 10.5pt/1.5 system-ui, sans-serif; color: #1b2420; max-width: 178mm; margin: 12mm auto }
-h1 { font-size: 20pt; line-height: 1.2; margin: 0 0 2mm }
-h2 { font-size: 13pt; margin: 9mm 0 2mm; break-after: avoid }
-h3 { font-size: 10.5pt; margin: 5mm 0 1mm; break-after: avoid }
-p { margin: 0 0 2mm }
-.score { font-size: 17pt; font-weight: 600 }
-.quiet { color: #56635c }
-.notice { border: 0.6mm solid #a33b1f; padding: 2mm 3mm; margin: 3mm 0 }
-table { border-collapse: collapse; width: 100%; font-size: 8.5pt; margin: 1mm 0 3mm }
-th, td { text-align: left; padding: 0.8mm 2mm 0.8mm 0; border-bottom: 0.2mm solid #c9d1cc;
-  vertical-align: top }
-.long { overflow-wrap: anywhere }
-thead { display: table-header-group }
-tr { break-inside: avoid }
-.n { text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap }
-.sum td { font-weight: 600; border-top: 0.4mm solid #1b2420 }
-code { font-size: 8pt; overflow-wrap: anywhere }
-section + section { break-before: page }
-@media print { body { margin: 0 } }
-"""
+_LOCATION_BASED = (
+    "Software Carbon Intensity by ISO/IEC 21031:2024, location-based: no certificate, contract or "
+    "offset enters any figure."
+)
 
 
 def write(issued: Issued) -> str:
-    report, statement = issued.report, issued.statement
+    workloads = [list(lines) for _, lines in groupby(issued.statement.lines, _workload)]
     body = [
-        f"<h1>{escape(issued.title)}</h1>",
-        f"<p class='quiet'>Report {report.id}, issued {report.issued_at} for team "
-        f"{escape(report.team)}. Window {statement.start} to {statement.end}. "
-        "Software Carbon Intensity by ISO/IEC 21031:2024, location-based.</p>",
-        _notice(issued),
-        _marks(statement.marks),
-        *(f"<section>{''.join(_line(line))}</section>" for line in statement.lines),
-        _policies(issued),
-        _proof(issued),
+        f"<header>{''.join(_cover(issued))}</header>",
+        *(f"<section>{''.join(_section(lines))}</section>" for lines in workloads),
+        f"<section>{_policies(issued)}{_proof(issued)}</section>",
     ]
     return (
         f"<!doctype html><html lang='en'><head><meta charset='utf-8'><title>{escape(issued.title)}"
-        f"</title><style>{_STYLE}</style></head><body>{''.join(body)}</body></html>\n"
+        f"</title><style>{style(issued.report.id)}</style></head><body>{''.join(body)}</body>"
+        "</html>\n"
     )
+
+
+def _workload(line: ReportLine) -> str:
+    return line.answer.workload
+
+
+def _cover(issued: Issued) -> Iterator[str]:
+    report, statement = issued.report, issued.statement
+    facts = [
+        ("Report", report.id),
+        ("Team", report.team),
+        ("Window", f"{statement.start} to {statement.end}"),
+        ("Issued", f"{report.issued_at} by key {report.issued_by}"),
+        ("Accountable", ", ".join(filter(None, _accountable(issued))) or "not stated"),
+        ("Statement", report.statement_hash),
+    ]
+    yield f"<h1>{escape(issued.title)}</h1><p class='quiet'>{_LOCATION_BASED}</p>"
+    yield cell_table(("", ""), facts, headless=True)
+    yield _notice(issued)
+    yield _marks(statement.marks, statement.lines)
+    yield "<h2>Scores</h2>"
+    yield cell_table(
+        ("Workload", "Per", "gCO2e", "95 % interval", "Counted", "Coverage"),
+        [_score_row(line) for line in statement.lines],
+        numbers=(2, 3, 4, 5),
+    )
+
+
+def _accountable(issued: Issued) -> tuple[str, str, str]:
+    contact = issued.contact
+    return contact.name, contact.organization, contact.email
 
 
 def _notice(issued: Issued) -> str:
@@ -85,132 +101,149 @@ _IN_WORDS = {
 }
 
 
-def _marks(marks: Sequence[str]) -> str:
-    """What must be known before the number, in words; each beside its own code."""
+def _marks(marks: Sequence[str], lines: Sequence[ReportLine]) -> str:
+    """What must be known before the numbers, in words; each beside its own code and of what."""
     told = "".join(
-        f"<br>{escape(_IN_WORDS[Mark(mark)])} <code>{escape(mark)}</code>" for mark in marks
+        f"<br>{escape(_IN_WORDS[Mark(mark)])} <code>{escape(mark)}</code>{_of(mark, lines)}"
+        for mark in marks
     )
     return f"<p class='notice'>Before you read the figures:{told}</p>" if marks else ""
 
 
-def _line(line: ReportLine) -> Iterable[str]:
+def _of(mark: str, lines: Sequence[ReportLine]) -> str:
+    """Of which scores a mark speaks, where it is not all of them."""
+    own = [line.answer for line in lines if mark in line.marks]
+    if len(own) in (0, len(lines)):
+        return ""
+    return escape(": " + ", ".join(f"{one.workload} per {one.unit}" for one in own))
+
+
+def _score_row(line: ReportLine) -> tuple[str, ...]:
+    a, texts = line.answer, score_texts(line.answer)
+    coverage = "unknown" if a.coverage is None else f"{a.coverage:.1%}"
+    if texts is None:
+        return a.workload, a.unit, f"No rate: {a.reason}", "–", f"{a.count:,}", coverage
+    interval = f"{texts[1]} to {texts[2]}"
+    return a.workload, a.unit, texts[0], interval, f"{a.count:,.10g}", coverage
+
+
+def _section(lines: Sequence[ReportLine]) -> Iterator[str]:
+    """One workload. What its scores share is told once."""
+    answer = lines[0].answer
+    yield f"<h2>{escape(answer.workload)}</h2>"
+    units = [(unit_text(line.answer), _counted(line)) for line in lines]
+    yield f"<h3>Functional units</h3>{cell_table(('Unit', 'Counts'), units)}"
+    yield f"<h3>Boundary</h3><p>{escape(boundary_text(answer))}</p>"
+    for alike in _alike(lines):
+        if len(alike) < len(lines):
+            yield f"<h3>Per {escape(', '.join(line.answer.unit for line in alike))}</h3>"
+        yield from _shared(alike[0])
+    yield from (_drawn(line) for line in lines)
+
+
+def _counted(line: ReportLine) -> str:
     a = line.answer
-    texts = score_texts(a)
-    yield f"<h2>{escape(a.workload)}</h2>"
-    if texts:
-        yield (
-            f"<p class='score'>{texts[0]} gCO2e per {escape(a.unit)}</p>"
-            f"<p>95 % interval {texts[1]} to {texts[2]}; {a.count:,} counted.</p>"
-        )
-    else:
-        yield f"<p class='score'>No rate: {escape(str(a.reason))}</p>"
-    coverage = "unknown" if a.coverage is None else f"{a.coverage:.1%} of the expected device-time"
+    aside = f"; {a.count_set_aside:,.10g} set aside" if a.count_set_aside else ""
+    return f"{a.count:,.10g} counted{aside}"
+
+
+def _alike(lines: Sequence[ReportLine]) -> list[list[ReportLine]]:
+    """Lines of one workload by what they were computed from: mostly it is all the same."""
+    groups: list[list[ReportLine]] = []
+    for line in lines:
+        for group in groups:
+            if (line.operational, line.embodied) == (group[0].operational, group[0].embodied):
+                group.append(line)
+                break
+        else:
+            groups.append([line])
+    return groups
+
+
+def _shared(line: ReportLine) -> Iterator[str]:
+    a = line.answer
+    parts_ng = [round(grams * NG_PER_G) for grams in (a.measured_g, a.estimated_g)]
+    (measured, estimated), total = mass_texts(parts_ng)
     yield (
-        f"<p>{a.energy_mj / 3.6e9:.6g} kWh of IT energy. Measured {a.measured_g:.6g} g, estimated "
-        f"{a.estimated_g:.6g} g. Coverage {coverage}.</p>"
+        f"<p>{energy_text(a.energy_mj)} of IT energy. Operational {total}, of which measured "
+        f"{measured} and estimated {estimated}.</p>"
     )
-    yield _component_table(line)
-    yield f"<h3>Functional unit</h3><p>{escape(unit_text(a))}</p>"
-    yield f"<h3>Boundary</h3><p>{escape(boundary_text(a))}</p>"
-    yield _factor_table(line)
-    yield _energy_table(line)
-    yield _drawn(line)
+    yield f"<h3>Components</h3>{_component_table(line)}"
+    yield f"<h3>Factors</h3>{_factor_table(a.factors)}"
+    yield f"<h3>Energy and its price</h3>{_energy_table(line.operational)}"
 
 
 def _component_table(line: ReportLine) -> str:
-    a, parts = line.answer, components(line)
-    masses = [part.total_ng for part in parts]
-    scores, total = per_unit_texts(masses, a.count) if a.count else (["–"] * len(parts), "–")
-    rows = [
-        (part.name, grams_text(part.operational_ng), grams_text(part.embodied_ng), score)
-        for part, score in zip(parts, scores, strict=True)
+    """In texts whose parts sum to the printed total."""
+    parts = components(line)
+    whole_ng = sum(part.total_ng for part in parts)
+    columns = [
+        mass_texts([part.operational_ng for part in parts]),
+        mass_texts([part.embodied_ng for part in parts]),
+        mass_texts([part.total_ng for part in parts]),
     ]
-    whole = (
-        "Total",
-        grams_text(sum(part.operational_ng for part in parts)),
-        grams_text(sum(part.embodied_ng for part in parts)),
-        total,
-    )
-    head = ("Component", "Operational g", "Embodied g", f"g per {a.unit}")
-    return f"<h3>Components</h3>{_table(head, rows, whole, numbers=range(1, 4))}"
+    names = [part.name.replace("_", " ") for part in parts]
+    shares = [f"{part.total_ng / whole_ng:.1%}" if whole_ng else "–" for part in parts]
+    rows = zip(names, *(texts for texts, _ in columns), shares, strict=True)
+    whole = ("Total", *(total for _, total in columns), "100.0%" if whole_ng else "–")
+    head = ("Component", "Operational", "Embodied", "Together", "Share")
+    return cell_table(head, rows, whole, numbers=range(1, 5))
 
 
-def _factor_table(line: ReportLine) -> str:
+def _factor_table(factors: Sequence[FactorUsed]) -> str:
     rows = [
         (f.id, f"{f.value:.6g} {f.unit}", f"{f.low:g} to {f.high:g}", f.source, ", ".join(f.flags))
-        for f in line.answer.factors
+        for f in factors
     ]
-    head = ("Factor", "Value", "95 %", "Source", "Mind")
-    return f"<h3>Factors</h3>{_table(head, rows)}"
+    return cell_table(("Factor", "Value", "95 %", "Source", "Mind"), rows)
 
 
-def _energy_table(line: ReportLine) -> str:
+def _energy_table(parts: Sequence[OperationalPart]) -> str:
+    masses, total = mass_texts([part.operational_ng for part in parts])
+    energy_mj = sum(part.energy_mj for part in parts)
     rows = [
         (
             p.device,
-            p.model,
+            "" if p.energy_mj == 0 else p.model,
             p.method,
             f"{p.zone}, {p.source}",
-            f"{p.energy_mj / 3.6e9:.6g}",
-            grams_text(p.operational_ng),
+            energy_text(p.energy_mj) if p.energy_mj else "–",
+            f"{p.operational_ng * 3.6 / p.energy_mj:.4g}" if p.energy_mj else "–",
+            mass,
         )
-        for p in line.operational
+        for p, mass in zip(parts, masses, strict=True)
     ]
-    head = ("Device", "Model", "Method", "Intensity", "kWh", "g")
-    return f"<h3>Energy and its price</h3>{_table(head, rows, numbers=(4, 5))}"
+    head = ("Device", "Model", "Method", "Intensity", "Energy", "g/kWh, PUE in", "CO2e")
+    whole = ("Total", "", "", "", energy_text(energy_mj), "", total)
+    return cell_table(head, rows, whole, numbers=(4, 5, 6))
 
 
 def _drawn(line: ReportLine) -> str:
-    drawn = line.simulated
+    drawn, unit = line.simulated, escape(line.answer.unit)
     if drawn.first_order_low is None or drawn.first_order_high is None:
-        return ""
+        return f"<p class='quiet'>Per {unit}: inputs <code>{line.answer.input_hash}</code></p>"
     return (
-        f"<p class='quiet'>The interval holds 95 % of {drawn.draws:,} seeded draws; by first order "
-        f"it is {drawn.first_order_low:.4g} to {drawn.first_order_high:.4g} g per "
-        f"{escape(line.answer.unit)}. Inputs <code>{line.answer.input_hash}</code></p>"
+        f"<p class='quiet'>Per {unit}: the interval holds 95 % of {drawn.draws:,} seeded draws; by "
+        f"first order it is {drawn.first_order_low:.4g} to {drawn.first_order_high:.4g} g. Inputs "
+        f"<code>{line.answer.input_hash}</code></p>"
     )
 
 
 def _policies(issued: Issued) -> str:
     rows = [(name.replace("_", " "), text) for name, text in issued.statement.policies.items()]
-    return f"<h2>How shared things were allocated</h2>{_table(('What', 'How'), rows)}"
+    return f"<h2>How shared things were allocated</h2>{cell_table(('What', 'How'), rows)}"
 
 
 def _proof(issued: Issued) -> str:
-    report = issued.report
-    signed = issued.contact.name or "………………………………………………"
+    report, line = issued.report, "……………………………………"
+    told = [one for one in _accountable(issued)[:2] if one]
     return (
         "<h2>Proof</h2>"
         f"<p>Statement <code>{report.statement_hash}</code><br>Entry {report.audit_entry} of the "
-        f"audit log <code>{report.audit_hash}</code></p>"
-        f"<p>Accountable: {escape(signed)} {escape(issued.contact.organization)}</p>"
+        f"audit log <code>{report.audit_hash}</code></p><p>Every figure walks back to its "
+        f"readings: <code>carbon report explain {report.id}</code>. Who has no access checks the "
+        f"audit pack with Python alone: <code>carbon export audit-pack {report.id}</code>.</p>"
+        f"<p class='signed'>Accountable: {escape(', '.join(told)) or line}</p>"
+        f"<p class='signed'>Date, signature: {line}</p>"
+        f"<p class='signed'>Reviewed by, date, signature: {line}</p>"
     )
-
-
-_RIGHT = " class='n'"
-#: A word longer than this may be broken, as an address; no other may.
-_LONGEST_WORD = 16
-
-
-def _wrapped(text: str) -> str:
-    is_long = any(len(word) > _LONGEST_WORD for word in text.split())
-    return " class='long'" if is_long else ""
-
-
-def _table(
-    head: Sequence[str],
-    rows: Iterable[Sequence[str]],
-    whole: Sequence[str] | None = None,
-    numbers: Iterable[int] = (),
-) -> str:
-    right = frozenset(numbers)
-
-    def cells(tag: str, row: Sequence[str]) -> str:
-        return "".join(
-            f"<{tag}{_RIGHT if i in right else _wrapped(text)}>{escape(text)}</{tag}>"
-            for i, text in enumerate(row)
-        )
-
-    body = "".join(f"<tr>{cells('td', row)}</tr>" for row in rows)
-    total = f"<tr class='sum'>{cells('td', whole)}</tr>" if whole else ""
-    return f"<table><thead><tr>{cells('th', head)}</tr></thead><tbody>{body}{total}</tbody></table>"

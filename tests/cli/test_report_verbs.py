@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -44,6 +45,7 @@ def service(
 
 
 Carbon = Callable[..., Ended]
+CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser"))), None)
 
 
 def test_a_report_is_issued_shown_explained_and_listed(service: Service, carbon: Carbon) -> None:
@@ -121,3 +123,22 @@ def test_a_report_is_handed_out_in_each_format(
 def test_an_unknown_format_is_refused(service: Service, carbon: Carbon) -> None:
     issued = carbon("report", "issue", "w", *WINDOW, "--json").json
     carbon("export", "report", issued["id"], "--format", "docx").failed(2)
+
+
+@pytest.mark.usefixtures("service")
+@pytest.mark.skipif(CHROMIUM is None, reason="no Chromium to print with")
+def test_a_report_is_printed_as_pdf(carbon: Carbon, tmp_path: Path) -> None:
+    issued = carbon("report", "issue", "w", *WINDOW, "--json").json
+    out = tmp_path / "march.pdf"
+    told = carbon("export", "report", issued["id"], "--format", "pdf", "--out", str(out))
+    assert (told.code, told.err) == (0, "")
+    assert out.read_bytes().startswith(b"%PDF-")
+
+
+@pytest.mark.usefixtures("service")
+def test_without_a_browser_the_error_names_the_mend(
+    carbon: Carbon, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    issued = carbon("report", "issue", "w", *WINDOW, "--json").json
+    monkeypatch.setenv("PATH", "")
+    assert "export html" in carbon("export", "report", issued["id"], "--format", "pdf").failed(1)

@@ -18,7 +18,15 @@ from hypothesis import strategies as st
 from carbon.domain.reports import METHOD, Mark, policies
 from carbon.errors import InvalidInput
 from carbon.exports.formats import FORMS, Format
-from carbon.exports.issued import Contact, Issued, components, grams_text, per_unit_texts
+from carbon.exports.html_table import style
+from carbon.exports.issued import (
+    Contact,
+    Issued,
+    components,
+    grams_text,
+    mass_texts,
+    per_unit_texts,
+)
 from carbon.wire.answer import FactorUsed, IntensityUsed, SciAnswer
 from carbon.wire.reports import (
     EmbodiedPart,
@@ -248,3 +256,37 @@ def test_a_printed_report_says_every_mark_in_words() -> None:
         page = FORMS[Format.HTML].write(replace(marked, statement=statement))
         assert f"<code>{mark}</code>" in page
         assert re.search(rf"[a-z.]\s*<code>{mark}</code>", page)
+
+
+@given(masses)
+def test_printed_masses_sum_to_the_printed_sum(parts_ng: list[int]) -> None:
+    texts, whole = mass_texts(parts_ng)
+    numbers = [Decimal(text.split()[0].replace(",", "")) for text in (*texts, whole)]
+    assert sum(numbers[:-1]) == numbers[-1]
+    assert len({text.split()[1] for text in (*texts, whole)}) == 1
+
+
+def test_what_scores_of_one_workload_share_is_printed_once() -> None:
+    one = line()
+    other = msgspec.structs.replace(
+        one, answer=msgspec.structs.replace(one.answer, unit="request", count=3)
+    )
+    text = FORMS[Format.HTML].write(issued(one, other))
+    assert isinstance(text, str)
+    assert text.count("Energy and its price") == 1
+    more = msgspec.structs.replace(other, embodied=[])
+    text = FORMS[Format.HTML].write(issued(one, more))
+    assert isinstance(text, str)
+    assert text.count("Energy and its price") == 2
+    assert "<h3>Per request</h3>" in text
+
+
+def test_a_footer_cannot_leave_the_style() -> None:
+    assert "</style>" not in style('x"} </style><script>')
+
+
+def test_a_mark_says_of_which_scores_it_speaks() -> None:
+    one, other = line(), line(workload="default/v")
+    text = FORMS[Format.HTML].write(issued(one, msgspec.structs.replace(other, marks=[])))
+    assert isinstance(text, str)
+    assert "coverage_below_floor</code>: default/&lt;script&gt;|w per token" in text
