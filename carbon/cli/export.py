@@ -33,7 +33,9 @@ def report_(
     report_id: str,
     format: Annotated[
         str,
-        typer.Option(help="gsf, sci-reporting, csv, parquet, if, json, html or pdf (by Chromium)."),
+        typer.Option(
+            help="gsf, sci-reporting, csv, parquet, if, model-card, ai-act, json, html or pdf."
+        ),
     ] = "html",
     out: Out = None,
     contact_name: ContactName = "",

@@ -9,7 +9,9 @@ from enum import StrEnum
 import msgspec
 
 from carbon.exports import (
+    ai_act,
     impact_framework,
+    model_card,
     report_csv,
     report_html,
     report_parquet,
@@ -27,6 +29,8 @@ class Format(StrEnum):
     HTML = "html"
     PARQUET = "parquet"
     IMPACT_FRAMEWORK = "if"  #: a manifest
+    MODEL_CARD = "model-card"  #: of the Hugging Face Hub
+    AI_ACT = "ai-act"  #: energy for the technical documentation
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,5 +52,7 @@ FORMS = {
     Format.JSON: Form("application/json", "json", _json),
     Format.PARQUET: Form("application/vnd.apache.parquet", "parquet", report_parquet.write),
     Format.IMPACT_FRAMEWORK: Form("application/yaml", "yml", impact_framework.write),
+    Format.MODEL_CARD: Form("text/markdown", "md", model_card.write),
+    Format.AI_ACT: Form("text/markdown", "md", ai_act.write),
     Format.HTML: Form("text/html", "html", report_html.write),
 }

@@ -118,6 +118,11 @@ def score_texts(answer: SciAnswer) -> tuple[str, str, str] | None:
     return shown(Interval(answer.sci_g_per_unit, answer.low, answer.high))
 
 
+def cell_text(text: str) -> str:
+    """Text from outside, which must not end a table's cell or begin another line."""
+    return text.replace("|", "\\|").replace("\n", " ")
+
+
 def boundary_text(answer: SciAnswer) -> str:
     included = ", ".join(answer.boundary["included"])
     excluded = "; ".join(

@@ -14,6 +14,7 @@ from carbon.exports.issued import (
     ComponentSum,
     Issued,
     boundary_text,
+    cell_text,
     components,
     grams_text,
     per_unit_texts,
@@ -38,8 +39,8 @@ def _section(issued: Issued, line: ReportLine) -> Iterator[str]:
         raise InvalidInput("no_score", f"{answer.workload} has no rate per {answer.unit}")
     parts = components(line)
     scores, total = per_unit_texts([part.total_ng for part in parts], answer.count)
-    per = f"gCO2e/{_cell(answer.unit)}"
-    yield f"# {_cell(answer.workload)} SCI REPORT\n"
+    per = f"gCO2e/{cell_text(answer.unit)}"
+    yield f"# {cell_text(answer.workload)} SCI REPORT\n"
     yield f"**SCI:** `{total} {per}` (95 %: {texts[1]} to {texts[2]})\n"
     yield "**Breakdown:**\n```"
     for part, score in zip(parts, scores, strict=True):
@@ -47,7 +48,7 @@ def _section(issued: Issued, line: ReportLine) -> Iterator[str]:
     yield f"```\n\n{_header(issued, line)}"
     yield f"\n## Coefficients\n\n{_coefficients(line)}"
     yield f"\n## Summary\n\n{_summary(line)}"
-    yield f"\n## Functional Unit\n\n**Functional Unit:** {_cell(unit_text(answer))}\n"
+    yield f"\n## Functional Unit\n\n**Functional Unit:** {cell_text(unit_text(answer))}\n"
     yield f"{answer.count} counted, {answer.count_set_aside} set aside outside of metered time."
     yield f"\n## Methodologies\n\n{_methodologies(line)}"
     yield "\n## Component Breakdown"
@@ -69,7 +70,7 @@ def _header(issued: Issued, line: ReportLine) -> str:
         "Marks": ", ".join(line.marks) or "none",
         "Statement Hash": issued.report.statement_hash,
     }
-    return "\n\n".join(f"**{name}:** {_cell(value)}" for name, value in rows.items())
+    return "\n\n".join(f"**{name}:** {cell_text(value)}" for name, value in rows.items())
 
 
 def _coefficients(line: ReportLine) -> str:
@@ -78,7 +79,7 @@ def _coefficients(line: ReportLine) -> str:
         "|-|-|-|-|-|",
         *(
             f"| {f.id} | {f.kind}, 95 %: {f.low:g} to {f.high:g} | {f.value:.10g} | {f.unit} "
-            f"| {_cell(f.source)} |"
+            f"| {cell_text(f.source)} |"
             for f in line.answer.factors
         ),
         *(_intensity_row(line, zone) for zone in line.answer.zones),
@@ -95,7 +96,7 @@ def _intensity_row(line: ReportLine, zone: str) -> str:
     sources = ", ".join(sorted({f"{p.source} ({p.signal}, {p.scope})" for p in parts}))
     return (
         f"| intensity {zone} | energy-weighted over 5-minute buckets, PUE included | {mean} "
-        f"| gCO2e/kWh | {_cell(sources)} |"
+        f"| gCO2e/kWh | {cell_text(sources)} |"
     )
 
 
@@ -138,8 +139,3 @@ def _component(line: ReportLine, part: ComponentSum, score: str) -> str:
         f"embodied {masses[1]} g.\n\n"
         "**Methodologies Used:** Device energy; Zone intensity; M by reservation; Counted units"
     )
-
-
-def _cell(text: str) -> str:
-    """Text from outside, which must not end a table cell or begin another line."""
-    return text.replace("|", "\\|").replace("\n", " ")

@@ -105,7 +105,9 @@ def test_the_log_is_proven_and_a_changed_row_ends_with_1(service: Service, carbo
     assert "report_changed" in broken.out
 
 
-@pytest.mark.parametrize("format", ["gsf", "sci-reporting", "csv", "json", "html"])
+@pytest.mark.parametrize(
+    "format", ["gsf", "sci-reporting", "csv", "json", "html", "model-card", "ai-act"]
+)
 def test_a_report_is_handed_out_in_each_format(
     service: Service, carbon: Carbon, tmp_path: Path, format: str
 ) -> None:

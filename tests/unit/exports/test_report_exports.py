@@ -12,6 +12,7 @@ from io import StringIO
 
 import msgspec
 import pytest
+import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -290,3 +291,37 @@ def test_a_mark_says_of_which_scores_it_speaks() -> None:
     text = FORMS[Format.HTML].write(issued(one, msgspec.structs.replace(other, marks=[])))
     assert isinstance(text, str)
     assert "coverage_below_floor</code>: default/&lt;script&gt;|w per token" in text
+
+
+def test_a_model_card_states_grams_and_where_they_come_from() -> None:
+    text = written(Format.MODEL_CARD, line(workload="default/w"))
+    _, front, words = text.split("---\n")
+    told = yaml.safe_load(front)["co2_eq_emissions"]
+    assert told["emissions"] == 128.137
+    assert (told["geographical_location"], told["hardware_used"]) == ("DE", "1 x =model|x")
+    assert "rep_1" in told["source"]
+    assert "SCI per token:** 1.5 g (95 %: 1.35 to 1.65)" in words
+    assert "coverage_below_floor" in words
+
+
+def test_an_energy_sheet_says_what_is_measured_and_what_is_not_known() -> None:
+    text = written(Format.AI_ACT, line(workload="default/w"))
+    assert "| 2(e) | Energy of the computing (IT) | 0.002 MWh, known (measured) |" in text
+    assert "not known to the meter" in text
+    mixed = line(workload="default/w")
+    answer = msgspec.structs.replace(mixed.answer, methods={"counter": 0.4, "modelled": 0.6})
+    text = written(Format.AI_ACT, msgspec.structs.replace(mixed, answer=answer))
+    assert "estimated (40% of it measured)" in text
+
+
+@pytest.mark.parametrize("format", [Format.MODEL_CARD, Format.AI_ACT])
+def test_a_document_of_one_model_is_of_one_workload(format: Format) -> None:
+    with pytest.raises(InvalidInput) as refused:
+        written(format, line(workload="default/w"), line(workload="default/v"))
+    assert refused.value.code == "one_workload"
+
+
+@pytest.mark.parametrize("format", [Format.MODEL_CARD, Format.AI_ACT])
+def test_names_from_outside_begin_no_line_of_their_own(format: Format) -> None:
+    text = written(format, line(workload="default/w\n# Another heading | cell"))
+    assert not any(one.startswith("# Another") for one in text.split("\n"))
