@@ -16,6 +16,7 @@ from carbon.domain.principal import Principal
 from carbon.domain.tenancy import ADMIN_SCOPES
 from carbon.domain.units import MS_PER_DAY, MS_PER_HOUR, QUARTER_MS, ceil_to, floor_to
 from carbon.services.breakdown import By, breakdown
+from carbon.services.kept_findings import KeptFindings
 from carbon.services.overview import overview
 from carbon.services.question import Question
 from carbon.services.recommendations import recommendations
@@ -53,6 +54,8 @@ def _measure(options: Options, name: str, url: str | None) -> list[Figure]:
     steps = Steps(name)
     with generated_year(url, fleet, days, rows) as year:
         steps.done("load the roll-ups")
+        KeptFindings(year.context).make(floor_to(year.context.clock.now_ms(), MS_PER_HOUR))
+        steps.done("make the hour's findings, as the service does in the background")
         some_ms = ceil_to(least // fleet.gpus * SPAN_MS, QUARTER_MS)
         first_rate = _load(year, year.end_ms - some_ms, year.end_ms)
         few = _reports(year)

@@ -16,12 +16,14 @@ from carbon.services.context import Context
 from carbon.services.intensity import known_zone
 from carbon.services.live_power import LivePower, live_power
 from carbon.services.outlook import Outlook, outlook
-from carbon.services.scores import Scores, scores
+from carbon.services.recent_scores import recent_scores
+from carbon.services.rollup import roll_up
+from carbon.services.scores import Scores
 from carbon.services.today import Today, today
 from carbon.storage.engine import reading
 from carbon.storage.identities import workload_names
 from carbon.storage.places import Place, places_at
-from carbon.storage.recent import JobRow, known_devices, latest_jobs
+from carbon.storage.recent import JobRow, count_devices, known_devices, latest_jobs
 from carbon.wire.budgets import BudgetAnswer
 
 _MOST_JOBS: Final = 12
@@ -74,7 +76,9 @@ def overview(context: Context, principal: Principal, zone: str | None = None) ->
     with reading(context.engine) as connection:
         chosen = known_zone(connection, zone) if zone else None
         names = {id_: str(name) for id_, name in workload_names(connection, team)}
-    sci = scores(context, principal, names)  # first: it brings the roll-ups up to date
+        devices = count_devices(connection)
+    roll_up(context, end_ms=now_ms)
+    sci = recent_scores(context, principal, names, devices)
     with reading(context.engine) as connection:
         own = None if team is None else frozenset(names)
         places = _places(connection, now_ms, settings.zone)

@@ -21,10 +21,10 @@ from sqlalchemy import Connection, Table
 
 from carbon.domain.civil import civil_days, civil_month
 from carbon.domain.rollup import Rate
+from carbon.services.beside import Beside
 from carbon.services.context import Context
 from carbon.services.day_prices import DayPrices, SpanPrices, Sums, day_prices, day_sums
 from carbon.services.nanograms import nanograms, ng_per_mj
-from carbon.services.pricing_process import PricingProcess
 from carbon.storage import repricing as store
 from carbon.storage.columns import Ints
 from carbon.storage.engine import checkpoint, reading, writing
@@ -92,7 +92,7 @@ def _loaded(
         for day in days:
             yield day_prices(context.engine, context.settings, marks, *day)
         return
-    with PricingProcess(context) as process:
+    with Beside(context, day_prices) as process:
         process.ask(marks, *days[0])
         for following in days[1:]:
             process.ask(marks, *following)

@@ -8,6 +8,7 @@ import threading
 
 from carbon.domain.units import MS_PER_DAY, floor_to
 from carbon.services.context import Context
+from carbon.services.kept_findings import KeptFindings
 from carbon.services.retention import retain
 from carbon.services.rollup import roll_up
 from carbon.services.settling import settle
@@ -48,6 +49,7 @@ class Upkeep:
     def __init__(self, context: Context, writer: Writer) -> None:
         self._context = context
         self._writer = writer
+        self._findings = KeptFindings(context)
         self._retained_ms = 0
         self._holder = secrets.token_hex(8)
         self._stop = threading.Event()
@@ -58,6 +60,7 @@ class Upkeep:
 
     def stop(self) -> None:
         self._stop.set()
+        self._findings.stop()
         self._thread.join(timeout=5.0)
 
     def _run(self) -> None:
@@ -73,6 +76,7 @@ class Upkeep:
                 roll_up(self._context, most=_BUCKETS_AT_ONCE, pause=self._rest)
                 settle(self._context, most=_PERIODS_AT_ONCE)
                 self._retain()
+                self._findings.make_if_due()
             except Exception as error:
                 log.warning("roll-up postponed: %s", error)
 

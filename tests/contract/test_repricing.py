@@ -14,9 +14,10 @@ from stores import migrate
 
 from carbon.clock import FakeClock
 from carbon.errors import Unavailable
+from carbon.services.beside import Beside
 from carbon.services.context import Context
+from carbon.services.day_prices import day_prices
 from carbon.services.hosts import HostTimes, record_host
-from carbon.services.pricing_process import PricingProcess
 from carbon.services.rollup import roll_up
 from carbon.services.settling import settle
 from carbon.storage.energy import dirty_bucket
@@ -231,7 +232,7 @@ def test_what_the_process_raises_is_raised_here_and_its_death_is_told(
     tmp_path: Path, new_context: Callable[[Engine], Context]
 ) -> None:
     context = new_context(migrate(create_engine(f"sqlite:///{tmp_path / 'carbon.db'}")))
-    with PricingProcess(context) as process:
+    with Beside(context, day_prices) as process:
         process.ask([], T, T + DAY)
         assert process.answer().quarters == []
         with writing(context.engine) as connection:
