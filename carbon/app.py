@@ -123,6 +123,7 @@ def create_app(context: Context, background: bool = True) -> FastAPI:
         ]
     app = Application(
         [*energy.straight, sci.straight, *codecarbon.straight],
+        [intensity.asked],
         title="carbon",
         version=__version__,
         summary="Carbon and energy accounting for computing.",

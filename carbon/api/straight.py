@@ -4,6 +4,7 @@ middleware and matching cost several times as much as to answer."""
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable
+from dataclasses import dataclass
 from typing import Any
 
 from fastapi import FastAPI, Request, Response
@@ -16,15 +17,34 @@ from carbon.errors import CarbonError
 Call = Callable[[Request], Awaitable[Response]]
 
 
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A GET call with one name in its path. What `call` answers None to, FastAPI answers."""
+
+    prefix: str
+    suffix: str
+    call: Callable[[Request, str], Awaitable[Response | None]]
+
+    def name_in(self, path: str) -> str:
+        """Empty where the path is another call's."""
+        if not (path.startswith(self.prefix) and path.endswith(self.suffix)):
+            return ""
+        name = path[len(self.prefix) : -len(self.suffix)]
+        return "" if "/" in name else name
+
+
 class Application(FastAPI):
-    """A FastAPI application with some POST calls in front of it.
+    """A FastAPI application with some POST calls, and some that are asked for, in front of it.
 
     Their errors are the same problem documents as everywhere; every other method of their paths
     is the application's to answer.
     """
 
-    def __init__(self, straight: Iterable[Route], **settings: Any) -> None:
+    def __init__(
+        self, straight: Iterable[Route], asked: Iterable[Asked] = (), **settings: Any
+    ) -> None:
         super().__init__(**settings)
+        self._asked = tuple(asked)
         routes = list(straight)
         self.router.routes += routes
         self._straight: dict[str, Call] = {route.path: route.endpoint for route in routes}
@@ -37,7 +57,24 @@ class Application(FastAPI):
                 response = await _answered(call, Request(scope, receive, send))
                 await response(scope, receive, send)
                 return
+        if scope["type"] == "http" and scope["method"] == "GET":
+            for asked in self._asked:
+                if name := asked.name_in(scope["path"]):
+                    scope["app"] = self
+                    told = await _told(asked, name, Request(scope, receive, send))
+                    if told is not None:
+                        await told(scope, receive, send)
+                        return
         await super().__call__(scope, receive, send)
+
+
+async def _told(asked: Asked, name: str, request: Request) -> Response | None:
+    try:
+        return await asked.call(request, name)
+    except CarbonError as error:
+        return problem_of(error)
+    except Exception as error:
+        return unforeseen_problem(request, error)
 
 
 async def _answered(call: Call, request: Request) -> Response:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Annotated
 
 from fastapi import Depends, Request
+from starlette.concurrency import run_in_threadpool
 
-from carbon.auth.keys import principal_of_key
+from carbon.auth.keys import principal_of_key, remembered_principal
 from carbon.auth.sessions import SESSION_COOKIE, principal_of_session
 from carbon.domain.principal import Principal
 from carbon.domain.tenancy import Scope
@@ -26,19 +27,29 @@ def principal_of(request: Request) -> Principal:
     Raises Unauthorized where there is neither, or one that does not hold.
     """
     context = context_of(request)
-    scheme, _, key = request.headers.get("authorization", "").partition(" ")
-    if scheme.lower() == "bearer" and key:
-        return principal_of_key(context, key.strip())
+    if key := _bearer(request):
+        return principal_of_key(context, key)
     if cookie := request.cookies.get(SESSION_COOKIE):
         return principal_of_session(context, cookie)
     raise Unauthorized("key_missing", "send a key: Authorization: Bearer ck_…")
 
 
-def requires(scope: Scope) -> Callable[[Request], Principal]:
-    """A dependency: the principal, refused with 403 where its key lacks the scope."""
+def _bearer(request: Request) -> str:
+    scheme, _, key = request.headers.get("authorization", "").partition(" ")
+    return key.strip() if scheme.lower() == "bearer" else ""
 
-    def dependency(request: Request) -> Principal:
-        principal = principal_of(request)
+
+def requires(scope: Scope) -> Callable[[Request], Awaitable[Principal]]:
+    """A dependency: the principal, refused with 403 where its key lacks the scope.
+
+    A key that was proven a moment ago is known at once; else the store is asked, in a thread.
+    """
+
+    async def dependency(request: Request) -> Principal:
+        key = _bearer(request)
+        principal = remembered_principal(context_of(request), key) if key else None
+        if principal is None:
+            principal = await run_in_threadpool(principal_of, request)
         principal.require(scope)
         return principal
 
@@ -56,7 +67,12 @@ def energy_writer(request: Request) -> Principal:
     return principal
 
 
-ContextOf = Annotated[Context, Depends(context_of)]
+async def _context(request: Request) -> Context:
+    """As `context_of`; a dependency that waits for nothing needs no thread."""
+    return context_of(request)
+
+
+ContextOf = Annotated[Context, Depends(_context)]
 Reader = Annotated[Principal, Depends(requires(Scope.REPORTS_READ))]
 
 

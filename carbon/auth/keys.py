@@ -79,7 +79,7 @@ def principal_of_key(context: Context, text: str) -> Principal:
     Raises Unauthorized: `key_malformed`, `key_unknown`, `key_revoked`, `key_expired`.
     """
     remembered = _remembered(context)
-    proof = blake2b(text.encode(), key=_PROOF_KEY).digest()
+    proof = _proof(text)
     proven = remembered.get(id_within(text))
     is_fresh = proven is not None and proven.until_ns > context.clock.monotonic_ns()
     if proven is None or not is_fresh or not hmac.compare_digest(proven.proof, proof):
@@ -90,6 +90,23 @@ def principal_of_key(context: Context, text: str) -> Principal:
         proven = _Proven(stored_key, context.clock.monotonic_ns() + _REMEMBER_NS, proof)
         remembered[key.key_id] = proven
     return principal_of_stored(proven.key, context.clock.now_ms())
+
+
+def remembered_principal(context: Context, text: str) -> Principal | None:
+    """Who holds a key that was proven in the last seconds, without asking the store; else None.
+
+    Raises Unauthorized: `key_revoked`, `key_expired`.
+    """
+    proven = _remembered(context).get(id_within(text))
+    if proven is None or proven.until_ns <= context.clock.monotonic_ns():
+        return None
+    if not hmac.compare_digest(proven.proof, _proof(text)):
+        return None
+    return principal_of_stored(proven.key, context.clock.now_ms())
+
+
+def _proof(text: str) -> bytes:
+    return blake2b(text.encode(), key=_PROOF_KEY).digest()
 
 
 def principal_of_stored(key: stored.StoredKey, now_ms: int) -> Principal:

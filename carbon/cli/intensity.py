@@ -115,6 +115,8 @@ def backtest(
             f"  share of the oracle's saving: {result.share_of_oracle:.1%}, "
             f"yardstick {result.yardstick_share:.1%}"
         )
+    if result.typical_share is not None:
+        typer.echo(f"  by typical hours, without any feed: {result.typical_share:.1%}")
 
 
 def _lengths_h(path: Path, unit: str) -> list[float]:

@@ -10,8 +10,9 @@ import numpy as np
 import numpy.typing as npt
 from msgspec import Struct
 
+from carbon.domain.typical import has_typical, typical_points
 from carbon.domain.units import MS_PER_HOUR, MS_PER_S
-from carbon.errors import InvalidInput
+from carbon.errors import InvalidInput, NotFound
 from carbon.grid.backtest import FIRST_ORIGIN, rolling, score, yardstick
 from carbon.grid.forecast import FEWEST_HOURS, predict
 from carbon.grid.hourly_table import HourlyTable
@@ -26,6 +27,8 @@ _S_PER_HOUR: Final = MS_PER_HOUR // MS_PER_S
 _HOURS_PER_DAY: Final = 24
 _SHORT_WAIT_H: Final = 6.0
 _LONG_WAIT_H: Final = 24.0
+#: Hours of the shape that are looked at, for jobs that run and wait for days.
+_BEYOND_H: Final = 7 * _HOURS_PER_DAY
 #: Below this a forecast in g/kWh is rounding; it must not make one hour look cleaner.
 _DECIMALS: Final = 6
 
@@ -54,6 +57,8 @@ class Backtest(Struct, frozen=True):
     #: Saving / saving of the oracle, jobs that may pause; null where no jobs were given.
     share_of_oracle: float | None = None
     yardstick_share: float | None = None
+    #: The same, planned by the typical hours that stand in where nothing at all is known.
+    typical_share: float | None = None
 
 
 def backtest_zone(
@@ -72,9 +77,11 @@ def backtest_zone(
         )
     [scored] = score(table.g_per_kwh, weekday, [place], first_origin, horizon_h)
     shares: list[Share] = []
+    typical: float | None = None
     if lengths_h is not None:
         jobs = drawn_jobs(lengths_h, draw, 0, first_origin, table.g_per_kwh.shape[1])
         shares = shares_of_oracle(table.g_per_kwh, weekday, [place], jobs)
+        typical = share_without_key(table, zone, jobs) if has_typical(zone) else None
     stated = [share for share in scored.coverage if share is not None]
     return Backtest(
         zone,
@@ -87,6 +94,7 @@ def backtest_zone(
         scored.coverage,
         shares[0].own if shares else None,
         shares[0].yardstick if shares else None,
+        typical,
     )
 
 
@@ -156,6 +164,35 @@ def shares_of_oracle(
             )
         )
     return shares
+
+
+class TypicalForesight:
+    """What is known without any feed: the typical hours of the zone, of the past as of the hours
+    ahead; not even the present one is known."""
+
+    is_perfect = False
+
+    def __init__(self, zone: str, start_ms: int, hours: int) -> None:
+        """`hours` from `start_ms` on, counted from 0 as the record is.
+
+        Raises NotFound(`no_forecast`).
+        """
+        points = typical_points(zone, start_ms, start_ms + hours * MS_PER_HOUR)
+        if not points:
+            raise NotFound("no_forecast", f"nothing is known of the mix of {zone}")
+        self._typical = np.array([point.g_per_kwh for point in points])
+
+    def seen_at(self, now_ms: int) -> IntensitySeries:
+        hour = now_ms // MS_PER_HOUR
+        ahead = self._typical[hour : hour + _BEYOND_H]
+        return IntensitySeries.hourly(ahead, hour * MS_PER_HOUR)
+
+
+def share_without_key(table: HourlyTable, zone: str, jobs: JobHistory) -> float:
+    """Share of the oracle's saving, planned by typical hours alone, credited by what came."""
+    actual = table.g_per_kwh[table.place(zone)]
+    foresight = TypicalForesight(zone, table.start_ms, len(actual) + _BEYOND_H)
+    return _share(actual, foresight, jobs)
 
 
 def _share(actual: FloatArray, foresight: Foresight, jobs: JobHistory) -> float:

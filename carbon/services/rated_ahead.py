@@ -12,42 +12,45 @@ from collections import OrderedDict
 from collections.abc import Callable, Hashable
 from dataclasses import replace
 from threading import Lock
-from typing import Final
+from typing import Any, Final, TypeVar, cast
 from weakref import WeakKeyDictionary
 
-from sqlalchemy import Connection, Engine, select
+from sqlalchemy import Connection, Engine
 
 from carbon.domain.intensity import RatedPoint
-from carbon.storage.intensity import intensity_vintage
 
-#: Answers held for each store: zones x signals x scopes in use.
-MOST: Final = 512
+#: Answers held for each store: zones x signals x scopes in use, as points and as texts.
+MOST: Final = 1_024
 
 #: What is stored, as far as it matters here; None where nothing is.
 Newest = tuple[int, int, bytes] | None
 
-_Held = OrderedDict[Hashable, tuple[Newest, list[RatedPoint]]]
+Made = TypeVar("Made")
+_Held = OrderedDict[Hashable, tuple[Newest, Any]]
 _held: WeakKeyDictionary[Engine, _Held] = WeakKeyDictionary()
 _lock = Lock()
-_v = intensity_vintage.c
-_NEWEST: Final = select(_v.id, _v.recorded_ms, _v.points_hash).order_by(_v.id.desc()).limit(1)
+#: Asked with every forecast, and so as plain text: to compile the statement took half the time.
+_NEWEST: Final = (
+    "SELECT id, recorded_ms, points_hash FROM intensity_vintage ORDER BY id DESC LIMIT 1"
+)
 
 
 def newest_vintage(connection: Connection) -> Newest:
     """Which vintage was stored last."""
-    row = connection.execute(_NEWEST).first()
-    return None if row is None else (row.id, row.recorded_ms, bytes(row.points_hash))
+    row = connection.exec_driver_sql(_NEWEST).first()
+    return None if row is None else (row[0], row[1], bytes(row[2]))
 
 
-def held_or_made(
-    engine: Engine, key: Hashable, newest: Newest, make: Callable[[], list[RatedPoint]]
-) -> list[RatedPoint]:
-    """What was made for `key` since `newest` came, else made now. Not to be changed."""
+def held_or_made(engine: Engine, key: Hashable, newest: Newest, make: Callable[[], Made]) -> Made:
+    """What was made for `key` since `newest` came, else made now. Not to be changed.
+
+    A key is always asked for with the same kind of thing.
+    """
     with _lock:
         held = _held.setdefault(engine, OrderedDict())
         known = held.get(key)
     if known is not None and known[0] == newest:
-        return known[1]
+        return cast(Made, known[1])
     made = make()
     with _lock:
         held[key] = (newest, made)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from msgspec import Struct
+from collections.abc import Sequence
+
+from msgspec import Raw, Struct
 
 from carbon.domain.intensity import EmissionScope, Signal
 from carbon.wire.energy import Ms, Text
@@ -66,7 +68,8 @@ class IntensityAnswer(Struct, frozen=True):
     zone: str
     start: str
     end: str
-    points: list[PointAnswer]
+    #: Some are written already: each is asked for far more often than it changes.
+    points: Sequence[PointAnswer | Raw]
     sources: list[SourceAnswer]
 
 

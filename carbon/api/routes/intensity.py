@@ -2,30 +2,30 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Request, Response
 from starlette.concurrency import run_in_threadpool
 
 from carbon.api.bodies import answer, read_json
+from carbon.api.straight import Asked
 from carbon.api.times import moment
-from carbon.auth.access import ContextOf, Reader, requires
+from carbon.auth.access import ContextOf, Reader, context_of, requires
 from carbon.clock import to_rfc3339
 from carbon.domain.intensity import (
     EmissionScope,
     IntensityPoint,
     PointKind,
-    RatedPoint,
     Signal,
     Vintage,
 )
 from carbon.domain.principal import Principal
 from carbon.domain.tenancy import Scope
-from carbon.domain.units import MS_PER_DAY, MS_PER_HOUR
+from carbon.domain.units import MS_PER_DAY
 from carbon.domain.yearly import normal_zone
 from carbon.errors import InvalidInput
 from carbon.services.context import Context
+from carbon.services.forecast_answer import forecast_answer, point_answer
 from carbon.services.intensity import known_zone, rated_points, record_vintage
 from carbon.services.intensity_provenance import quarantined_points, sources_of
 from carbon.storage.engine import reading
@@ -34,7 +34,6 @@ from carbon.wire.intensity import (
     IntensityAnswer,
     IntensityBody,
     IntensityStored,
-    PointAnswer,
     QuarantinedPoint,
 )
 
@@ -77,8 +76,34 @@ def get_forecast(
     """Points from now on: a feed's forecast, else the own one, else the yearly figure."""
     if not 1 <= hours <= 168:
         raise InvalidInput("invalid_parameter", "hours lies between 1 and 168")
-    now_ms = context.clock.now_ms()
-    return _window(context, zone, now_ms, now_ms + hours * MS_PER_HOUR, signal, scope)
+    return answer(forecast_answer(context, zone, hours, signal, scope))
+
+
+async def _forecast_at_once(request: Request, zone: str) -> Response | None:
+    """The same, of a question that is well put; all others are FastAPI's to judge."""
+    query = dict(request.query_params)
+    if len(query) < len(request.query_params.multi_items()):
+        return None
+    hours = query.pop("hours", "24")
+    signal = _SIGNALS.get(query.pop("signal", "average"))
+    named = query.pop("scope", None)
+    scope = None if named is None else _SCOPES.get(named)
+    is_known = signal is not None and (scope is not None) is (named is not None)
+    is_whole = hours.isascii() and hours.isdecimal() and 1 <= int(hours[:4]) <= 168
+    if signal is None or not is_known or not is_whole or query:
+        return None
+    context = context_of(request)
+    await _read_by(request)
+    return answer(
+        await run_in_threadpool(forecast_answer, context, zone, int(hours), signal, scope)
+    )
+
+
+_read_by = requires(Scope.REPORTS_READ)
+_SIGNALS = {str(signal): signal for signal in Signal}
+_SCOPES = {str(scope): scope for scope in EmissionScope}
+#: In front of FastAPI's own (`api.straight`): planners and pages ask it all the time.
+asked = Asked("/v1/intensity/", "/forecast", _forecast_at_once)
 
 
 def _window(
@@ -97,7 +122,7 @@ def _window(
     with reading(context.engine) as connection:
         name = known_zone(connection, zone)
     points = rated_points(context, name, start_ms, end_ms, signal, scope, as_of_ms=as_of_ms)
-    shown = [_point(point) for point in points]
+    shown = [point_answer(point) for point in points]
     sources = sources_of(context, name, points)
     return answer(IntensityAnswer(name, to_rfc3339(start_ms), to_rfc3339(end_ms), shown, sources))
 
@@ -112,22 +137,6 @@ def get_quarantine(
     if after is not None and not after.isdecimal():
         raise InvalidInput("invalid_parameter", "after is the `next` of an earlier answer")
     return answer(quarantined_points(context, zone, limit, int(after) if after else None))
-
-
-@lru_cache(maxsize=50_000)
-def _point(point: RatedPoint) -> PointAnswer:
-    """Forecasts are asked for far more often than published: each point is written once."""
-    return PointAnswer(
-        to_rfc3339(point.start_ms),
-        to_rfc3339(point.end_ms),
-        point.g_per_kwh,
-        str(point.kind),
-        point.source,
-        str(point.signal),
-        str(point.scope),
-        to_rfc3339(point.published_ms) if point.published_ms else None,
-        list(point.flags),
-    )
 
 
 @router.post("/{zone}", status_code=201)
