@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Final
 from zoneinfo import ZoneInfo
@@ -12,6 +12,7 @@ from zoneinfo import ZoneInfo
 from msgspec import Struct
 from sqlalchemy import Connection
 
+from carbon.domain.claims import NO_WORKLOAD
 from carbon.domain.embodied import EmbodiedCharge
 from carbon.domain.energy import Method
 from carbon.domain.factor_book import FactorBook
@@ -77,6 +78,7 @@ class Breakdown(Struct, frozen=True):
     measured_share: float | None
     #: Of the range of the same length before; null where that has nothing.
     total_g_before: float | None
+    energy_kwh_before: float | None
     lines: list[BreakdownLine]
     flags: list[str]
 
@@ -90,8 +92,10 @@ def breakdown(
         own = None if principal.sees_all_teams else principal.team
         names = dict(workload_names(connection, own or team))
         chosen = None if own is None and team is None else list(names)
-        rows = _sums(connection, window, chosen)
-        before = _sums(connection, window.before(), chosen)
+        rows = _sums(connection, window, window.step_ms, chosen)
+        # Of the time before only the whole is told: one step that holds it all.
+        earlier = window.before()
+        before = _sums(connection, earlier, earlier.whole_ms, chosen)
         models = models_by_id(connection)
         ledger = _Ledger(window, names, models, ratings(connection), factor_book(connection))
     grouped: dict[str, list[PeriodSum]] = defaultdict(list)
@@ -115,21 +119,17 @@ def breakdown(
         _figure(whole),
         _measured(rows),
         _figure(ledger.scored(before)).value if before else None,
+        kwh(sum(row.energy_mj for row in before)) if before else None,
         sorted(lines, key=lambda line: (-line.total_g.value, line.name)),
         sorted({flag for row in rows for flag in ledger.ratings[row.rating].flags}),
     )
 
 
 def _sums(
-    connection: Connection, window: TimeRange, workload_ids: Sequence[int] | None
+    connection: Connection, window: TimeRange, step_ms: int, workload_ids: Sequence[int] | None
 ) -> list[PeriodSum]:
     return period_sums(
-        connection,
-        window.start_ms,
-        window.end_ms,
-        window.step_ms,
-        window.is_daily,
-        workload_ids,
+        connection, window.start_ms, window.end_ms, step_ms, window.is_daily, workload_ids
     )
 
 
@@ -142,6 +142,7 @@ class _Ledger:
     models: Mapping[int, tuple[str, str]]
     ratings: Mapping[int, Rating]
     book: FactorBook
+    _per_ms: dict[int, float] = field(default_factory=dict)
 
     def key(self, row: PeriodSum, by: By) -> str:
         name = self.names.get(row.workload)
@@ -156,7 +157,8 @@ class _Ledger:
 
     def scored(self, rows: Sequence[PeriodSum]) -> Score:
         device_hours = sum(row.covered_ms for row in rows) / MS_PER_HOUR
-        return score([self._charge(row) for row in rows], self._embodied(rows), device_hours)
+        charges = [self._charge(row) for row in _of_kinds(rows)]
+        return score(charges, self._embodied(rows), device_hours)
 
     def line(self, name: str, rows: Sequence[PeriodSum], whole: Score, steps: int) -> BreakdownLine:
         own = self.scored(rows)
@@ -182,11 +184,20 @@ class _Ledger:
         by_step: dict[int, list[PeriodSum]] = defaultdict(list)
         for row in rows:
             by_step[row.step].append(row)
+        per_ms = self._embodied_ng_per_ms
         for step, own in by_step.items():
-            embodied_ng = sum(charge.embodied_ng for charge in self._embodied(own))
-            total_g[step] = grams(sum(row.operational_ng for row in own) + embodied_ng)
+            embodied_ng = sum(row.reserved_ms * per_ms(row.model) for row in own)
+            total_g[step] = grams(sum(row.operational_ng for row in own) + round(embodied_ng))
             energy_kwh[step] = kwh(sum(row.energy_mj for row in own))
         return total_g, energy_kwh
+
+    def _embodied_ng_per_ms(self, model: int) -> float:
+        """Of one model, over the window."""
+        if model not in self._per_ms:
+            width_ms = self.window.end_ms - self.window.start_ms
+            charged = self._charges_of(model, width_ms)
+            self._per_ms[model] = sum(charge.embodied_ng for charge in charged) / width_ms
+        return self._per_ms[model]
 
     def _charge(self, row: PeriodSum) -> Charge:
         rating = self.ratings[row.rating]
@@ -205,18 +216,30 @@ class _Ledger:
         held: dict[int, int] = defaultdict(int)
         for row in rows:
             held[row.model] += row.reserved_ms
-        return [
-            charge
-            for model in sorted(held)
-            for charge in embodied_charges(
-                self.book,
-                model,
-                DeviceRef("", *self.models[model]),
-                held[model],
-                self.window.start_ms,
-                self.window.end_ms,
-            )
-        ]
+        return [charge for model in sorted(held) for charge in self._charges_of(model, held[model])]
+
+    def _charges_of(self, model: int, reserved_ms: int) -> list[EmbodiedCharge]:
+        return embodied_charges(
+            self.book,
+            model,
+            DeviceRef("", *self.models[model]),
+            reserved_ms,
+            self.window.start_ms,
+            self.window.end_ms,
+        )
+
+
+def _of_kinds(rows: Sequence[PeriodSum]) -> Iterator[PeriodSum]:
+    """One row for all steps and workloads that a figure cannot tell apart."""
+    sums: dict[tuple[int, int, int], list[int]] = {}
+    for row in rows:
+        kind = sums.setdefault((row.model, row.method, row.rating), [0, 0, 0, 0])
+        kind[0] += row.energy_mj
+        kind[1] += row.operational_ng
+        kind[2] += row.covered_ms
+        kind[3] += row.reserved_ms
+    for (model, method, rating), measures in sums.items():
+        yield PeriodSum(0, NO_WORKLOAD, model, method, rating, *measures)
 
 
 def _figure(result: Score) -> Figure:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import Any
+from zoneinfo import ZoneInfo
 
-from sqlalchemy import Connection, select
+from sqlalchemy import ColumnElement, Connection, select
 
 from carbon.clock import to_rfc3339
 from carbon.domain.units import BUCKET_MS, MS_PER_DAY, QUARTER_MS, ceil_to, floor_to
@@ -24,6 +25,8 @@ from carbon.storage.identities import Identities
 from carbon.storage.names import device, host_period
 from carbon.storage.places import last_begun
 from carbon.storage.repricing import mark_price
+from carbon.storage.rollups import quarter_hour
+from carbon.storage.settled import Piece, pieces_between
 from carbon.wire.hosts import HostAnswer, HostBody, HostList
 
 _FACTS = ("site", "zone", "pue", "owner", "region", "commissioned_ms", "retired_ms")
@@ -115,8 +118,13 @@ def re_rate(
     return marked
 
 
-def list_hosts(context: Context, start_ms: int, end_ms: int) -> HostList:
+def list_hosts(
+    context: Context, start_ms: int, end_ms: int, from_settled: bool = False
+) -> HostList:
     """Every host with what holds now, and how much of [start, end) it reported.
+
+    `from_settled` reads days and months that are over as a whole, which is quick over a year;
+    a quarter-hour that was read in part then counts as such.
 
     Raises InvalidInput(`end_before_start`).
     """
@@ -129,8 +137,13 @@ def list_hosts(context: Context, start_ms: int, end_ms: int) -> HostList:
     hosts = []
     with reading(context.engine) as connection:
         addresses = declared_addresses(connection)
-        for report in host_reports(connection, start_ms, end_ms):
-            periods = [p for p in _periods(connection, report.id) if _holds(p, now_ms)]
+        stated = _periods_of(connection)
+        pieces: list[Piece] = [(quarter_hour, start_ms, end_ms)]
+        if from_settled:
+            timezone = ZoneInfo(context.settings.timezone)
+            pieces = pieces_between(connection, start_ms, end_ms, timezone)
+        for report in host_reports(connection, pieces):
+            periods = [p for p in stated.get(report.id, ()) if _holds(p, now_ms)]
             known = {fact: last_begun(periods, fact) for fact in (*_FACTS, "start_ms")}
             state = _state(known, report.last_seen_ms, now_ms)
             due = _expected(known, report, start_ms, min(end_ms, ceil_to(now_ms, QUARTER_MS)))
@@ -200,9 +213,18 @@ def _expected(known: dict[str, Any], report: HostReport, start_ms: int, end_ms: 
 
 
 def _periods(connection: Connection, host_id: int) -> list[dict[str, Any]]:
-    p = host_period.c
-    query = select(host_period).where(p.host_id == host_id, p.correction_id.is_(None))
-    return [dict(row) for row in connection.execute(query).mappings()]
+    return _periods_of(connection, host_period.c.host_id == host_id).get(host_id, [])
+
+
+def _periods_of(
+    connection: Connection, *conditions: ColumnElement[bool]
+) -> dict[int, list[dict[str, Any]]]:
+    """What people stated of each host."""
+    found: dict[int, list[dict[str, Any]]] = {}
+    query = select(host_period).where(host_period.c.correction_id.is_(None), *conditions)
+    for row in connection.execute(query).mappings():
+        found.setdefault(row["host_id"], []).append(dict(row))
+    return found
 
 
 def _holds(period: dict[str, Any], at_ms: int) -> bool:

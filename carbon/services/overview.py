@@ -14,6 +14,7 @@ from carbon.domain.yearly import WORLD, normal_zone
 from carbon.services.budgets import worst_budgets
 from carbon.services.context import Context
 from carbon.services.intensity import known_zone
+from carbon.services.last_days import LastDays, last_days
 from carbon.services.live_power import LivePower, live_power
 from carbon.services.outlook import Outlook, outlook
 from carbon.services.recent_scores import recent_scores
@@ -58,6 +59,7 @@ class Overview(Struct, frozen=True):
     zones: list[str]
     power: LivePower
     today: Today
+    last_days: LastDays
     intensity: Outlook
     sci: Scores
     jobs: list[JobLine]
@@ -94,6 +96,7 @@ def overview(context: Context, principal: Principal, zone: str | None = None) ->
         zones,
         power,
         day,
+        last_days(context, principal),
         outlook(context, shown, _zone_flags(places, shown)),
         sci,
         [_job_line(row) for row in jobs],

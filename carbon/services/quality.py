@@ -9,7 +9,7 @@ from msgspec import Struct
 
 from carbon.domain.energy import Method
 from carbon.domain.principal import Principal
-from carbon.domain.units import MJ_PER_KWH, MS_PER_HOUR
+from carbon.domain.units import MJ_PER_KWH
 from carbon.services.context import Context
 from carbon.services.hosts import list_hosts
 from carbon.services.import_quality import troubles_in
@@ -85,7 +85,7 @@ def quality(context: Context, principal: Principal, window: TimeRange) -> Qualit
             connection,
             window.start_ms,
             window.end_ms,
-            window.end_ms - window.start_ms + 2 * MS_PER_HOUR,
+            window.whole_ms,
             window.is_daily,
             None if own is None else list(names),
         )
@@ -124,7 +124,7 @@ def quality(context: Context, principal: Principal, window: TimeRange) -> Qualit
 def _hosts(context: Context, window: TimeRange) -> HostList:
     """Of the part of the window that is over: nobody can have reported the rest."""
     end_ms = min(window.end_ms, context.clock.now_ms())
-    return list_hosts(context, window.start_ms, max(end_ms, window.start_ms + 1))
+    return list_hosts(context, window.start_ms, max(end_ms, window.start_ms + 1), from_settled=True)
 
 
 def _methods(rows: list[PeriodSum], whole_mj: int) -> list[Part]:

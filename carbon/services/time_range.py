@@ -44,6 +44,11 @@ class TimeRange:
             return MS_PER_HOUR
         return MS_PER_DAY if self.days <= _DAILY_DAYS else 7 * MS_PER_DAY
 
+    @property
+    def whole_ms(self) -> int:
+        """A step that all of it falls into, its last day too."""
+        return self.end_ms - self.start_ms + MS_PER_DAY
+
     def before(self) -> TimeRange:
         """The stretch of the same length before it, to compare with."""
         return TimeRange(self.start_ms - (self.end_ms - self.start_ms), self.start_ms, "")

@@ -15,6 +15,7 @@ from carbon.services.series import SeriesQuestion, sci_series
 from carbon.services.series_points import Dimension
 from carbon.services.time_range import TimeRange
 from carbon.storage.engine import reading
+from carbon.storage.identities import workload_names
 from carbon.storage.screens import RunLine, runs_of
 from carbon.storage.unit_counts import units_of
 from carbon.wire.answer import SciAnswer
@@ -75,6 +76,13 @@ def workload_view(
         series.groups[0].points if series.groups else [],
         [_run(line) for line in runs],
     )
+
+
+def known_names(context: Context, principal: Principal) -> list[str]:
+    """`team/name` of every workload the principal may see, in order."""
+    with reading(context.engine) as connection:
+        team = None if principal.sees_all_teams else principal.team
+        return [str(name) for _, name in workload_names(connection, team)]
 
 
 def _run(line: RunLine) -> RunShown:

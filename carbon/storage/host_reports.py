@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from sqlalchemy import Connection, func, select
 
+from carbon.domain.units import QUARTER_MS
 from carbon.storage.names import device, host, host_period, meter, source
 from carbon.storage.rollups import quarter_hour
+from carbon.storage.settled import Piece
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,15 +27,9 @@ class HostReport:
     quarters: int
 
 
-def host_reports(connection: Connection, start_ms: int, end_ms: int) -> list[HostReport]:
-    """Every host, in order of name; quarter-hours as far as they are rolled up."""
-    q = quarter_hour.c
-    read = (
-        select(device.c.host_id, func.count(q.start_ms.distinct()))
-        .join_from(quarter_hour, device, device.c.id == q.device_id)
-        .where(q.start_ms >= start_ms, q.start_ms < end_ms, q.covered_ms > 0)
-        .group_by(device.c.host_id)
-    )
+def host_reports(connection: Connection, pieces: Sequence[Piece]) -> list[HostReport]:
+    """Every host, in order of name; quarter-hours as far as they are rolled up. Of a settled
+    day or month as many as the time fills that the host's most read device was read."""
     heard = (
         select(device.c.host_id, func.max(source.c.last_seen_ms))
         .join_from(meter, device, device.c.id == meter.c.device_id)
@@ -39,10 +37,12 @@ def host_reports(connection: Connection, start_ms: int, end_ms: int) -> list[Hos
         .group_by(device.c.host_id)
     )
     owned = select(device.c.host_id, func.count()).group_by(device.c.host_id)
-    by_host = [
-        {row[0]: row[1] for row in connection.execute(query)} for query in (read, heard, owned)
-    ]
-    quarters, seen_ms, devices = by_host
+    quarters: Counter[int] = Counter()
+    for piece in pieces:
+        quarters += _read_quarters(connection, piece)
+    seen_ms, devices = (
+        {row[0]: row[1] for row in connection.execute(query)} for query in (heard, owned)
+    )
     registered = set(connection.scalars(select(host_period.c.host_id).distinct()))
     query = select(host.c.id, host.c.name, host.c.created_ms).order_by(host.c.name)
     return [
@@ -57,3 +57,32 @@ def host_reports(connection: Connection, start_ms: int, end_ms: int) -> list[Hos
         )
         for id_, name, created_ms in connection.execute(query)
     ]
+
+
+def _read_quarters(connection: Connection, piece: Piece) -> Counter[int]:
+    table, start_ms, end_ms = piece
+    t = table.c
+    inside = (t.start_ms >= start_ms, t.start_ms < end_ms, t.covered_ms > 0)
+    if table is quarter_hour:
+        query = (
+            select(device.c.host_id, func.count(t.start_ms.distinct()))
+            .join_from(table, device, device.c.id == t.device_id)
+            .where(*inside)
+            .group_by(device.c.host_id)
+        )
+        return Counter({row[0]: row[1] for row in connection.execute(query)})
+    of_device = (
+        select(t.start_ms, t.device_id, func.sum(t.covered_ms).label("read_ms"))
+        .where(*inside)
+        .group_by(t.start_ms, t.device_id)
+        .subquery()
+    )
+    most_read = (
+        select(device.c.host_id, func.max(of_device.c.read_ms))
+        .join_from(of_device, device, device.c.id == of_device.c.device_id)
+        .group_by(of_device.c.start_ms, device.c.host_id)
+    )
+    read: Counter[int] = Counter()
+    for host_id, read_ms in connection.execute(most_read):
+        read[host_id] += -(-int(read_ms) // QUARTER_MS)
+    return read

@@ -12,7 +12,7 @@ from carbon.domain.principal import Principal
 from carbon.domain.tenancy import Scope
 from carbon.errors import InvalidInput
 from carbon.services.budgets import drop_budget, list_budgets, set_budget
-from carbon.services.workloads import list_workloads
+from carbon.services.workload_view import known_names
 from carbon.web.screens import (
     answer_form,
     screen_csv,
@@ -43,7 +43,7 @@ def budgets_screen(request: Request, context: ContextOf) -> Response:
             principal,
             "budgets",
             list_budgets(context, principal),
-            workloads=[w.name for w in list_workloads(context, principal)],
+            workloads=known_names(context, principal),
             may_set=Scope.WORKLOADS_WRITE in principal.scopes,
             measures=list(Measure),
             periods=list(Period),

@@ -59,12 +59,14 @@ MASS = Quantity(
 )
 POWER = Quantity(((1e-3, "mW"), (1.0, "W"), (1e3, "kW"), (1e6, "MW")))
 INTENSITY = Quantity(((1.0, "g/kWh"),))
+VOLUME = Quantity(((1e-3, "mL"), (1.0, "L"), (1e3, "m³")))
 COUNT = Quantity(((1.0, ""), (1e3, "k"), (1e6, "M"), (1e9, "G")), is_counted=True)
 BY_NAME = {
     "energy": ENERGY,
     "mass": MASS,
     "power": POWER,
     "intensity": INTENSITY,
+    "volume": VOLUME,
     "count": COUNT,
 }
 

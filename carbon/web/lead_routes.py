@@ -17,7 +17,7 @@ from carbon.services.breakdown import Breakdown, By, breakdown
 from carbon.services.context import Context
 from carbon.services.quality import Quality, quality
 from carbon.services.reports import issue_report, list_reports, read_report
-from carbon.services.workloads import list_workloads
+from carbon.services.workload_view import known_names
 from carbon.web.chart_specs import breakdown_chart
 from carbon.web.screens import (
     answer_form,
@@ -174,7 +174,7 @@ def quality_csv(answer: QualityOf) -> Response:
 def reports_screen(request: Request, context: ContextOf, after: After = None) -> Response:
     def render(principal: Principal) -> Response:
         answer = list_reports(context, principal, _REPORTS_AT_ONCE, after)
-        workloads = [w.name for w in list_workloads(context, principal)]
+        workloads = known_names(context, principal)
         may_issue = Scope.WORKLOADS_WRITE in principal.scopes
         return screen_page(
             request, principal, "reports", answer, workloads=workloads, may_issue=may_issue

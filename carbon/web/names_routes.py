@@ -17,6 +17,7 @@ from carbon.domain.tenancy import Scope
 from carbon.errors import InvalidInput
 from carbon.services.context import Context
 from carbon.services.corrections import Period, correct, list_corrections, undo
+from carbon.services.workload_view import known_names
 from carbon.services.workloads import list_workloads
 from carbon.storage.names import FOR_EVER_MS
 from carbon.web.screens import (
@@ -65,7 +66,7 @@ def _page(
 ) -> Response:
     answer = _to_be_named(context, principal)
     may_name = Scope.WORKLOADS_WRITE in principal.scopes
-    names = [w.name for w in list_workloads(context, principal)]
+    names = known_names(context, principal)
     return screen_page(
         request,
         principal,
@@ -111,7 +112,7 @@ def _asked(context: Context, principal: Principal, form: dict[str, str]) -> Corr
             told[name] = _moment(told[name], zone)
     kind = form.get("kind", "rename")
     if kind == "rename" and "into" in told:
-        known = {w.name for w in list_workloads(context, principal)}
+        known = set(known_names(context, principal))
         kind = "merge" if str(principal.workload(told["into"])) in known else kind
     told |= {"kind": kind, "reason": form.get("reason", ""), "dry_run": "sure" not in form}
     try:

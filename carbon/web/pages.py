@@ -62,6 +62,7 @@ def _environment() -> Environment:
         energy_words=energy_words,
         mass_words=mass_words,
         change_words=change_words,
+        trend_words=trend_words,
         signed_percent=signed_percent,
         query_of=query_of,
     )
@@ -149,6 +150,15 @@ def change_words(value: float, before: float) -> str:
         return say("breakdown.same")
     word = "breakdown.more" if change > 0 else "breakdown.less"
     return say(word, share=f"{percent(abs(change))}\N{NO-BREAK SPACE}%")
+
+
+def trend_words(value: float, before: float | None) -> str:
+    """As `change_words`, with an arrow that says the direction at a glance."""
+    if before is None:
+        return say("trend.no_before")
+    change = value / before - 1 if before else 0.0
+    arrow = "→" if not before or abs(change) < 0.005 else "↗" if change > 0 else "↘"
+    return f"{arrow}\N{NO-BREAK SPACE}{change_words(value, before)}"
 
 
 def signed_percent(change: float) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
@@ -25,6 +26,8 @@ from carbon.web.pages import page
 from carbon.web.published import published
 
 SEE_OTHER: Final = 303
+#: Lines of a table before somebody asks for `all=1`; JSON and CSV hold each of them.
+_SHOWN_AT_ONCE: Final = 50
 _NO_STORE: Final = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
 
 
@@ -143,6 +146,7 @@ def screen_page(
         page_data={"charts": list(charts), "strings": strings_of("chart"), **(live or {})},
         with_query=lambda **changed: with_query(request, **changed),
         presets=list(PRESETS),
+        shown=sys.maxsize if request.query_params.get("all") else _SHOWN_AT_ONCE,
         **values,
     )
 

@@ -23,8 +23,7 @@ from carbon.services.jobs import Jobs
 from carbon.services.overview import JobLine, job_lines
 from carbon.services.polling import zones_in_use
 from carbon.services.time_range import TimeRange
-from carbon.services.workload_view import WorkloadView, workload_view
-from carbon.services.workloads import list_workloads
+from carbon.services.workload_view import WorkloadView, known_names, workload_view
 from carbon.storage.engine import reading
 from carbon.web.chart_specs import plan_chart, workload_chart
 from carbon.web.screens import screen_csv, screen_json, screen_page, show_screen
@@ -63,7 +62,7 @@ def workloads_screen(request: Request, context: ContextOf, times: Times) -> Resp
 
 def _silent(context: Context, principal: Principal, heard: set[str]) -> list[str]:
     """Workloads known that drew nothing in the range."""
-    return [w.name for w in list_workloads(context, principal) if w.name not in heard]
+    return [name for name in known_names(context, principal) if name not in heard]
 
 
 @router.get("/web/workloads.json")
@@ -171,7 +170,7 @@ def compare_screen(
 ) -> Response:
     def render(principal: Principal) -> Response:
         window = times.resolve(context)
-        names = [w.name for w in list_workloads(context, principal)]
+        names = known_names(context, principal)
         answer = _compared(context, principal, window, a, b)
         return screen_page(
             request, principal, "compare", answer, window=window, names=names, a=a, b=b

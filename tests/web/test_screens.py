@@ -136,7 +136,7 @@ def test_a_team_sees_its_own_alone(day: Context) -> None:
 
 def test_a_team_reads_of_no_other_team_s_jobs_on_the_scheduler_s_screen(tmp_path: Path) -> None:
     context = generated_day.empty_context(tmp_path)
-    generated_day.fill(context)
+    generated_day.fill_last_minutes(context)
     told = {"number": 1, "epoch": 1, "state": "lost", "handed_over_ms": generated_day.NOW_MS}
     rows = [
         {**told, "id": f"{job}-1", "job_id": job, "detail": "no such host"} for job in ("j1", "j5")
@@ -214,7 +214,7 @@ def test_a_stranger_signs_in_and_comes_back_to_the_view(day: Context) -> None:
 
 def test_a_report_is_issued_from_the_page_and_shown(tmp_path: Any) -> None:
     context = generated_day.empty_context(tmp_path)
-    generated_day.fill(context)
+    generated_day.fill_last_minutes(context)
     admin = browser(context, generated_day.admin_key(context))
     form = {"workload": RESNET, "start": "2026-11-24", "end": "2026-11-24", "title": "A day"}
     answer = admin.post("/reports", data=form)
@@ -234,7 +234,15 @@ def test_a_table_for_a_spreadsheet_starts_no_formula() -> None:
     assert bytes(made.body).decode().splitlines() == ["name", "'=1+1", "'@sum", "plain", '""']
 
 
-def test_a_workload_is_renamed_on_the_page_after_it_said_what_moves(admin: TestClient) -> None:
+def signed_in_alone(folder: Path) -> TestClient:
+    """On a ledger of its own: what a test changes there no other sees."""
+    context = generated_day.empty_context(folder)
+    generated_day.fill_last_minutes(context)
+    return browser(context, generated_day.admin_key(context))
+
+
+def test_a_workload_is_renamed_on_the_page_after_it_said_what_moves(tmp_path: Path) -> None:
+    admin = signed_in_alone(tmp_path)
     form = {"workload": RESNET, "into": "renamed", "reason": "what it is"}
     origin = {"origin": str(admin.base_url)}
     tried = admin.post("/names/correct", data=form, headers=origin)
@@ -253,7 +261,8 @@ def test_a_workload_is_renamed_on_the_page_after_it_said_what_moves(admin: TestC
     assert foreign.status_code == 403
 
 
-def test_each_kind_of_correction_has_a_form_that_shows_what_moves(admin: TestClient) -> None:
+def test_each_kind_of_correction_has_a_form_that_shows_what_moves(tmp_path: Path) -> None:
+    admin = signed_in_alone(tmp_path)
     origin = {"origin": str(admin.base_url)}
     subject = f"name:{RESNET}"
     claim = {"kind": "claim", "subject": subject, "workload": "vision/hers", "reason": "hers"}
