@@ -25,6 +25,12 @@ def issue(
     end: Annotated[str, typer.Option(help="RFC 3339.")],
     unit: Annotated[list[str] | None, typer.Option(help="By default all own units.")] = None,
     title: Annotated[str, typer.Option(help="What it is called.")] = "",
+    idle: Annotated[
+        str, typer.Option(help="Unreserved idle time: reserver, proportional or overhead.")
+    ] = "reserver",
+    host_parts: Annotated[
+        str, typer.Option(help="CPU and DRAM of a host with GPUs: energy or reservation.")
+    ] = "energy",
     materiality: Annotated[float, typer.Option(help="Change above which to notify.")] = 0.05,
     recipient: Annotated[
         list[str] | None, typer.Option(help="Mail address to tell of changes; may repeat.")
@@ -43,6 +49,8 @@ def issue(
         end=end,
         units=unit or [],
         title=title,
+        idle=idle,
+        host_parts=host_parts,
         materiality=materiality,
         recipients=recipient or [],
         webhook=webhook,

@@ -50,20 +50,41 @@ _IDLE: Final = {
     "by energy",
 }
 
+
+class HostPolicy(StrEnum):
+    """Who carries the CPU and DRAM of a host with GPUs."""
+
+    ENERGY = "energy"  #: each subject what it was seen drawing of them
+    RESERVATION = "reservation"  #: who held the host's GPUs, by reserved time
+
+
+_HOST: Final = {
+    HostPolicy.ENERGY: "cpu and dram as devices of their own, by the energy of each subject",
+    HostPolicy.RESERVATION: "all cpu and dram of a host, idle and unattributed too, to who held "
+    "its GPUs in the same quarter-hour, by reserved time; where nobody held one, by the energy of "
+    "each subject",
+}
+
 _POLICIES: Final = {
     "operational": "energy of the counting meter by 5-minute bucket times its intensity and PUE",
     "idle_reserved": "to who reserved the device",
     "embodied": "by reserved device-time over the expected life; shared spans by energy",
-    "host_parts": "cpu and dram as devices of their own, by the energy of each subject",
     "intensity": "location-based",
 }
 
 
 def policies(
-    gaps: GapPolicy = GapPolicy.FILL, idle: IdlePolicy = IdlePolicy.RESERVER
+    gaps: GapPolicy = GapPolicy.FILL,
+    idle: IdlePolicy = IdlePolicy.RESERVER,
+    host: HostPolicy = HostPolicy.ENERGY,
 ) -> dict[str, str]:
     """How what is shared was allocated; part of every report."""
-    return {**_POLICIES, "gaps": _GAPS[gaps], "idle_unreserved": _IDLE[idle]}
+    return {
+        **_POLICIES,
+        "gaps": _GAPS[gaps],
+        "idle_unreserved": _IDLE[idle],
+        "host_parts": _HOST[host],
+    }
 
 
 class Mark(StrEnum):

@@ -69,7 +69,15 @@ def _table(
 
     def account(lo: int, hi: int) -> Account:
         fill = (lo, hi) == (start_ms, end_ms) and request.gaps is GapPolicy.FILL
-        question = Question(name, lo, hi, DEVICE_HOUR, fill_gaps=fill, idle=request.idle)
+        question = Question(
+            name,
+            lo,
+            hi,
+            DEVICE_HOUR,
+            fill_gaps=fill,
+            idle=request.idle,
+            host_parts=request.host_parts,
+        )
         return workload_account(context, principal, question)
 
     whole = account(start_ms, end_ms)

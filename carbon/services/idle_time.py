@@ -7,9 +7,11 @@ from collections.abc import Hashable, Sequence
 from dataclasses import replace
 
 from carbon.domain.claims import NO_WORKLOAD
-from carbon.domain.reports import IdlePolicy
+from carbon.domain.reports import HostPolicy, IdlePolicy
 from carbon.domain.units import QUARTER_MS, ceil_to, floor_to
+from carbon.services.quarter_shares import part_of
 from carbon.services.window_ledger import Ledger, Scope
+from carbon.storage.host_devices import host_parts
 from carbon.storage.ledger_rows import LedgerRow, added, devices_by_id
 from carbon.storage.quarters import Quarter, all_quarters, idle_subjects
 
@@ -23,6 +25,9 @@ def with_idle_time(scope: Scope, ledger: Ledger, policy: IdlePolicy) -> Ledger:
     devices = {row.device_id for row in ledger.rows if row.device_id > 0}
     fleet = None if policy is IdlePolicy.OVERHEAD else devices
     quarters = all_quarters(scope.connection, start_ms, end_ms, fleet)
+    if scope.question.host_parts is HostPolicy.RESERVATION:  # who held the GPUs has them already
+        parts = host_parts(scope.connection)
+        quarters = [q for q in quarters if q.device_id not in parts]
     rows = idle_shares(quarters, idle_subjects(scope.connection), scope.workload_id, policy)
     if not rows:
         return ledger
@@ -48,16 +53,9 @@ def idle_shares(
     rows = []
     for q in quarters:
         own = drawn.get(_pool(q, policy), {})
-        total = sum(own.values())
         if q.subject_id not in idle or q.workload_id != NO_WORKLOAD or not own.get(workload_id):
             continue
-        before = sum(mj for other, mj in own.items() if other < workload_id)
-        until = before + own[workload_id]
-        parts = [
-            whole * until // total - whole * before // total
-            for whole in (q.energy_mj, q.operational_ng, q.covered_ms, q.reserved_ms)
-        ]
-        rows.append(LedgerRow(q.device_id, q.subject_id, q.method, q.rating_id, *parts))
+        rows.append(part_of(q, own, workload_id))
     return rows
 
 

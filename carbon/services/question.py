@@ -9,7 +9,7 @@ from sqlalchemy import Connection, select
 
 from carbon.domain.intensity import EmissionScope, Signal
 from carbon.domain.principal import Principal
-from carbon.domain.reports import IdlePolicy
+from carbon.domain.reports import HostPolicy, IdlePolicy
 from carbon.domain.tenancy import WorkloadName
 from carbon.errors import InvalidInput, NotFound
 from carbon.storage.corrections import members
@@ -33,6 +33,7 @@ class Question:
     #: Fill quarter-hours that should have been read and were not, as `estimated`.
     fill_gaps: bool = False
     idle: IdlePolicy = IdlePolicy.RESERVER
+    host_parts: HostPolicy = HostPolicy.ENERGY
 
     @property
     def is_rerated(self) -> bool:

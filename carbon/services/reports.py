@@ -138,7 +138,7 @@ def statement_of(
         METHOD,
         request.start,
         request.end,
-        policies(request.gaps, request.idle),
+        policies(request.gaps, request.idle, request.host_parts),
         request.materiality,
         request.coverage_floor,
         sorted(marks),
@@ -158,7 +158,16 @@ def _questions(
     start_ms, end_ms = _moment(request.start, "start"), _moment(request.end, "end")
     fill = request.gaps is GapPolicy.FILL
     return [
-        Question(name, start_ms, end_ms, unit, fill_gaps=fill, idle=request.idle) for unit in units
+        Question(
+            name,
+            start_ms,
+            end_ms,
+            unit,
+            fill_gaps=fill,
+            idle=request.idle,
+            host_parts=request.host_parts,
+        )
+        for unit in units
     ]
 
 

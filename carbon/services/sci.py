@@ -28,6 +28,7 @@ from carbon.services.context import Context
 from carbon.services.counting import count_units
 from carbon.services.gap_filling import with_gaps_filled
 from carbon.services.held_devices import embodied_charges, held_ms
+from carbon.services.host_parts import with_host_parts
 from carbon.services.idle_time import with_idle_time
 from carbon.services.question import Question, known_workload, span_of_run, window_of
 from carbon.services.rollup import roll_up
@@ -87,6 +88,7 @@ def workload_account(
         ledger = read_ledger(scope, start_ms, end_ms, book or factor_book(connection))
         if question.fill_gaps:
             ledger = with_gaps_filled(scope, ledger)
+        ledger = with_host_parts(scope, ledger, question.host_parts)
         ledger = with_idle_time(scope, ledger, question.idle)
         ledger = with_components(scope, ledger)
         unit, counted, aside = count_units(scope, ledger, question)

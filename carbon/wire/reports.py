@@ -6,7 +6,7 @@ from typing import Annotated
 
 from msgspec import Meta, Raw, Struct
 
-from carbon.domain.reports import COVERAGE_FLOOR, MATERIALITY, GapPolicy, IdlePolicy
+from carbon.domain.reports import COVERAGE_FLOOR, MATERIALITY, GapPolicy, HostPolicy, IdlePolicy
 from carbon.wire.answer import SciAnswer
 from carbon.wire.energy import Text
 
@@ -30,6 +30,7 @@ class ReportBody(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=
     #: A total is never the measured part alone, unless the request says so.
     gaps: GapPolicy = GapPolicy.FILL
     idle: IdlePolicy = IdlePolicy.RESERVER
+    host_parts: HostPolicy = HostPolicy.ENERGY
     #: Who is to be told of restatements; recorded with the report.
     recipients: Annotated[list[Text], Meta(max_length=100)] = []
     webhook: Text | None = None

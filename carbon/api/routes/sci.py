@@ -10,7 +10,7 @@ from carbon.api.parameters import refuse_unknown
 from carbon.api.times import moment
 from carbon.auth.access import ContextOf, Reader, is_local, principal_of
 from carbon.domain.intensity import EmissionScope, Signal
-from carbon.domain.reports import GapPolicy, IdlePolicy
+from carbon.domain.reports import GapPolicy, HostPolicy, IdlePolicy
 from carbon.services.question import Question
 from carbon.services.sci import workload_sci
 from carbon.wire.decode import decode
@@ -34,6 +34,7 @@ def get_sci(
     scope: EmissionScope | None = None,
     gaps: GapPolicy = GapPolicy.SHOW,
     idle: IdlePolicy = IdlePolicy.RESERVER,
+    host_parts: HostPolicy = HostPolicy.ENERGY,
 ) -> Response:
     """SCI of a workload; without a window, over its whole recorded life."""
     question = Question(
@@ -46,6 +47,7 @@ def get_sci(
         scope,
         gaps is GapPolicy.FILL,
         idle,
+        host_parts,
     )
     return answer(workload_sci(context, principal, question))
 
