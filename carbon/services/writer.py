@@ -15,9 +15,9 @@ from typing import Any
 from carbon.clock import Clock
 from carbon.errors import TooBusy
 from carbon.services.context import Context
+from carbon.storage.bulk import NotAllNew
 from carbon.storage.engine import writing
 from carbon.storage.identities import IdCache, Identities
-from carbon.storage.pending import NotAllNew
 
 #: Sendings that may wait; beyond, clients are told to come back.
 _QUEUE_SIZE = 256

@@ -1,8 +1,8 @@
 """Bulk inserts by the driver itself: no ORM, and on SQLite no statement for each row.
 
 SQLite takes many rows in one INSERT (twice as fast as executemany, and the interpreter is free
-for others meanwhile). PostgreSQL takes a COPY; into a stage where rows may exist, since a direct
-COPY cannot skip them and is refused under row-level security.
+for others meanwhile). PostgreSQL takes a COPY: straight into the table where all rows should be
+new, which is twice as fast; through a stage where some may exist, since a COPY cannot skip them.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from itertools import chain
 from typing import Any
 
 from sqlalchemy import BigInteger, Column, Connection, Dialect, SmallInteger, Table, Text
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlalchemy.types import TypeEngine
 
 from carbon.storage.binary_copy import encoded
@@ -30,6 +30,28 @@ _COLUMNS = ", ".join(COLUMNS)
 _FEW = 64
 #: Values of one statement; SQLite takes 32 766.
 _MOST_VALUES = 6_000
+
+
+class NotAllNew(Exception):
+    """Of rows that were promised to be new some are known, or their day is not there: the
+    transaction is void, and each of its sendings has to look at its rows one by one."""
+
+
+def add_columns(connection: Connection, columns: Ints) -> None:
+    """Inserts rows that should all be new, given as columns, in the order of their key. Raises
+    NotAllNew."""
+    if is_sqlite(connection):
+        if insert_columns(connection, columns) != columns.shape[1]:
+            raise NotAllNew
+        return
+    try:
+        if columns.shape[1] <= _FEW:
+            rows = _written_out(columns)
+            connection.exec_driver_sql(f"INSERT INTO energy_interval ({_COLUMNS}) {rows}")
+        else:
+            _copy_in(connection, "energy_interval", columns)
+    except IntegrityError as error:
+        raise NotAllNew from error
 
 
 def insert_intervals(connection: Connection, rows: Sequence[IntervalRow]) -> int:
@@ -188,9 +210,18 @@ def _staged(connection: Connection, columns: Ints) -> str:
         "subject_id int, span_ms int, energy_mj bigint, method smallint) ON COMMIT DELETE ROWS"
     )
     connection.exec_driver_sql("DELETE FROM energy_stage")
-    driver = connection.connection.driver_connection
-    assert driver is not None
-    into = f"COPY energy_stage ({_COLUMNS}) FROM STDIN (FORMAT BINARY)"
-    with driver.cursor() as cursor, cursor.copy(into) as copy:
-        copy.write(binary_copy(columns))
+    _copy_in(connection, "energy_stage", columns)
     return f"SELECT {_COLUMNS} FROM energy_stage"
+
+
+def _copy_in(connection: Connection, table: str, columns: Ints) -> None:
+    driver, dbapi = connection.connection.driver_connection, connection.dialect.loaded_dbapi
+    assert driver is not None
+    into = f"COPY {table} ({_COLUMNS}) FROM STDIN (FORMAT BINARY)"
+    try:
+        with driver.cursor() as cursor, cursor.copy(into) as copy:
+            copy.write(binary_copy(columns))
+    except dbapi.Error as error:  # which SQLAlchemy would have told as its own
+        raise DBAPIError.instance(
+            into, None, error, dbapi.Error, dialect=connection.dialect
+        ) from error

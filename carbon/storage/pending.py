@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from sqlalchemy import Connection, bindparam, update
 
-from carbon.storage.bulk import insert_columns
+from carbon.storage.bulk import add_columns
 from carbon.storage.dirty import mark_packed, pack
 from carbon.storage.energy import ingest_batch
 from carbon.storage.interval_columns import Ints, in_order
@@ -20,11 +20,6 @@ _SOURCE_SEEN = (
     .where(source.c.id == bindparam("of_source"))
     .values(last_seen_ms=bindparam("last_seen_ms"), skew_ms=bindparam("skew_ms"))
 )
-
-
-class NotAllNew(Exception):
-    """Of rows that were promised to be new some were known: the transaction is void, and each of
-    its sendings has to look at its rows one by one."""
 
 
 @dataclass
@@ -52,8 +47,7 @@ class Pending:
             return
         columns = np.concatenate(self._columns, axis=1)
         self._columns = []
-        if insert_columns(connection, in_order(columns)) != columns.shape[1]:
-            raise NotAllNew
+        add_columns(connection, in_order(columns))
 
     def flush(self, connection: Connection) -> None:
         """Raises NotAllNew."""

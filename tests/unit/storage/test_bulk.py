@@ -11,12 +11,19 @@ from job_house import fresh_engine
 from sqlalchemy import Connection, Engine, func, select, text
 
 from carbon.domain.units import MS_PER_DAY
-from carbon.storage.bulk import IntervalRow, insert_intervals
+from carbon.errors import Unavailable
+from carbon.storage.bulk import (
+    IntervalRow,
+    NotAllNew,
+    add_columns,
+    insert_columns,
+    insert_intervals,
+)
 from carbon.storage.energy import energy_interval, keep_conflicts, write_intervals
-from carbon.storage.engine import reading, writing
+from carbon.storage.engine import create_engine, is_sqlite, reading, writing
 from carbon.storage.interval_columns import columns_of
-from carbon.storage.partitions import day_of_end, partition_name
-from carbon.storage.pending import NotAllNew, Pending
+from carbon.storage.partitions import day_of_end, make_days, partition_name
+from carbon.storage.pending import Pending
 
 T = 1_772_431_200_000
 
@@ -48,8 +55,6 @@ def test_many_rows_at_once_are_all_counted(engine: Engine) -> None:
 
 
 def test_a_day_without_a_partition_is_made_by_the_writer(postgres_database: str) -> None:
-    from carbon.storage.engine import create_engine
-
     engine = create_engine(postgres_database)
     days = [T - n * 40 * MS_PER_DAY for n in range(3)]
     rows = [(day, 1, 1, 10, 5, 1) for day in days]
@@ -95,6 +100,8 @@ def test_other_meters_and_other_subjects_of_the_same_period_contradict_nothing(
 def test_rows_that_wait_are_written_together_in_the_order_of_the_key(engine: Engine) -> None:
     pending = Pending()
     with writing(engine) as connection:
+        if not is_sqlite(connection):
+            make_days(connection, [day_of_end(T + 10)])
         pending.add_new(columns_of([row(10), row(0, meter=2)]))
         pending.add_new(columns_of([row(0)]))
         assert stored(connection) == []
@@ -112,6 +119,49 @@ def test_a_promise_that_is_broken_by_an_equal_key_is_told(engine: Engine) -> Non
         pending.flush(connection)
     with reading(engine) as connection:
         assert stored(connection) == [row(0)]
+
+
+@pytest.mark.parametrize("count", [3, 500])
+def test_on_postgresql_a_broken_promise_or_an_absent_day_is_told(
+    postgres_database: str, count: int
+) -> None:
+    """Few rows in a statement, many by COPY; the writer tries again, looking at each."""
+    engine = create_engine(postgres_database)
+    rows = [row(n * 10) for n in range(count)]
+    with pytest.raises(NotAllNew), writing(engine) as connection:
+        add_columns(connection, columns_of(rows))  # no partition yet
+    with writing(engine) as connection:
+        assert insert_intervals(connection, rows) == count
+    more = [row((count + n) * 10) for n in range(count)]
+    with writing(engine) as connection:
+        add_columns(connection, columns_of(more))
+    with pytest.raises(NotAllNew), writing(engine) as connection:
+        add_columns(connection, columns_of([*more[:-1], row(10 * count * 3)]))
+    with reading(engine) as connection:
+        assert stored(connection) == [*rows, *more]
+    engine.dispose()
+
+
+def test_a_database_that_ends_during_a_copy_is_away_and_no_error_of_ours(
+    postgres_database: str,
+) -> None:
+    engine = create_engine(postgres_database)
+    rows = columns_of([row(n * 10) for n in range(500)])
+    with writing(engine) as connection:
+        insert_columns(connection, rows[:, :1])
+
+    def write_after_the_end() -> None:
+        with writing(engine) as connection:
+            own = connection.scalar(text("SELECT pg_backend_pid()"))
+            with engine.connect() as other:
+                other.execute(text(f"SELECT pg_terminate_backend({own}, 20000)"))
+            add_columns(connection, rows[:, 1:])
+
+    with pytest.raises(Unavailable):
+        write_after_the_end()
+    with reading(engine) as connection:
+        assert len(stored(connection)) == 1
+    engine.dispose()
 
 
 rows = st.builds(
