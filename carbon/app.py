@@ -45,6 +45,7 @@ from carbon.services.context import Context
 from carbon.services.host_addresses import HostAddresses
 from carbon.services.importing import Importing
 from carbon.services.ingest import Ingest
+from carbon.services.lanes import Lanes
 from carbon.services.notices import Notifying
 from carbon.services.polling import Polling
 from carbon.services.scraping import Scraping
@@ -117,7 +118,7 @@ def create_app(context: Context, background: bool = True) -> FastAPI:
         workers += [
             Upkeep(context, writer),
             polling,
-            Scheduler(context),
+            Scheduler(context, lanes=Lanes(patience_s=0.2)),
             scraping,
             Notifying(context),
         ]

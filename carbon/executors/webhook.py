@@ -83,7 +83,8 @@ class WebhookExecutor:
     ) -> None:
         self._jobs_dir, self._targets = jobs_dir, targets
         self._clock = clock or SystemClock()
-        #: Of attempts that were not taken: when to try again, and how long to wait after that.
+        #: Of targets that are away, and of attempts that were refused: when to try again, and
+        #: how long to wait after that.
         self._waits: dict[str, tuple[int, int]] = {}
 
     def check(self, spec: Mapping[str, Any], team: str) -> None:
@@ -104,7 +105,8 @@ class WebhookExecutor:
     def start(self, attempt: AttemptSpec) -> str:
         folder = self._folder(attempt.attempt_id)
         if folder.claimed() is None and folder.started() is None:
-            self._wait_for_turn(attempt.attempt_id)
+            for waiting in (attempt.attempt_id, _target_of(attempt)):
+                self._wait_for_turn(waiting)
             self._send(attempt)
             folder.path.mkdir(mode=0o700, parents=True, exist_ok=True)
             folder.write_start(Start(self._clock.now_ms()))
@@ -130,8 +132,8 @@ class WebhookExecutor:
     def _folder(self, attempt_id: str) -> AttemptFolder:
         return attempt_folder(self._jobs_dir, attempt_id)
 
-    def _wait_for_turn(self, attempt_id: str) -> None:
-        next_ms, _ = self._waits.get(attempt_id, (0, 0))
+    def _wait_for_turn(self, waiting: str) -> None:
+        next_ms, _ = self._waits.get(waiting, (0, 0))
         if self._clock.now_ms() < next_ms:
             raise ExecutorAway("executor_away", "the target did not take it; tried again soon")
 
@@ -144,17 +146,23 @@ class WebhookExecutor:
             url, headers, body = call_of(target, spec, attempt)
             answer = httpx2.post(url, content=body, headers=headers, timeout=_TIMEOUT_S)
         except (httpx2.HTTPError, OSError) as error:
-            self._put_off(attempt.attempt_id)
+            self._put_off(_target_of(attempt))
             raise ExecutorAway("executor_away", f"{spec['target']}: {error}") from error
         if not answer.is_success:
-            self._put_off(attempt.attempt_id)
+            self._put_off(_target_of(attempt) if answer.is_server_error else attempt.attempt_id)
             raise ExecutorAway("executor_away", f"{spec['target']} answered {answer.status_code}")
-        self._waits.pop(attempt.attempt_id, None)
+        for waiting in (attempt.attempt_id, _target_of(attempt)):
+            self._waits.pop(waiting, None)
 
-    def _put_off(self, attempt_id: str) -> None:
-        _, waited_ms = self._waits.get(attempt_id, (0, 0))
+    def _put_off(self, waiting: str) -> None:
+        _, waited_ms = self._waits.get(waiting, (0, 0))
         wait_ms = min(max(2 * waited_ms, _FIRST_WAIT_MS), _LONGEST_WAIT_MS)
-        self._waits[attempt_id] = (self._clock.now_ms() + wait_ms, wait_ms)
+        self._waits[waiting] = (self._clock.now_ms() + wait_ms, wait_ms)
+
+
+def _target_of(attempt: AttemptSpec) -> str:
+    """As no attempt is named."""
+    return f"target {(attempt.spec or {}).get('target')}"
 
 
 def call_of(

@@ -12,6 +12,7 @@ from carbon.scheduler.leader import Leader
 from carbon.services.context import Context
 from carbon.services.dispatch import Dispatch
 from carbon.services.held_jobs import HeldJobs
+from carbon.services.lanes import Lanes
 from carbon.services.replan import newest_vintage, replan
 from carbon.services.savings import book_savings
 from carbon.services.scheduler_pause import release_waiting
@@ -32,10 +33,12 @@ class Scheduler:
         context: Context,
         executors: Executors | None = None,
         leader: Leader | None = None,
+        lanes: Lanes | None = None,
     ) -> None:
         self._context = context
         self._executors = executors or build_executors(context.settings, context.clock)
         self._leader = leader or Leader(context)
+        self._lanes = lanes or Lanes()
         self._clockwork = Clockwork(self.tick, TICK_S)
         self._planned_with = 0
         self._replanned_ms = 0
@@ -49,6 +52,7 @@ class Scheduler:
     def stop(self) -> None:
         """Finishes the tick in progress and lets the next process lead. Jobs run on."""
         self._clockwork.stop()
+        self._lanes.close()
         try:
             self._leader.resign()
         except CarbonError as error:
@@ -67,7 +71,7 @@ class Scheduler:
             _log.warning("the scheduler waits: %s", error.detail)
 
     def _lead(self, lease: Lease) -> None:
-        dispatch = Dispatch(self._context, self._executors, lease)
+        dispatch = Dispatch(self._context, self._executors, lease, self._lanes)
         dispatch.poll()
         self._follow_held(lease)
         release_waiting(self._context, lease)
@@ -84,7 +88,7 @@ class Scheduler:
         now_ms = self._context.clock.now_ms()
         if abs(now_ms - self._followed_ms) >= _FOLLOW_EVERY_MS:
             self._followed_ms = now_ms
-            HeldJobs(self._context, self._executors, lease).follow()
+            HeldJobs(self._context, self._executors, lease).follow(self._lanes)
 
     def _replan_if_new(self, lease: Lease) -> None:
         newest = newest_vintage(self._context)

@@ -11,7 +11,8 @@ step 2. A former leader that wakes up late can only repeat step 2; its writes ar
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import partial
 
 from carbon.domain.jobs import AttemptState, JobState
 from carbon.errors import CarbonError, Conflicting
@@ -29,10 +30,12 @@ from carbon.services.attempt_pauses import may_run, note_pause
 from carbon.services.context import Context
 from carbon.services.job_answers import spec_of
 from carbon.services.job_requests import RUN_VARIABLE, WORKLOAD_VARIABLE
+from carbon.services.lanes import Lanes
 from carbon.services.pools import capacity_of
 from carbon.storage.attempts import (
     AttemptRow,
     attempts_of,
+    engines_of_live,
     live_attempts,
     set_attempt,
     write_outbox,
@@ -52,6 +55,7 @@ class Dispatch:
     context: Context
     executors: Executors
     lease: Lease
+    lanes: Lanes = field(default_factory=Lanes)
 
     def hand_over_due(self) -> int:
         """Starts what is due, nearest deadline first, as far as the pools have room."""
@@ -67,17 +71,23 @@ class Dispatch:
                 if attempt is None:
                     full.add(job.pool_id)
                 else:
-                    self._guarded(attempt)
+                    self._in_lane(job.executor, attempt)
                     count += 1
+        self.lanes.settle()
         return count
 
     def poll(self) -> int:
         """Looks at every live attempt and writes down what has changed; answers how many."""
         with reading(self.context.engine) as connection:
             live = live_attempts(connection)
+            engines = engines_of_live(connection)
         for attempt in live:
-            self._guarded(attempt)
+            self._in_lane(engines.get(attempt.id, ""), attempt)
+        self.lanes.settle()
         return len(live)
+
+    def _in_lane(self, engine: str, attempt: AttemptRow) -> None:
+        self.lanes.run(engine, attempt.id, partial(self._guarded, attempt))
 
     def _to_outbox(self, job: JobRow) -> AttemptRow | None:
         """None where the pool turned out to be full, or the job to wait no more."""

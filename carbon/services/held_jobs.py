@@ -14,20 +14,22 @@ import logging
 import re
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Final
 
 from sqlalchemy import Connection
 
 from carbon.domain.jobs import JobState, PlacementReason
 from carbon.domain.tenancy import automatic_name, parse_workload
-from carbon.errors import CarbonError, InvalidInput
-from carbon.executors.executor import Handle
+from carbon.errors import InvalidInput
+from carbon.executors.executor import ExecutorAway, Handle
 from carbon.executors.held_jobs import HeldJob, HoldingExecutor
 from carbon.executors.registry import Executors
 from carbon.services.context import Context
 from carbon.services.job_plans import margin_ms, zone_of
 from carbon.services.job_requests import JobRequest, JobSpec
 from carbon.services.job_submission import Newcomers, place_anew, placements_of
+from carbon.services.lanes import Lanes
 from carbon.services.plan_points import points_until
 from carbon.storage.engine import reading, writing
 from carbon.storage.job_queries import (
@@ -58,21 +60,21 @@ class HeldJobs:
     executors: Executors
     lease: Lease
 
-    def follow(self) -> int:
-        """One look at every such engine; answers how many jobs were taken up. An engine that
-        is away is looked at again later: until then it starts its jobs by itself, in time."""
-        count = 0
+    def follow(self, lanes: Lanes) -> None:
+        """One look at every such engine. One that is away is looked at again later: until then
+        it starts its jobs by itself, in time."""
         for executor in self.executors.values():
             if isinstance(executor, HoldingExecutor):
-                try:
-                    count += self._follow(executor)
-                except CarbonError as error:
-                    if error.code != "executor_away":
-                        raise
-                    _log.warning("jobs held at %s are not seen: %s", executor.name, error.detail)
-        return count
+                lanes.run(executor.name, "held", partial(self._guarded, executor))
+        lanes.settle()
 
-    def _follow(self, executor: HoldingExecutor) -> int:
+    def _guarded(self, executor: HoldingExecutor) -> None:
+        try:
+            self._follow(executor)
+        except ExecutorAway as away:
+            _log.warning("jobs held at %s are not seen: %s", executor.name, away.detail)
+
+    def _follow(self, executor: HoldingExecutor) -> None:
         held = {job.job_id: job for job in executor.held()}
         with reading(self.context.engine) as connection:
             known = {row.id: row for row in jobs_of_ids(connection, held)}
@@ -83,10 +85,10 @@ class HeldJobs:
         self._let_go([row for row in waiting if row.id not in held])
         self._plan_changed([(row, held[row.id]) for row in waiting if row.id in held])
         new = [job for job in held.values() if job.job_id not in known]
-        parts = range(0, len(new), _AT_ONCE)
-        return sum(self._take_up(executor.name, new[i : i + _AT_ONCE]) for i in parts)
+        for first in range(0, len(new), _AT_ONCE):
+            self._take_up(executor.name, new[first : first + _AT_ONCE])
 
-    def _take_up(self, executor: str, held: Sequence[HeldJob]) -> int:
+    def _take_up(self, executor: str, held: Sequence[HeldJob]) -> None:
         zone = zone_of(self.context, ())
         points = points_until(self.context, zone, max(job.deadline_ms for job in held))
         with writing(self.context.engine) as connection:
@@ -99,7 +101,6 @@ class HeldJobs:
                 placed = placements_of(self.context, self.executors, connection, rows, zone, points)
                 made = [replace(r, placement=p) for r, p in zip(rows, placed, strict=True)]
                 insert_jobs(connection, [(row, None) for row in made])
-        return len(rows)
 
     def _plan_changed(self, pairs: Collection[tuple[JobRow, HeldJob]]) -> None:
         for row, job in pairs:

@@ -76,6 +76,16 @@ def live_attempts(connection: Connection) -> list[AttemptRow]:
     return [_attempt_row(row) for row in connection.execute(query)]
 
 
+def engines_of_live(connection: Connection) -> dict[str, str]:
+    """The executor of each live attempt, by the attempt's id."""
+    query = (
+        select(attempt.c.id, job.c.executor)
+        .join(job, job.c.id == attempt.c.job_id)
+        .where(attempt.c.state.in_([str(s) for s in LIVE_STATES]))
+    )
+    return {row.id: row.executor for row in connection.execute(query)}
+
+
 def attempts_of(connection: Connection, job_id: str) -> list[AttemptRow]:
     query = select(attempt).where(attempt.c.job_id == job_id).order_by(attempt.c.number)
     return [_attempt_row(row) for row in connection.execute(query)]

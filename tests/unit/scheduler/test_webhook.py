@@ -248,3 +248,26 @@ def test_a_file_of_targets_that_cannot_be_read_says_where(tmp_path: Path) -> Non
         read_targets(path)
     path.write_text('[ci]\nurl = "http://x"\nsecret_file = "/s"\nshape = "github"\n')
     assert read_targets(path)["ci"].shape == "github"
+
+
+def test_a_target_that_is_away_is_not_asked_again_for_each_job(
+    deployment: Deployment, receiver: Receiver
+) -> None:
+    receiver.status = 503
+    made = [deployment.submit() for _ in range(5)]
+    deployment.scheduler.tick()
+    assert len(receiver.got) == 1
+    receiver.status = 204
+    deployment.house.clock.advance(2)
+    deployment.scheduler.tick()
+    assert len(receiver.got) == 1 + len(made)
+
+
+def test_a_job_that_is_refused_holds_up_no_other(
+    deployment: Deployment, receiver: Receiver
+) -> None:
+    receiver.status = 422
+    deployment.submit()
+    deployment.submit()
+    deployment.scheduler.tick()
+    assert len(receiver.got) == 2
