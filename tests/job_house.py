@@ -27,6 +27,8 @@ from carbon.storage.jobs import attempt
 from carbon.wire.jobs import JobBody
 
 HOUR = 3_600_000
+#: Of which no typical hours are known: what is not foretold there moves nothing.
+ZONE = "WORLD"
 #: 2026-05-01T00:00:00Z.
 NOW = 1_777_593_600_000
 
@@ -120,9 +122,9 @@ class House:
     scheduler: Scheduler
 
     @classmethod
-    def build(cls, engine: Engine, data_dir: Path) -> House:
+    def build(cls, engine: Engine, data_dir: Path, zone: str = ZONE) -> House:
         clock = FakeClock(NOW)
-        context = Context(engine, Settings(data_dir=data_dir, zone="DE", feeds=False), clock)
+        context = Context(engine, Settings(data_dir=data_dir, zone=zone, feeds=False), clock)
         executor = FakeExecutor(clock)
         executors = {"local": executor}
         scheduler = Scheduler(context, executors, Leader(context, "first"))
@@ -141,7 +143,8 @@ class House:
             for i, value in enumerate(g_per_kwh)
         )
         at_ms = published_ms if published_ms is not None else self.clock.now_ms()
-        vintage = Vintage("DE", "test", Signal.AVERAGE, EmissionScope.LIFECYCLE, at_ms, points)
+        zone = self.context.settings.zone or ZONE
+        vintage = Vintage(zone, "test", Signal.AVERAGE, EmissionScope.LIFECYCLE, at_ms, points)
         assert record_vintage(self.context, vintage) == []
 
     def rival(self) -> Scheduler:

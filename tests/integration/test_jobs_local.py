@@ -11,7 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from job_house import OWNER, job
+from job_house import OWNER, ZONE, job
 from stores import migrate
 
 from carbon.clock import SystemClock
@@ -34,7 +34,7 @@ class Server:
 
     def __init__(self, data_dir: Path, lease_ms: int = 200) -> None:
         engine = create_engine(f"sqlite:///{data_dir / 'carbon.db'}")
-        settings = Settings(data_dir=data_dir, zone="DE", feeds=False)
+        settings = Settings(data_dir=data_dir, zone=ZONE, feeds=False)
         self.context = Context(engine, settings, SystemClock())
         local = LocalExecutor(data_dir / "jobs", grace_s=0.3)
         local.default_capacity = CAPACITY

@@ -16,6 +16,7 @@ import pytest
 import typer
 import uvicorn
 from fastapi import FastAPI
+from job_house import ZONE
 from stores import migrate
 from typer.testing import CliRunner, Result
 
@@ -78,7 +79,7 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     data_dir = tmp_path_factory.mktemp("served")
     engine = create_engine(f"sqlite:///{data_dir / 'carbon.db'}")
     migrate(engine)
-    context = Context(engine, Settings(data_dir=data_dir, zone="DE", feeds=False), SystemClock())
+    context = Context(engine, Settings(data_dir=data_dir, zone=ZONE, feeds=False), SystemClock())
     app = FastAPI()
     app.state.context = context
     handle_errors(app)

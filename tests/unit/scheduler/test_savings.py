@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -18,6 +19,12 @@ from carbon.wire.jobs import SavingAnswer
 
 KWH = 3_600_000_000
 MINUTE = 60_000
+
+
+@pytest.fixture
+def house(tmp_path: Path) -> House:
+    """Where energy is priced by what is published, as in any country."""
+    return House.build(fresh_engine(), tmp_path, "DE")
 
 
 @pytest.fixture
@@ -252,7 +259,7 @@ def test_a_saving_lies_between_what_the_grids_extremes_allow(
     minutes: int,
     energy_mj: int,
 ) -> None:
-    house = House.build(fresh_engine(), tmp_path_factory.mktemp("house"))
+    house = House.build(fresh_engine(), tmp_path_factory.mktemp("house"), "DE")
     ledger = Ledger(house.context)
     start_ms = NOW + start_min * MINUTE
     job_id = run_job(house, start_ms, minutes)
