@@ -48,6 +48,7 @@ def _register() -> None:
         bench,
         budgets,
         components,
+        contracts,
         database,
         doctor,
         experiment,
@@ -75,7 +76,18 @@ def _register() -> None:
     measuring = (agent, top, doctor)
     stating = (sci, report, experiment, playbook, recommendations, export, factors, audit)
     planning = (jobs, scheduler, wait, intensity, simulate)
-    keeping = (hosts, workloads, components, names, budgets, imports, keys, database, bench)
+    keeping = (
+        hosts,
+        workloads,
+        components,
+        contracts,
+        names,
+        budgets,
+        imports,
+        keys,
+        database,
+        bench,
+    )
     for module in (up, run, *stating, *planning, *measuring, *keeping):
         module.register(app)
 

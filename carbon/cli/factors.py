@@ -6,6 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
+from carbon.cli.footprints import estimate
 from carbon.cli.output import print_json, significant
 
 factors = typer.Typer(help="Sourced constants, such as embodied carbon.", no_args_is_help=True)
@@ -29,12 +30,13 @@ DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would change; 
 
 
 def register(app: typer.Typer) -> None:
+    factors.add_typer(estimate, name="estimate")
     app.add_typer(factors, name="factors")
 
 
 @factors.command("list")
 def list_(
-    kind: Annotated[str | None, typer.Option(help="embodied, lifespan, pue, wue.")] = None,
+    kind: Annotated[str | None, typer.Option(help="embodied, lifespan, pue, wue, cfe.")] = None,
     subject: Annotated[str | None, typer.Option(help="gpu, cpu, dram, server or region.")] = None,
     as_of: Annotated[str | None, typer.Option(help="As known at a moment, RFC 3339.")] = None,
     json: Json = False,
@@ -72,7 +74,7 @@ def show(factor: str, json: Json = False) -> None:
 
 @factors.command()
 def add(
-    kind: Annotated[str, typer.Option(help="embodied, lifespan, pue, wue or intensity.")],
+    kind: Annotated[str, typer.Option(help="embodied, lifespan, pue, wue, cfe or intensity.")],
     subject: Annotated[str, typer.Option(help="gpu, cpu, dram, server or region.")],
     unit: Annotated[str, typer.Option(help="kgCO2e, gCO2e, year, 1, L/kWh or gCO2e/kWh.")],
     value: Value,

@@ -152,6 +152,9 @@ class Client:
         """`start`, `end`, `operated` (`own` or `rented`)."""
         return self._object("GET", f"/v1/inventory/frames/{frame}", query=query)
 
+    def contracts(self) -> Json:
+        return self._object("GET", "/v1/inventory/contracts")
+
     def add_contract(self, **members: object) -> Json:
         return self._object("POST", "/v1/inventory/contracts", members)
 

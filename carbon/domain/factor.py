@@ -21,6 +21,7 @@ class FactorKind(StrEnum):
     PUE = "pue"
     WUE = "wue"
     INTENSITY = "intensity"
+    CFE = "cfe"  #: carbon-free share of a zone's grid, for the inventory
 
 
 class Unit(StrEnum):
@@ -38,6 +39,7 @@ UNITS_BY_KIND = {
     FactorKind.PUE: (Unit.RATIO,),
     FactorKind.WUE: (Unit.L_PER_KWH,),
     FactorKind.INTENSITY: (Unit.G_PER_KWH,),
+    FactorKind.CFE: (Unit.RATIO,),
 }
 
 
@@ -111,6 +113,8 @@ class Factor:
             raise InvalidInput("bounds", f"{self.id}: give bounds with low <= value <= high")
         if self.kind is FactorKind.PUE and self.value < 1:
             raise InvalidInput("pue_below_one", f"{self.id}: PUE is a ratio of at least 1")
+        if self.kind is FactorKind.CFE and self.high > 1:
+            raise InvalidInput("share_above_one", f"{self.id}: a carbon-free share is a part of 1")
         if self.supersedes == self.id:
             raise InvalidInput("supersedes_itself", f"{self.id} cannot supersede itself")
         if _first(self) >= _last(self):

@@ -81,25 +81,30 @@ class ZoneInventory:
     energy_mj: int
     location_g: float
     market: MarketMass
-    #: Hourly matching, excess capped hour by hour; without the grid's own carbon-free share, so
-    #: that it is a lower bound. None without energy.
+    #: Hourly matching, excess capped hour by hour; of what is left the grid's own carbon-free
+    #: share, where one is known: else it is a lower bound. None without energy.
     cfe_score: float | None
 
 
-def inventory_of(hours: Sequence[HourOfZone], contracts: Iterable[Contract]) -> list[ZoneInventory]:
-    """By zone. A contract serves its own zone and hours alone; what is left of it is lost."""
-    contracts = list(contracts)
+def inventory_of(
+    hours: Sequence[HourOfZone],
+    contracts: Iterable[Contract],
+    grid_cfe: Mapping[str, float] | None = None,
+) -> list[ZoneInventory]:
+    """By zone. A contract serves its own zone and hours alone; what is left of it is lost.
+    `grid_cfe` is the carbon-free share of a zone's grid, where it is known."""
+    contracts, grid_cfe = list(contracts), grid_cfe or {}
     by_zone: dict[str, list[HourOfZone]] = {}
     for hour in hours:
         by_zone.setdefault(hour.zone, []).append(hour)
     return [
-        _of_zone(zone, own, [c for c in contracts if c.zone == zone])
+        _of_zone(zone, own, [c for c in contracts if c.zone == zone], grid_cfe.get(zone, 0.0))
         for zone, own in sorted(by_zone.items())
     ]
 
 
 def _of_zone(
-    zone: str, hours: Sequence[HourOfZone], contracts: Sequence[Contract]
+    zone: str, hours: Sequence[HourOfZone], contracts: Sequence[Contract], grid_cfe: float
 ) -> ZoneInventory:
     energy_mj = sum(hour.energy_mj for hour in hours)
     return ZoneInventory(
@@ -107,7 +112,7 @@ def _of_zone(
         energy_mj,
         sum(hour.location_ng for hour in hours) / 1e9,
         _market(hours, contracts, energy_mj),
-        cfe_score(hours, contracts),
+        cfe_score(hours, contracts, grid_cfe),
     )
 
 
@@ -147,8 +152,11 @@ def _is_residual(contract: Contract, at_ms: int) -> bool:
     return contract.kind is ContractKind.RESIDUAL and contract.start_ms <= at_ms < contract.end_ms
 
 
-def cfe_score(hours: Sequence[HourOfZone], contracts: Iterable[Contract]) -> float | None:
-    """Share of the energy that carbon-free contracts met in its own hour, 0..1.
+def cfe_score(
+    hours: Sequence[HourOfZone], contracts: Iterable[Contract], grid_cfe: float = 0.0
+) -> float | None:
+    """Share of the energy that was carbon-free, 0..1: what carbon-free contracts met in its own
+    hour, and `grid_cfe` of what the grid had to give besides.
 
     A contract's energy is spread evenly over the hours of its validity; one for a single hour
     states that hour.
@@ -161,7 +169,7 @@ def cfe_score(hours: Sequence[HourOfZone], contracts: Iterable[Contract]) -> flo
         min(float(hour.energy_mj), math.fsum(_in_hour(c, hour.start_ms) for c in free))
         for hour in hours
     )
-    return met / total_mj
+    return (met + (total_mj - met) * grid_cfe) / total_mj
 
 
 def _in_hour(contract: Contract, at_ms: int) -> float:

@@ -163,13 +163,16 @@ def _inventory(read: _Read) -> InventoryAnswer:
         so_far[1] += hour.operational_ng
         it_mj[place.region or hour.zone] += hour.energy_mj
     hours = [HourOfZone(*key, *values) for key, values in sorted(sums.items())]
-    zones = inventory_of(hours, read.contracts)
+    grid_cfe = _known(read, FactorKind.CFE, {hour.zone for hour in hours})
+    zones = inventory_of(hours, read.contracts, grid_cfe)
     total_mj = sum(zone.energy_mj for zone in zones)
     contracted = sum(zone.market.contracted_share * zone.energy_mj for zone in zones)
     cfe = [zone.cfe_score * zone.energy_mj for zone in zones if zone.cfe_score is not None]
-    litres, dry = site_water_l({where: kwh(mj) for where, mj in it_mj.items()}, _wue(read, it_mj))
+    wue = _known(read, FactorKind.WUE, it_mj)
+    litres, dry = site_water_l({where: kwh(mj) for where, mj in it_mj.items()}, wue)
     flags = {"pue_unset"} if any("pue_unset" in p.flags for p in read.places.values()) else set()
     flags |= {"wue_unknown"} if dry else set()
+    flags |= {"grid_cfe_unknown"} if any(zone.zone not in grid_cfe for zone in zones) else set()
     flags |= {"no_residual_mix"} if any(zone.market.grid_share > 0 for zone in zones) else set()
     return InventoryAnswer(
         start=to_rfc3339(read.start_ms),
@@ -199,9 +202,9 @@ def _inventory(read: _Read) -> InventoryAnswer:
     )
 
 
-def _wue(read: _Read, where: Iterable[str]) -> dict[str, float]:
-    """The WUE of each cloud region or zone for which one is known at the window's start."""
-    found = {place: read.book.of_region(FactorKind.WUE, place, read.start_ms) for place in where}
+def _known(read: _Read, kind: FactorKind, where: Iterable[str]) -> dict[str, float]:
+    """The factor of each cloud region or zone for which one holds at the window's start."""
+    found = {place: read.book.of_region(kind, place, read.start_ms) for place in where}
     return {place: factor.value for place, factor in found.items() if factor}
 
 

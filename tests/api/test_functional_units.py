@@ -95,23 +95,21 @@ def test_a_converted_unit_is_counted_by_nobody(house: TestClient) -> None:
     assert asked(house, "page")["count"] == pytest.approx(2.0)
 
 
-@pytest.mark.parametrize(
-    ("unit", "status", "code"),
-    [
-        ({**PAGE, "converted": {"of": "page", "factor": 1, "source": "s"}}, 422, "converts_itself"),
-        ({**PAGE, "converted": {"of": "word", "factor": 1, "source": "s"}}, 422, "unknown_unit"),
-        ({**PAGE, "converted": {"of": "token", "factor": 0, "source": "s"}}, 422, "bounds"),
-        ({**PAGE, "converted": {"of": "token", "factor": 1, "source": " "}}, 422, "missing_source"),
-        ({**PAGE, "converted": {"of": "token", "factor": 1}}, 422, "invalid_body"),
-        ({**PAGE, "basis": "net"}, 422, "invalid_body"),
-        ({**PAGE, "name": "request"}, 409, "unit_is_counted"),
-        ({**PAGE, "name": "run"}, 422, "derived_unit"),
-    ],
-)
-def test_a_unit_that_cannot_be_meant_is_refused(
-    house: TestClient, unit: dict[str, Any], status: int, code: str
-) -> None:
-    refused(house.patch("/v1/workloads/w", json={"units": [unit]}), status, code)
+UNMEANT: list[tuple[dict[str, Any], int, str]] = [
+    ({**PAGE, "converted": {"of": "page", "factor": 1, "source": "s"}}, 422, "converts_itself"),
+    ({**PAGE, "converted": {"of": "word", "factor": 1, "source": "s"}}, 422, "unknown_unit"),
+    ({**PAGE, "converted": {"of": "token", "factor": 0, "source": "s"}}, 422, "bounds"),
+    ({**PAGE, "converted": {"of": "token", "factor": 1, "source": " "}}, 422, "missing_source"),
+    ({**PAGE, "converted": {"of": "token", "factor": 1}}, 422, "invalid_body"),
+    ({**PAGE, "basis": "net"}, 422, "invalid_body"),
+    ({**PAGE, "name": "request"}, 409, "unit_is_counted"),
+    ({**PAGE, "name": "run"}, 422, "derived_unit"),
+]
+
+
+def test_a_unit_that_cannot_be_meant_is_refused(house: TestClient) -> None:
+    for unit, status, code in UNMEANT:
+        refused(house.patch("/v1/workloads/w", json={"units": [unit]}), status, code)
     assert house.get("/v1/workloads/w").json()["unit_meanings"] == []
 
 

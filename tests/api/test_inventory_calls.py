@@ -87,6 +87,18 @@ def test_water_follows_the_published_wue_of_a_hosts_cloud_region(service: Servic
     assert (told["water_l"], "wue_unknown" in told["flags"]) == (pytest.approx(0.34), True)
 
 
+def test_the_grids_carbon_free_share_is_a_factor_of_its_zone(house: Service) -> None:
+    admin = house.admin
+    told = admin.get(f"/v1/inventory?{WINDOW}").json()
+    assert (told["cfe_score"], "grid_cfe_unknown" in told["flags"]) == (0, True)
+    body = {"kind": "cfe", "subject": "DE", "name": "2026", "unit": "1", "value": 0.6, "low": 0.5}
+    told = {"source": "the operator", "vintage": "2026", "licence": "own", "tier": "supplier"}
+    refused(admin.post("/v1/factors", json={**body, **told, "high": 1.2}), 422, "share_above_one")
+    assert admin.post("/v1/factors", json={**body, **told, "high": 0.7}).status_code == 201
+    told = admin.get(f"/v1/inventory?{WINDOW}").json()
+    assert (told["cfe_score"], "grid_cfe_unknown" in told["flags"]) == (pytest.approx(0.6), False)
+
+
 def test_a_frame_has_the_standards_own_rows(house: Service) -> None:
     rows = {}
     for frame in ("ghg-protocol", "esrs-e1"):

@@ -70,3 +70,15 @@ def test_a_component_is_stated_listed_and_retired(carbon: Carbon) -> None:
     assert "kwh_per_unit or g_per_unit" in carbon(
         "components", "add", "w", "m", *model, *figure, *twice
     ).failed(2)
+
+
+@pytest.mark.usefixtures("service")
+def test_a_contract_is_recorded_once_and_listed(carbon: Carbon) -> None:
+    window = ("--start", "2026-03-01T00:00:00Z", "--end", "2026-04-01T00:00:00Z")
+    bought = ("--kind", "ppa", "--zone", "DE", "--g-per-kwh", "0", "--source", "registry")
+    made = ("--energy-kwh", "5", "--carbon-free", "--id", "ctr_1")
+    assert "no contract" in carbon("contracts", "list").out
+    assert "ctr_1 recorded" in carbon("contracts", "add", *window, *bought, *made).out
+    assert "5 kWh at 0 g/kWh  carbon-free" in carbon("contracts", "list").out
+    carbon("contracts", "add", *window, *bought, *made).failed(1)
+    carbon("contracts", "add", *window, *bought).failed(2)

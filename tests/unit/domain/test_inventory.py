@@ -64,6 +64,13 @@ def test_the_hourly_score_caps_excess_hour_by_hour() -> None:
     assert zone.cfe_score == pytest.approx((0.5 + 1 + 0.25 + 0.25) / 4)
 
 
+def test_of_what_no_contract_met_the_grids_carbon_free_share_counts() -> None:
+    [zone] = inventory_of(hours(0.5, 3, 0.25, 0.25), [contract(4)], {"DE": 0.5, "FR": 0.9})
+    assert zone.cfe_score == pytest.approx((2 + (4 - 2) * 0.5) / 4)
+    [other] = inventory_of(hours(1, 1, zone="GB"), [], {"DE": 0.5})
+    assert other.cfe_score == 0
+
+
 @pytest.mark.parametrize(
     ("change", "code"),
     [
