@@ -11,14 +11,17 @@ from carbon.services.context import Context
 from carbon.storage.engine import writing
 from carbon.storage.leases import SCHEDULER, Lease, give_up, take
 
-#: After a leader's death the next one leads at the latest then.
-TTL_MS: Final = 6_000
+#: After a leader's death the next one leads so much later, and a tick: SQLite's writers may wait
+#: for one another for seconds, PostgreSQL's do not.
+TTL_MS: Final = {"sqlite": 6_000, "postgresql": 1_300}
 
 
 class Leader:
-    def __init__(self, context: Context, holder: str | None = None, ttl_ms: int = TTL_MS) -> None:
+    def __init__(
+        self, context: Context, holder: str | None = None, ttl_ms: int | None = None
+    ) -> None:
         self._context = context
-        self._ttl_ms = ttl_ms
+        self._ttl_ms = ttl_ms or TTL_MS[context.engine.dialect.name]
         self._holder = holder or (f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}")
         self._lease: Lease | None = None
 

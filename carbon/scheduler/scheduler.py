@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from functools import partial
 from typing import Final
 
 from carbon.errors import CarbonError
@@ -13,7 +14,8 @@ from carbon.services.context import Context
 from carbon.services.dispatch import Dispatch
 from carbon.services.held_jobs import HeldJobs
 from carbon.services.lanes import Lanes
-from carbon.services.replan import newest_vintage, replan
+from carbon.services.plan_records import forget_old_inputs
+from carbon.services.replan import newest_sharing, newest_vintage, replan
 from carbon.services.savings import book_savings
 from carbon.services.scheduler_pause import release_waiting
 from carbon.storage.leases import Lease, LeaseLost
@@ -23,6 +25,9 @@ TICK_S: Final = 0.5
 _REPLAN_EVERY_MS: Final = 10_000
 _BOOK_EVERY_MS: Final = 60_000
 _FOLLOW_EVERY_MS: Final = 10_000
+_FORGET_EVERY_MS: Final = 3_600_000
+#: Work beside the engines' own.
+_PLANNING: Final = "planning"
 
 _log = logging.getLogger(__name__)
 
@@ -39,11 +44,14 @@ class Scheduler:
         self._executors = executors or build_executors(context.settings, context.clock)
         self._leader = leader or Leader(context)
         self._lanes = lanes or Lanes()
+        #: Whether ticks wait for nobody, so that planning goes on behind them too.
+        self._is_hurried = lanes is not None
         self._clockwork = Clockwork(self.tick, TICK_S)
-        self._planned_with = 0
+        self._planned_with = (0, 0)
         self._replanned_ms = 0
         self._booked_ms = 0
         self._followed_ms = 0
+        self._forgot_ms = 0
 
     def start(self) -> None:
         """Ticks in a thread of its own until `stop`."""
@@ -76,6 +84,14 @@ class Scheduler:
         self._follow_held(lease)
         release_waiting(self._context, lease)
         dispatch.hand_over_due()
+        plan_and_book = partial(self._plan_and_book, lease)
+        if self._is_hurried:
+            self._lanes.run(_PLANNING, _PLANNING, plan_and_book)
+        else:
+            plan_and_book()
+
+    def _plan_and_book(self, lease: Lease) -> None:
+        """What may take longer than a tick and must delay none."""
         now_ms = self._context.clock.now_ms()
         if abs(now_ms - self._replanned_ms) >= _REPLAN_EVERY_MS:
             self._replanned_ms = now_ms
@@ -83,6 +99,9 @@ class Scheduler:
         if abs(now_ms - self._booked_ms) >= _BOOK_EVERY_MS:
             self._booked_ms = now_ms
             book_savings(self._context, lease)
+        if abs(now_ms - self._forgot_ms) >= _FORGET_EVERY_MS:
+            self._forgot_ms = now_ms
+            forget_old_inputs(self._context)
 
     def _follow_held(self, lease: Lease) -> None:
         now_ms = self._context.clock.now_ms()
@@ -91,7 +110,7 @@ class Scheduler:
             HeldJobs(self._context, self._executors, lease).follow(self._lanes)
 
     def _replan_if_new(self, lease: Lease) -> None:
-        newest = newest_vintage(self._context)
+        newest = newest_vintage(self._context), newest_sharing(self._context)
         if newest != self._planned_with:
             replan(self._context, self._executors, lease)
             self._planned_with = newest

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
+from msgspec.structs import replace
 
 from carbon.domain.jobs import PlacementReason
 from carbon.domain.units import MS_PER_HOUR
@@ -73,11 +74,16 @@ def _planned(inputs: PlanInputs) -> PoolPlan:
 def _one_by_one(inputs: PlanInputs) -> PoolPlan:
     made: dict[int, PlacementRow] = {}
     taken = list(inputs.taken)
+    had_to_share = False
     for index in in_turns(inputs.wishes, inputs.weights):
-        placed = decide(inputs.wishes[index], inputs, full_spans(taken, inputs.capacity))
+        wish = inputs.wishes[index]
+        full = full_spans(taken, inputs.capacity)
+        had_to_share |= any(lo < wish.deadline_ms and hi > wish.earliest_ms for lo, hi in full)
+        placed = decide(wish, inputs, full)
         taken.append((placed.start_ms, placed.end_ms, 1))
         made[index] = placed
-    return PoolPlan([made[index] for index in range(len(made))], "one_by_one")
+    method = "in_turns" if had_to_share else "one_by_one"
+    return PoolPlan([made[index] for index in range(len(made))], method)
 
 
 def in_turns(wishes: Sequence[Wish], weights: dict[str, float]) -> list[int]:

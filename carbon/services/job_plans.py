@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import platform
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
 from datetime import datetime
 from typing import Final
 from zoneinfo import ZoneInfo
 
 import numpy as np
+from msgspec.structs import replace
 
 from carbon.domain.jobs import PlacementReason
 from carbon.domain.units import MS_PER_HOUR

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from hashlib import sha256
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import msgspec
 
@@ -165,12 +165,13 @@ def workload_of(principal: Principal, body: JobBody) -> WorkloadName:
 
 
 def _spec(executor: Executor, team: str, body: JobBody) -> JobSpec:
-    if isinstance(executor, HoldingExecutor):
+    is_held, has_specs = _kinds(executor)
+    if is_held:
         raise InvalidInput(
             "not_submitted_here", f"jobs of {body.executor!r} are submitted to their engine itself"
         )
-    if isinstance(executor, SpecExecutor) and (body.spec is not None or executor.name == WEBHOOK):
-        return _own_spec(executor, team, body)
+    if has_specs and (body.spec is not None or executor.name == WEBHOOK):
+        return _own_spec(cast(SpecExecutor, executor), team, body)
     if body.spec is not None:
         raise InvalidInput("spec_unsupported", f"executor {body.executor!r} takes a command")
     if body.command is None:
@@ -187,9 +188,21 @@ def _spec(executor: Executor, team: str, body: JobBody) -> JobSpec:
         raise InvalidInput("command_missing", "the command's first word is empty")
     for name in body.env:
         _check_variable(name)
-    if isinstance(executor, SpecExecutor):
-        executor.check({"command": command}, team)
+    if has_specs:
+        cast(SpecExecutor, executor).check({"command": command}, team)
     return JobSpec(command, body.cwd, dict(body.env), body.checkpoint)
+
+
+def _kinds(executor: Executor) -> tuple[bool, bool]:
+    """(holds its users' own jobs, has specs): asked for each job, and slow to find out."""
+    kind = type(executor)
+    if kind not in _known_kinds:
+        told = isinstance(executor, HoldingExecutor), isinstance(executor, SpecExecutor)
+        _known_kinds[kind] = told
+    return _known_kinds[kind]
+
+
+_known_kinds: dict[type, tuple[bool, bool]] = {}
 
 
 def _own_spec(executor: SpecExecutor, team: str, body: JobBody) -> JobSpec:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Final
+from weakref import WeakKeyDictionary
 
-from sqlalchemy import Connection
+from msgspec.structs import replace
+from sqlalchemy import Connection, Engine
 
 from carbon.clock import to_rfc3339
 from carbon.domain.principal import Principal
@@ -28,7 +29,7 @@ from carbon.services.plan_inputs import (
 )
 from carbon.services.pools import capacity_of, terms_of, weights_of
 from carbon.storage.engine import reading, writing
-from carbon.storage.job_history import arrivals
+from carbon.storage.job_history import Arrival, arrivals
 from carbon.storage.job_queries import PlacementRow, get_job, segments_of
 from carbon.storage.plans import (
     Decision,
@@ -49,6 +50,10 @@ _MOST_ARRIVALS: Final = 20_000
 #: Inputs of plans are kept so long.
 KEPT_MS: Final = 90 * MS_PER_DAY
 _FORGOTTEN_AT_ONCE: Final = 50
+#: What pools expect is worked out once an hour.
+_HELD_AT_MOST: Final = 256
+_Known = dict[tuple[int, int, int], tuple[Expected, ...]]
+_expectations: WeakKeyDictionary[Engine, _Known] = WeakKeyDictionary()
 
 
 def inputs_for(
@@ -85,10 +90,20 @@ def inputs_for(
 def _expected(
     connection: Connection, pool: PoolRow, capacity: int, now_ms: int
 ) -> tuple[Expected, ...]:
-    """The work that this hour of the day has brought so far, ahead of the whole hour."""
+    """The work that hours of the day have brought so far; the same throughout an hour."""
     hour_ms = floor_to(now_ms, MS_PER_HOUR)
-    past = arrivals(connection, pool.id, hour_ms - _LOOKED_BACK_MS, _MOST_ARRIVALS)
-    past = [arrival for arrival in past if arrival[0] < hour_ms]
+    held = _expectations.setdefault(connection.engine, {})
+    key = (pool.id, hour_ms, capacity)
+    if key not in held:
+        since_ms = hour_ms - _LOOKED_BACK_MS
+        past = arrivals(connection, pool.id, since_ms, hour_ms, _MOST_ARRIVALS)
+        while len(held) >= _HELD_AT_MOST:
+            held.pop(next(iter(held)), None)
+        held[key] = _foreseen(past, hour_ms, capacity)
+    return held[key]
+
+
+def _foreseen(past: Sequence[Arrival], hour_ms: int, capacity: int) -> tuple[Expected, ...]:
     if not past:
         return ()
     work = Arrivals.seen(past).expected(hour_ms, capacity)

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
 from functools import cache
 from typing import Final
 
+from msgspec.structs import replace
 from sqlalchemy import func, select
 
 from carbon.domain.jobs import PlacementReason
+from carbon.domain.units import MS_PER_HOUR
 from carbon.executors.registry import Executors
 from carbon.services.context import Context
 from carbon.services.group_plans import plan_of
@@ -22,6 +23,7 @@ from carbon.storage.engine import reading, writing
 from carbon.storage.intensity import intensity_vintage
 from carbon.storage.job_queries import PlacementRow, Span, place, still_placed
 from carbon.storage.leases import Lease, check_lease
+from carbon.storage.plans import newest_plan
 from carbon.storage.pools import find_pool, planned_spans
 from carbon.storage.waiting import WaitingJob, waiting_jobs
 
@@ -41,6 +43,14 @@ def newest_vintage(context: Context) -> int:
     """Grows with every publication stored; 0 where there is none."""
     with reading(context.engine) as connection:
         return connection.scalar(select(func.max(intensity_vintage.c.id))) or 0
+
+
+def newest_sharing(context: Context) -> int:
+    """Changes with every plan of a pool that could not hold all its jobs: what came first has
+    taken what is to be shared, until all are planned at once."""
+    with reading(context.engine) as connection:
+        since_ms = context.clock.now_ms() - MS_PER_HOUR
+        return newest_plan(connection, "in_turns", since_ms)
 
 
 def replan(context: Context, executors: Executors, lease: Lease) -> int:

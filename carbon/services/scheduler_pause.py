@@ -6,8 +6,9 @@ capacity, and each job its earliest start.
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Final
+
+from msgspec.structs import replace
 
 from carbon.clock import to_rfc3339
 from carbon.domain.jobs import PlacementReason

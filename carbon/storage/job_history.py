@@ -86,12 +86,15 @@ def _imported(
 Arrival = tuple[int, int, int]
 
 
-def arrivals(connection: Connection, pool_id: int, since_ms: int, limit: int) -> list[Arrival]:
+def arrivals(
+    connection: Connection, pool_id: int, since_ms: int, before_ms: int, limit: int
+) -> list[Arrival]:
     """Jobs of known length that came to a pool, oldest first; the newest `limit` of them."""
     c = job.c
     query = (
         select(c.created_ms, c.length_ms, c.deadline_ms - c.earliest_ms - c.length_ms)
-        .where(c.pool_id == pool_id, c.created_ms >= since_ms, c.length_ms.is_not(None))
+        .where(c.pool_id == pool_id, c.created_ms >= since_ms, c.created_ms < before_ms)
+        .where(c.length_ms.is_not(None))
         .order_by(c.created_ms.desc())
         .limit(limit)
     )

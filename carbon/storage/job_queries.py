@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any, Final
 
 import msgspec
+from msgspec.structs import replace
 from sqlalchemy import (
     ColumnElement,
     Connection,
@@ -56,8 +56,7 @@ def hints_of(text: str | None) -> Hints:
 _NAMED_AT_ONCE: Final = 500
 
 
-@dataclass(frozen=True, slots=True)
-class PlacementRow:
+class PlacementRow(msgspec.Struct, frozen=True):
     """A decision: when and where a job is to run."""
 
     start_ms: int
@@ -78,8 +77,7 @@ class PlacementRow:
     id: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class JobRow:
+class JobRow(msgspec.Struct, frozen=True):
     id: str
     team_id: int
     workload_id: int

@@ -53,6 +53,12 @@ def get_plan(connection: Connection, plan_id: int) -> PlanRow | None:
     return PlanRow(row.pool_id, row.zone, row.decided_ms, row.jobs, *told)
 
 
+def newest_plan(connection: Connection, method: str, since_ms: int) -> int:
+    """The id of the last plan made that way since then; 0 where there is none."""
+    query = select(func.max(plan.c.id)).where(plan.c.decided_ms >= since_ms)
+    return connection.scalar(query.where(plan.c.method == method)) or 0
+
+
 def last_plans(connection: Connection) -> dict[int, PlanRow]:
     """The newest plan of each pool, without its inputs."""
     newest = select(func.max(plan.c.id)).group_by(plan.c.pool_id)

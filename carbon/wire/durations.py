@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from typing import Final
 
 from carbon.clock import from_rfc3339
@@ -15,6 +16,7 @@ _DURATION: Final = re.compile(rf"(?:{_PART.pattern})+")
 _LONGEST_MS: Final = 3650 * 86_400_000
 
 
+@lru_cache(4096)
 def parse_duration_ms(text: str) -> int:
     """Days, hours, minutes, seconds and milliseconds: `90s`, `1.5h`, `1h30m`.
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +10,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 from job_house import ADMIN, HOUR, NOW, OWNER, FakeExecutor, House, fresh_engine, job
+from msgspec.structs import replace
 
 from carbon.clock import to_rfc3339
 from carbon.domain.intensity import PointKind
