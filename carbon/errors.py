@@ -19,7 +19,7 @@ The same object is printed by the CLI and sent by the API as problem+json (RFC 9
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
 
 class CarbonError(Exception):
@@ -34,6 +34,16 @@ class CarbonError(Exception):
         self.detail = detail
         #: Further members of the problem document, such as `near` or `index`.
         self.extra = extra
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """From one process to another with all that it says."""
+        return _revived, (type(self), self.__dict__)
+
+
+def _revived(kind: type[CarbonError], state: dict[str, Any]) -> CarbonError:
+    error = kind.__new__(kind, state["detail"])
+    error.__dict__.update(state)
+    return error
 
 
 class InvalidInput(CarbonError):

@@ -9,6 +9,7 @@ import typer
 
 from carbon.cli import intensity_backfill, intensity_outlook, manifest
 from carbon.cli.choices import ScopeOption, SignalOption, choice, series_query
+from carbon.cli.engine import EngineOption, engine_of, on
 from carbon.cli.output import print_json, significant
 from carbon.errors import InvalidInput, NotFound
 
@@ -93,6 +94,7 @@ def backtest(
     jobs: Annotated[Path | None, typer.Option(help="CSV of jobs, for the share of saving.")] = None,
     job_unit: Annotated[str, typer.Option(help="s or h, of the column length.")] = "h",
     draw: Annotated[int, typer.Option(min=1, help="Jobs drawn, by seed 0.")] = 20_000,
+    engine: EngineOption = "local",
     json: Json = False,
 ) -> None:
     """How good the own forecast would have been: each hour with what was known then."""
@@ -100,7 +102,9 @@ def backtest(
     from carbon.services.backtest import backtest_zone
 
     lengths_h = _lengths_h(jobs, job_unit) if jobs else None
-    result = backtest_zone(read_hourly_table(file), zone, from_hour, hours, lengths_h, draw)
+    table = read_hourly_table(file)
+    with on(engine_of(engine)) as each:
+        result = backtest_zone(table, zone, from_hour, hours, lengths_h, draw, each)
     if json:
         print_json(result)
         return

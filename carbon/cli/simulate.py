@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from carbon.cli.choices import choice
-from carbon.cli.engine import engine_of, run_on
+from carbon.cli.engine import EngineOption, engine_of, run_on
 from carbon.cli.output import print_json
 from carbon.errors import InvalidInput
 
@@ -30,7 +30,7 @@ def register(app: typer.Typer) -> None:
         ] = None,
         forecast: Annotated[str, typer.Option(help="perfect, own, or a column.")] = "perfect",
         lengths: Annotated[str, typer.Option(help="learned, known or predicted.")] = "learned",
-        engine: Annotated[str, typer.Option(help="local, or ray.")] = "local",
+        engine: EngineOption = "local",
         json: Annotated[bool, typer.Option("--json", help="Print one JSON line.")] = False,
     ) -> None:
         """Replay a job history: what a policy would have saved, against the exact optimum."""

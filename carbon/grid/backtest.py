@@ -6,9 +6,10 @@ before, plus the distance of the last hour from its own such mean, fading by .95
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Final
+from functools import partial
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +18,9 @@ from carbon.errors import InvalidInput
 from carbon.grid.daily_profile import HOUR_DECAY, HOURS_PER_DAY, Floats
 from carbon.grid.forecast_features import Features
 from carbon.grid.learned_forecast import Foreseen, foresee
+
+#: Applies a function to each of some tasks, in order, here or elsewhere.
+Each = Callable[[Callable[[Any], Any], Iterable[Any]], Iterable[Any]]
 
 #: Origins of one stretch share their choice of zones to listen to.
 LONGEST_STRETCH_H: Final = 13 * 168
@@ -47,6 +51,7 @@ def score(
     zones: Sequence[int],
     first_origin: int,
     horizon_h: int = 24,
+    each: Each = map,
 ) -> list[Score]:
     """Of each of `zones`, over every origin from `first_origin` on whose hours are all there.
 
@@ -61,7 +66,7 @@ def score(
             f"after it; the record has {g_per_kwh.shape[1]}",
         )
     rows = list(zones)
-    parts = list(rolling(g_per_kwh, first_weekday, horizon_h, first_origin, end, rows))
+    parts = rolling(g_per_kwh, first_weekday, horizon_h, first_origin, end, rows, each)
     value, low, high = (
         np.concatenate([getattr(part, name) for part in parts], axis=2)
         for name in ("value", "low", "high")
@@ -88,12 +93,25 @@ def rolling(
     start: int,
     end: int,
     zones: Sequence[int] | None = None,
-) -> Iterator[Foreseen]:
+    each: Each = map,
+) -> list[Foreseen]:
     """Forecasts of every origin of [start, end), stretch by stretch in order of time."""
+    stretches = []
     while start < end:
         until = min(end, start + min(start, LONGEST_STRETCH_H))
-        yield foresee(g_per_kwh, first_weekday, horizon_h, start, until, zones)
+        stretches.append((start, until))
         start = until
+    return list(each(partial(_foreseen, g_per_kwh, first_weekday, horizon_h, zones), stretches))
+
+
+def _foreseen(
+    g_per_kwh: Floats,
+    first_weekday: int,
+    horizon_h: int,
+    zones: Sequence[int] | None,
+    stretch: tuple[int, int],
+) -> Foreseen:
+    return foresee(g_per_kwh, first_weekday, horizon_h, *stretch, zones)
 
 
 def yardstick(g_per_kwh: Floats, start: int, end: int, horizon_h: int) -> Floats:

@@ -13,7 +13,7 @@ from msgspec import Struct
 from carbon.domain.typical import has_typical, typical_points
 from carbon.domain.units import MS_PER_HOUR, MS_PER_S
 from carbon.errors import InvalidInput, NotFound
-from carbon.grid.backtest import FIRST_ORIGIN, rolling, score, yardstick
+from carbon.grid.backtest import FIRST_ORIGIN, Each, rolling, score, yardstick
 from carbon.grid.forecast import FEWEST_HOURS, predict
 from carbon.grid.hourly_table import HourlyTable
 from carbon.planning.foresight import Foresight
@@ -68,6 +68,7 @@ def backtest_zone(
     horizon_h: int = 24,
     lengths_h: Sequence[float] | None = None,
     draw: int = 20_000,
+    each: Each = map,
 ) -> Backtest:
     """Raises InvalidInput `column_missing`, `history_too_short`, `hours_missing`."""
     place, weekday = table.place(zone), table.first_weekday
@@ -75,12 +76,12 @@ def backtest_zone(
         raise InvalidInput(
             "hours_missing", f"{zone} lacks hours: a backtest scores against each of them"
         )
-    [scored] = score(table.g_per_kwh, weekday, [place], first_origin, horizon_h)
+    [scored] = score(table.g_per_kwh, weekday, [place], first_origin, horizon_h, each)
     shares: list[Share] = []
     typical: float | None = None
     if lengths_h is not None:
         jobs = drawn_jobs(lengths_h, draw, 0, first_origin, table.g_per_kwh.shape[1])
-        shares = shares_of_oracle(table.g_per_kwh, weekday, [place], jobs)
+        shares = shares_of_oracle(table.g_per_kwh, weekday, [place], jobs, each)
         typical = share_without_key(table, zone, jobs) if has_typical(zone) else None
     stated = [share for share in scored.coverage if share is not None]
     return Backtest(
@@ -145,13 +146,17 @@ def drawn_jobs(
 
 
 def shares_of_oracle(
-    g_per_kwh: FloatArray, first_weekday: int, zones: Sequence[int], jobs: JobHistory
+    g_per_kwh: FloatArray,
+    first_weekday: int,
+    zones: Sequence[int],
+    jobs: JobHistory,
+    each: Each = map,
 ) -> list[Share]:
     """Per zone of `g_per_kwh` (zones, hours): jobs that may pause, of known length, planned anew
     each hour by what was known then."""
     horizon_h = int((jobs.wait_ms + jobs.length_ms).max() // MS_PER_HOUR) + 2
     end = g_per_kwh.shape[1] + 1
-    parts = rolling(g_per_kwh, first_weekday, horizon_h, FIRST_ORIGIN, end, zones)
+    parts = rolling(g_per_kwh, first_weekday, horizon_h, FIRST_ORIGIN, end, zones, each)
     own = np.concatenate([part.value for part in parts], axis=2)
     plain = yardstick(g_per_kwh[list(zones)], FIRST_ORIGIN, end, horizon_h)
     shares = []
