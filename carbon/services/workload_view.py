@@ -7,6 +7,7 @@ from typing import Final
 from msgspec import Struct
 
 from carbon.domain.principal import Principal
+from carbon.services.changes import Changed, changes_between
 from carbon.services.context import Context
 from carbon.services.counting import DEVICE_HOUR, RUN
 from carbon.services.question import Question, known_workload
@@ -15,6 +16,7 @@ from carbon.services.series import SeriesQuestion, sci_series
 from carbon.services.series_points import Dimension
 from carbon.services.time_range import TimeRange
 from carbon.storage.engine import reading
+from carbon.storage.factors import factor_book
 from carbon.storage.identities import workload_names
 from carbon.storage.screens import RunLine, runs_of
 from carbon.storage.unit_counts import units_of
@@ -43,6 +45,8 @@ class WorkloadView(Struct, frozen=True):
     unit: str
     step: str
     points: list[SeriesPoint]
+    #: What its figures rest on that changed meanwhile.
+    changes: list[Changed]
     runs: list[RunShown]
 
 
@@ -65,6 +69,11 @@ def workload_view(
         (Dimension.WORKLOAD,), window.start_ms, end_ms, step, units[0], str(name)
     )
     series = sci_series(context, principal, asked)
+    with reading(context.engine) as connection:
+        used = [factor for answer in answers for factor in answer.factors]
+        changes = changes_between(
+            connection, id_, factor_book(connection), used, window.start_ms, end_ms
+        )
     return WorkloadView(
         str(name),
         window.start_ms,
@@ -74,6 +83,7 @@ def workload_view(
         units[0],
         step,
         series.groups[0].points if series.groups else [],
+        changes,
         [_run(line) for line in runs],
     )
 

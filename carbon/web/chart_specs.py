@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Sequence
 from typing import Any
 
-from carbon.clock import to_rfc3339
+from carbon.clock import from_rfc3339, to_rfc3339
 from carbon.services.breakdown import MOST_DRAWN, Breakdown
+from carbon.services.changes import Changed
 from carbon.services.job_outlook import JobOutlook
 from carbon.services.workload_view import WorkloadView
 from carbon.web.catalogue import say
@@ -65,6 +67,7 @@ def workload_chart(answer: WorkloadView) -> dict[str, Any]:
         "times": [p.start for p in answer.points],
         "low": [_scaled(p.low, size) for p in answer.points],
         "high": [_scaled(p.high, size) for p in answer.points],
+        "marks": _marks(answer),
         "series": [
             {
                 "name": say("workload.rate", unit=answer.unit),
@@ -73,6 +76,53 @@ def workload_chart(answer: WorkloadView) -> dict[str, Any]:
             }
         ],
     }
+
+
+def _marks(answer: WorkloadView) -> list[dict[str, Any]]:
+    """Where what the figures rest on changed: numbered as in the list below the chart."""
+    starts = [from_rfc3339(point.start) for point in answer.points]
+    return [
+        {
+            "at": max(0, bisect_right(starts, change.at_ms) - 1),
+            "number": number,
+            "text": f"{number}: {change_told(change)}",
+        }
+        for number, change in enumerate(answer.changes, 1)
+        if starts
+    ]
+
+
+def change_told(change: Changed) -> str:
+    return say(f"change.{change.kind}", about=change.about, value=change.value)
+
+
+def comparison_chart(a: WorkloadView, b: WorkloadView) -> dict[str, Any] | None:
+    """Both courses where they are counted in one unit; else nothing could be read off it."""
+    if a.unit != b.unit or not a.points or not b.points:
+        return None
+    starts = sorted({p.start for view in (a, b) for p in view.points})
+    rates = [p.sci_g_per_unit for view in (a, b) for p in view.points]
+    size, unit = MASS.unit_for(max((r for r in rates if r is not None), default=1.0))
+    return {
+        "id": "compare-chart",
+        "kind": "band",
+        "timezone": a.timezone,
+        "step_h": 24 if a.step != "1h" else 1,
+        "unit": f"{unit} / {a.unit}",
+        "times": starts,
+        "low": [],
+        "high": [],
+        "marks": [],
+        "series": [
+            {"name": view.workload, "hue": hue, "values": _aligned(view, starts, size)}
+            for view, hue in ((a, "1"), (b, "5"))
+        ],
+    }
+
+
+def _aligned(view: WorkloadView, starts: Sequence[str], size: float) -> list[float | None]:
+    rate = {p.start: p.sci_g_per_unit for p in view.points}
+    return [_scaled(rate.get(start), size) for start in starts]
 
 
 def _scaled(value: float | None, size: float) -> float | None:

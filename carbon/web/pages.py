@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 from datetime import datetime
 from functools import cache
@@ -12,6 +13,8 @@ from zoneinfo import ZoneInfo
 from fastapi.responses import HTMLResponse
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
+from starlette.datastructures import Headers
+from starlette.types import Receive, Scope, Send
 
 from carbon.bundled import bundled
 from carbon.clock import from_rfc3339, to_rfc3339
@@ -24,12 +27,28 @@ from carbon.web.browser import PAGE_HEADERS
 from carbon.web.catalogue import say, say_code
 from carbon.web.figures import BY_NAME, ENERGY, MASS, digits_of, percent, rounded
 
+#: Bytes; below, a packet holds it anyway.
+_LEAST_COMPRESSED: Final = 1_400
+#: Most of the gain at a tenth of the time of the best.
+_LEVEL: Final = 3
 _MISSING: Final = "–"
 
 
 def page(template: str, status: int = 200, /, **values: Any) -> HTMLResponse:
     html = _environment().get_template(template).render(values)
-    return HTMLResponse(html, status, headers=PAGE_HEADERS)
+    return CompressedHtml(html, status, headers={**PAGE_HEADERS, "Vary": "Accept-Encoding"})
+
+
+class CompressedHtml(HTMLResponse):
+    """Sent in gzip to whoever takes it: a page of a large fleet is a tenth of its size then."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        accepted = Headers(scope=scope).get("accept-encoding", "")
+        if len(self.body) >= _LEAST_COMPRESSED and "gzip" in accepted:
+            self.body = gzip.compress(bytes(self.body), _LEVEL)
+            self.headers["Content-Encoding"] = "gzip"
+            self.headers["Content-Length"] = str(len(self.body))
+        await super().__call__(scope, receive, send)
 
 
 @cache

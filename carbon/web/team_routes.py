@@ -25,7 +25,7 @@ from carbon.services.polling import zones_in_use
 from carbon.services.time_range import TimeRange
 from carbon.services.workload_view import WorkloadView, known_names, workload_view
 from carbon.storage.engine import reading
-from carbon.web.chart_specs import plan_chart, workload_chart
+from carbon.web.chart_specs import change_told, comparison_chart, plan_chart, workload_chart
 from carbon.web.screens import screen_csv, screen_json, screen_page, show_screen
 from carbon.web.time_query import Times
 from carbon.wire.durations import parse_duration_ms, resolve_moment_ms
@@ -100,6 +100,7 @@ def workload_screen(
             charts=[workload_chart(answer)],
             query=urlencode({"workload": answer.workload, **request.query_params}),
             window=window,
+            change_told=change_told,
         )
 
     return show_screen(request, render)
@@ -172,8 +173,17 @@ def compare_screen(
         window = times.resolve(context)
         names = known_names(context, principal)
         answer = _compared(context, principal, window, a, b)
+        drawn = comparison_chart(answer.a, answer.b) if answer.a and answer.b else None
         return screen_page(
-            request, principal, "compare", answer, window=window, names=names, a=a, b=b
+            request,
+            principal,
+            "compare",
+            answer,
+            charts=[drawn] if drawn else [],
+            window=window,
+            names=names,
+            a=a,
+            b=b,
         )
 
     return show_screen(request, render)

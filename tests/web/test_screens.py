@@ -52,8 +52,8 @@ SHOWN = {
 
 #: How a screen shows that it has nothing to show.
 EMPTY_STATES = {"empty", "empty-table", "empty-chart"}
-#: A newcomer has a key already, and a question to ask.
-NEVER_EMPTY = {"keys"}
+#: A newcomer has a key already, and a zone of which typical hours are known.
+NEVER_EMPTY = {"keys", "plan"}
 
 
 def shown(client: TestClient, path: str) -> Page:

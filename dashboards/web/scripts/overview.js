@@ -2,6 +2,7 @@
 import { drawHours, drawIntensity } from "./charts.js";
 import { onPower } from "./fleet.js";
 import { keepFresh } from "./live.js";
+import { savedByButtons } from "./saving.js";
 
 function draw() {
   const page = JSON.parse(document.getElementById("page-data").textContent);
@@ -14,6 +15,7 @@ function draw() {
 }
 
 draw();
+savedByButtons();
 matchMedia("(prefers-color-scheme: dark)").addEventListener("change", draw);
 const page = JSON.parse(document.getElementById("page-data").textContent);
 keepFresh(draw, (change) => onPower(change, page));

@@ -36,29 +36,49 @@ export function drawStack(box, spec, strings) {
   show(box, { ...frame(spec, told), series: bars });
 }
 
-export function drawBand(box, spec) {
-  const [curve] = spec.series;
+// Curves over time; a single one with its 95 % band. Marks are moments at which what stands behind
+// a figure changed. A year of hours is thinned to what a screen can show.
+export function drawBand(box, spec, strings) {
+  const [first] = spec.series;
+  const thin = spec.times.length > 500;
   const width = spec.high.map((high, at) => (high === null || spec.low[at] === null ? null : high - spec.low[at]));
   const edge = { type: "line", stack: "band", symbol: "none", silent: true, animation: false, lineStyle: { opacity: 0 } };
   const told = (items) => {
     const at = items[0]?.dataIndex;
-    const value = curve.values[at];
-    if (value === undefined || value === null) return "";
-    return tip(items[0].axisValue, [
-      [hue(curve.hue), curve.name, value], [null, "95 %", spec.low[at]], [null, "", spec.high[at]],
-    ].filter((row) => row[2] !== null), spec.unit);
+    const rows = spec.series.map((one) => [hue(one.hue), one.name, one.values[at]]);
+    if (spec.series.length === 1) rows.push([null, strings.low, spec.low[at]], [null, strings.high, spec.high[at]]);
+    const known = rows.filter((row) => row[2] !== null && row[2] !== undefined);
+    const box = known.length ? tip(items[0].axisValue, known, spec.unit) : "";
+    for (const mark of spec.marks.filter((one) => one.at === at)) box && box.append(...noted(mark.text));
+    return box;
   };
-  show(box, {
-    ...frame(spec, told),
-    series: [
-      { ...edge, data: spec.low },
-      { ...edge, data: width, areaStyle: { color: hue(curve.hue), opacity: 0.16 } },
-      {
-        type: "line", name: curve.name, data: curve.values, symbolSize: 6, animation: false,
-        itemStyle: { color: hue(curve.hue) }, lineStyle: { color: hue(curve.hue), width: 2 },
-      },
-    ],
-  });
+  const curves = spec.series.map((one) => ({
+    type: "line", name: one.name, data: one.values, symbolSize: 6, showSymbol: !thin, animation: false,
+    sampling: thin ? "lttb" : undefined,
+    itemStyle: { color: hue(one.hue) }, lineStyle: { color: hue(one.hue), width: thin ? 1.5 : 2 },
+  }));
+  curves[0].markLine = marked(spec.marks);
+  const band = width.length && spec.series.length === 1
+    ? [{ ...edge, data: spec.low }, { ...edge, data: width, areaStyle: { color: hue(first.hue), opacity: 0.16 } }]
+    : [];
+  show(box, { ...frame(spec, told), series: [...band, ...curves] });
+}
+
+function noted(text) {
+  const note = document.createElement("span");
+  note.className = "tip-head";
+  note.textContent = text;
+  return [note];
+}
+
+function marked(marks) {
+  if (!marks.length) return undefined;
+  return {
+    silent: true, symbol: ["none", "none"],
+    lineStyle: { color: css("--warn"), width: 1, type: "dashed" },
+    label: { color: css("--warn"), fontSize: 11, position: "end", formatter: (item) => item.data.number },
+    data: marks.map((mark) => ({ xAxis: mark.at, number: `${mark.number}` })),
+  };
 }
 
 const DASHES = { actual: "solid", estimated: "solid", forecast: [6, 4], typical: [2, 3], yearly: [1, 3] };
