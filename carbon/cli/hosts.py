@@ -148,7 +148,8 @@ def _record(name: str, json: bool, **members: Any) -> None:
 
 def _line(known: dict[str, Any]) -> str:
     pue = f"PUE {known['pue']}" if known["pue"] is not None else "PUE not set"
-    said = [known["site"] or "no site", known["zone"] or "no zone", pue, known["owner"] or ""]
+    site = known["site"] or known.get("region") or "no site"
+    said = [site, known["zone"] or "no zone", pue, known["owner"] or ""]
     state = known["state"]
     if known["completeness"] is not None:
         state = f"{state} ({known['completeness']:.0%})"

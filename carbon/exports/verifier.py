@@ -89,7 +89,10 @@ def _table(folder: Path, statement: dict[str, Any]) -> Iterator[str]:
             parts[tuple(named[key] for key in KEYS)] = [part[name] for name in SUMS]
     for key in sorted(set(sums) | set(parts)):
         if sums.get(key, [0] * len(SUMS)) != parts.get(key, [0] * len(SUMS)):
-            yield f"quarter_hours.csv does not sum to the part {' '.join(key)}"
+            yield (
+                f"quarter_hours.csv does not sum to the part {' '.join(key)}; where the ledger has "
+                "moved on since the report was issued, the pack of its restatement does"
+            )
 
 
 def _line(line: dict[str, Any], known: dict[str, Any]) -> Iterator[str]:

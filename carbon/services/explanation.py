@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import msgspec
+from msgspec import UNSET
 from sqlalchemy import Connection
 
 from carbon.clock import from_rfc3339, to_rfc3339
@@ -145,9 +146,17 @@ def _terms(answer: SciAnswer) -> list[Term]:
         Term("O", answer.operational_g, "gCO2e", "sum over 5-minute buckets of E x I x PUE"),
         Term("M", answer.embodied_g, "gCO2e", "sum over devices of TE x reserved / lifespan"),
         Term("C", answer.total_g, "gCO2e", "O + M"),
-        Term("R", float(count), answer.unit, "counts of the buckets that have energy"),
+        Term("R", float(count), answer.unit, _counting(answer)),
         Term("SCI", answer.sci_g_per_unit, f"gCO2e/{answer.unit}", FORMULA),
     ]
+
+
+def _counting(answer: SciAnswer) -> str:
+    told = "counts of the buckets that have energy"
+    meant = answer.unit_meaning
+    if meant is UNSET or meant.converted_from is None:
+        return told
+    return f"{told}, of {meant.converted_from}, x {meant.factor:.10g} by {meant.source}"
 
 
 def _embodied_formula(part: EmbodiedPart) -> str:

@@ -70,6 +70,15 @@ def test_a_converted_unit_counts_by_its_factor_and_discloses_it(house: TestClien
     assert page["unit_meaning"]["source"] == "500 tokens a page, our own corpus"
 
 
+def test_an_explanation_says_from_what_a_unit_follows(house: TestClient) -> None:
+    changed(house, units=[PAGE])
+    body = {**WINDOW, "workload": "w", "unit": "page"}
+    report = house.post("/v1/reports", json=body).json()["id"]
+    terms = house.get(f"/v1/reports/{report}/explain").json()["terms"]
+    [counted] = [term for term in terms if term["symbol"] == "R"]
+    assert "of token, x 0.002 by 500 tokens a page" in counted["how"]
+
+
 def test_a_series_is_converted_too(house: TestClient) -> None:
     changed(house, units=[PAGE])
     query = {"group_by": "workload", "step": "1h", "unit": "page", **WINDOW}
