@@ -17,7 +17,6 @@ from pathlib import Path
 from typing import Final
 
 import msgspec
-import numpy as np
 
 from carbon.client.bringing import Bringer, Brought
 from carbon.client.http import Client
@@ -26,7 +25,7 @@ from carbon.imports.condense import Condenser, DeviceKey, Piece, Run, plain_run
 from carbon.imports.harvest import Harvest, Reader, content_seq, in_batches
 from carbon.imports.mapping import MetricMapping, Misread, Placed
 from carbon.imports.prometheus_api import MOST_POINTS, PrometheusApi
-from carbon.imports.series import Series
+from carbon.imports.series import Readings, Series
 from carbon.imports.tracks import Track, is_blank
 from carbon.settings import make_private_dir
 from carbon.wire.energy import DeviceInfo, EnergyBatch, EnergyInterval, IngestAnswer
@@ -206,9 +205,10 @@ class PrometheusHistory:
     ) -> Run | None:
         if track is not None and track.host != placed.host:
             return None
+        if not isinstance(each.samples, Readings):
+            return None
         who = (placed.subject, placed.workload)
-        at_ms = np.array([sample[0] for sample in each.samples], dtype=np.int64)
-        values = np.array([sample[1] for sample in each.samples], dtype=np.float64)
+        at_ms, values = each.samples.at_ms, each.samples.values
         if track is None:
             if not len(values) or is_blank(float(values[0]), placed.rule) or values[0] < 0:
                 return None

@@ -145,7 +145,7 @@ def plain_run(
         return None
     fresh = at_ms > track.seen_ms
     at_ms, values = at_ms[fresh], values[fresh]
-    if not np.isfinite(values).all() or np.isin(values, rule.sentinels).any():
+    if not np.isfinite(values).all() or any((values == blank).any() for blank in rule.sentinels):
         return None
     times = np.concatenate(([track.at_ms], at_ms))
     readings = np.concatenate(([track.value], values))

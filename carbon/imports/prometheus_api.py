@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Sequence
 from typing import Any, Final
 
 import httpx2
 import msgspec
+import numpy as np
 
 from carbon.errors import CarbonError, InvalidInput, Unavailable
-from carbon.imports.series import NAME_LABEL, Sample, Series
+from carbon.imports.series import NAME_LABEL, Floats, Ints, Readings, Series
 
 _PLAIN_NAME: Final = re.compile(r"[a-zA-Z_:][a-zA-Z0-9_:]*")
 #: What a server answers at most for one series.
@@ -22,7 +22,8 @@ _LOOKBACK_MS: Final = 300_000
 
 class _Row(msgspec.Struct):
     metric: dict[str, str]
-    values: list[tuple[float, str]]
+    #: `[[seconds, "value"], …]`
+    values: msgspec.Raw
 
 
 class _Data(msgspec.Struct):
@@ -82,10 +83,14 @@ class PrometheusApi:
         made, is_exact = [], True
         for row in rows:
             labels = {NAME_LABEL: metric, **row.metric}
-            samples = _read_at(row.values, times.get(_key(row.metric)), start_ms)
-            if samples is None:
-                is_exact = False
-                samples = [Sample(round(at * 1000), float(text)) for at, text in row.values]
+            read_at = times.get(_key(row.metric))
+            try:
+                asked, values = _columns(row.values)
+                told = None if read_at is None else _read_at(asked, values, *_columns(read_at))
+            except (ValueError, msgspec.DecodeError) as error:
+                raise self._no_range(error) from None
+            is_exact &= told is not None
+            samples = Readings(_ms(asked), values) if told is None else told
             made.append(Series(labels, samples))
         return made, is_exact
 
@@ -102,9 +107,10 @@ class PrometheusApi:
             body = self._get("/api/v1/query_range", query)
             return msgspec.json.decode(body, type=_Answer).data.result
         except msgspec.DecodeError as error:
-            raise CarbonError(
-                "prometheus_error", f"{self._url} answers no query_range: {error}"
-            ) from None
+            raise self._no_range(error) from None
+
+    def _no_range(self, error: Exception) -> CarbonError:
+        return CarbonError("prometheus_error", f"{self._url} answers no query_range: {error}")
 
     def _get(self, path: str, query: dict[str, Any]) -> bytes:
         try:
@@ -126,23 +132,35 @@ def _key(labels: dict[str, str]) -> tuple[tuple[str, str], ...]:
     return tuple(sorted((k, v) for k, v in labels.items() if k != NAME_LABEL))
 
 
-def _read_at(
-    values: list[tuple[float, str]], times: list[tuple[float, str]] | None, start_ms: int
-) -> list[Sample] | None:
-    """The readings at their own times, each once; None where the times are not theirs. One that
-    was read before the window belongs to the window before."""
-    if times is None or len(times) != len(values):
+_NUMBERS: Final = msgspec.json.Decoder(list[float])
+_PAIRS: Final = msgspec.json.Decoder(list[tuple[float, str]])
+
+
+def _columns(values: msgspec.Raw) -> tuple[Floats, Floats]:
+    """Seconds and values: read as one list of numbers, where it is one. Raises ValueError."""
+    raw = bytes(values)
+    try:
+        flat = _NUMBERS.decode(b"[" + raw.translate(None, b'[]"') + b"]")
+    except msgspec.DecodeError:  # NaN and infinities are no numbers of JSON
+        flat = []
+    if not flat or len(flat) != 2 * (raw.count(b"[") - 1):
+        pairs = _PAIRS.decode(raw)
+        flat = [number for at, text in pairs for number in (at, float(text))]
+    told = np.array(flat, dtype=np.float64)
+    return told[::2], told[1::2]
+
+
+def _ms(seconds: Floats) -> Ints:
+    return np.rint(seconds * 1000).astype(np.int64)
+
+
+def _read_at(asked: Floats, values: Floats, asked_too: Floats, read_at: Floats) -> Readings | None:
+    """The readings at their own times, each once; None where the times are not theirs."""
+    if not np.array_equal(asked, asked_too) or not np.isfinite(read_at).all():
         return None
-    samples: list[Sample] = []
-    last_ms = 0
-    for (at, text), (at_too, read_at) in zip(values, times, strict=True):
-        seconds = float(read_at)
-        if at != at_too or not math.isfinite(seconds):
-            return None
-        read_ms = round(seconds * 1000)
-        if not -1 <= at * 1000 - read_ms <= _LOOKBACK_MS:
-            return None
-        if read_ms != last_ms:
-            samples.append(Sample(read_ms, float(text)))
-            last_ms = read_ms
-    return samples
+    read_ms = _ms(read_at)
+    age_ms = asked * 1000 - read_ms
+    if not ((age_ms >= -1) & (age_ms <= _LOOKBACK_MS)).all():
+        return None
+    is_new = np.diff(read_ms, prepend=0) != 0
+    return Readings(read_ms[is_new], values[is_new])

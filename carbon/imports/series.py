@@ -4,9 +4,15 @@ from __future__ import annotations
 
 import math
 import struct
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import NamedTuple, overload
+
+import numpy as np
+import numpy.typing as npt
+
+Ints = npt.NDArray[np.int64]
+Floats = npt.NDArray[np.float64]
 
 #: The bits of Prometheus' "this series has ended".
 _STALE_BITS = 0x7FF0000000000002
@@ -16,6 +22,29 @@ NAME_LABEL = "__name__"
 class Sample(NamedTuple):
     at_ms: int
     value: float
+
+
+@dataclass(frozen=True, slots=True)
+class Readings(Sequence[Sample]):
+    """Samples as two columns: of a long history an object each would cost most of the time."""
+
+    at_ms: Ints
+    values: Floats
+
+    def __len__(self) -> int:
+        return int(self.at_ms.size)
+
+    @overload
+    def __getitem__(self, at: int) -> Sample: ...
+    @overload
+    def __getitem__(self, at: slice) -> Readings: ...
+    def __getitem__(self, at: int | slice) -> Sample | Readings:
+        if isinstance(at, slice):
+            return Readings(self.at_ms[at], self.values[at])
+        return Sample(int(self.at_ms[at]), float(self.values[at]))
+
+    def __iter__(self) -> Iterator[Sample]:
+        return map(Sample._make, zip(self.at_ms.tolist(), self.values.tolist(), strict=True))
 
 
 @dataclass(frozen=True, slots=True)
