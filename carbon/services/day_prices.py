@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
-from sqlalchemy import Connection, Engine
+from sqlalchemy import Connection, Engine, Table
 
 from carbon.domain.rollup import Rate
 from carbon.domain.units import BUCKET_MS, MS_PER_HOUR, QUARTER_MS
@@ -21,7 +21,8 @@ from carbon.storage.engine import reading
 from carbon.storage.names import models_of_devices
 from carbon.storage.ratings import Rating, Ratings
 from carbon.storage.repricing import Mark
-from carbon.storage.rollups import bucket, quarter_hour
+from carbon.storage.rollups import bucket, quarter_hour, workload_day, workload_hour
+from carbon.storage.settled import device_day
 
 _START, _DEVICE, _SUBJECT, _WORKLOAD, _METHOD, _RATING, _ENERGY, _NG = range(8)
 #: Rows that one statement sets; a fleet's quarter-hour is cut by device.
@@ -57,6 +58,17 @@ class Sums:
     cut_hours: Ints
     workloads: list[int]
 
+    @property
+    def tables(self) -> list[tuple[Table, tuple[str, ...], Ints]]:
+        """(table, its key, rows)"""
+        shared = ("start_ms", "workload_id", "model_id", "method", "rating_id")
+        own = ("start_ms", "workload_id", "device_id", "subject_id", "method", "rating_id")
+        return [
+            (workload_hour, shared, self.hours),
+            (workload_day, shared, self.days),
+            (device_day, own, self.device_days),
+        ]
+
 
 @dataclass(frozen=True, slots=True)
 class DayPrices:
@@ -73,6 +85,8 @@ class DayPrices:
     hours: Ints
     #: None where they can be told only once the quarter-hours are set.
     sums: Sums | None
+    #: Whether the tables above have all rows that `sums` would set.
+    has_sums: bool
 
 
 def day_prices(
@@ -96,6 +110,9 @@ def day_prices(
     at, workload = quarters[:, _START], quarters[:, _WORKLOAD]
     hours = distinct(at - at % MS_PER_HOUR, workload)
     is_told = not of_buckets and not any(q.has_new_rating for q in of_quarters)
+    sums = sums_of(quarters, ng, models, *day) if is_told else None
+    with reading(engine) as connection:
+        has_sums = sums is not None and are_there(connection, sums)
     return DayPrices(
         *day,
         seen,
@@ -103,8 +120,14 @@ def day_prices(
         of_quarters,
         of_buckets,
         hours,
-        sums_of(quarters, ng, models, *day) if is_told else None,
+        sums,
+        has_sums,
     )
+
+
+def are_there(connection: Connection, sums: Sums) -> bool:
+    """Whether each sum has its row, and each row its sum."""
+    return all(store.has_rows(connection, *one) for one in sums.tables)
 
 
 def day_sums(connection: Connection, start_ms: int, end_ms: int) -> Sums:

@@ -23,7 +23,14 @@ from carbon.domain.civil import civil_days, civil_month
 from carbon.domain.rollup import Rate
 from carbon.services.beside import Beside
 from carbon.services.context import Context
-from carbon.services.day_prices import DayPrices, SpanPrices, Sums, day_prices, day_sums
+from carbon.services.day_prices import (
+    DayPrices,
+    SpanPrices,
+    Sums,
+    are_there,
+    day_prices,
+    day_sums,
+)
 from carbon.services.nanograms import nanograms, ng_per_mj
 from carbon.storage import repricing as store
 from carbon.storage.columns import Ints
@@ -36,11 +43,9 @@ from carbon.storage.rollups import (
     quarter_hour,
     replace_quarter,
     requarter,
-    workload_day,
-    workload_hour,
 )
 from carbon.storage.series import first_quarter_ms
-from carbon.storage.settled import MONTH, device_day, mark_periods
+from carbon.storage.settled import MONTH, mark_periods
 
 Pause = Callable[[float], None]
 Step = Callable[[Connection], None]
@@ -112,18 +117,23 @@ class _Day:
 
     def write(self) -> bool:
         """Answers False where the day changed since it was read; then it is not done."""
-        steps = [
-            step for quarter in self._prices.quarters for step in self._steps_of_quarter(quarter)
-        ]
+        quarters = self._prices.quarters
+        steps = [step for quarter in quarters for step in self._steps_of_quarter(quarter)]
+        plain = [q.single for q in quarters if self._is_plain(q)]
+        steps += self._setting_single(quarter_hour, np.concatenate(plain)) if plain else []
         if not self._run(steps):
             return False
-        if any(quarter.has_new_rating for quarter in self._prices.quarters):
+        if any(quarter.has_new_rating for quarter in quarters):
             self._mark_hours(self._prices.hours)  # the sums above get other rows
             return True
-        sums = self._prices.sums
+        sums, has_sums = self._prices.sums, self._prices.has_sums
         if sums is None:
             with reading(self._engine) as connection:
                 sums = day_sums(connection, self._prices.start_ms, self._prices.end_ms)
+                has_sums = are_there(connection, sums)
+        if not has_sums:
+            self._mark_hours(self._prices.hours)
+            return True
         return self._write_sums(sums)
 
     def _run(self, steps: Sequence[Step]) -> bool:
@@ -161,32 +171,39 @@ class _Day:
             stored = Ratings(connection, may_store=True)
             return {one: stored.id_of(rating) for one, rating in known.items()}
 
-    def _steps_of_quarter(self, quarter: SpanPrices) -> Iterator[Step]:
-        buckets = self._prices.buckets.get(quarter.start_ms, [])
-        if buckets:
-            yield partial(self._set_by_buckets, quarter=quarter, buckets=buckets)
-        elif quarter.has_new_rating:
-            yield from self._rewriting(quarter)
-        else:
-            yield from self._setting(quarter_hour, quarter, store.COLUMNS[:6])
+    def _is_plain(self, quarter: SpanPrices) -> bool:
+        """Whether its rows stay and are priced by themselves, not as sums of buckets."""
+        return not quarter.has_new_rating and quarter.start_ms not in self._prices.buckets
 
-    def _setting(self, table: Table, span: SpanPrices, keys: Sequence[str]) -> Iterator[Step]:
-        """One UPDATE for so many devices, then the rows that are set one by one."""
-        # Where prices are set by device already only single rows are left.
-        by_rating = {} if table is bucket and span.by_device else span.by_rating
-        prices = {old: self._price(rate) for old, rate in by_rating.items()}
+    def _steps_of_quarter(self, quarter: SpanPrices) -> Iterator[Step]:
+        """All but the single rows of plain ones, which follow at once."""
+        if self._is_plain(quarter):
+            yield from self._setting(quarter_hour, quarter, quarter.by_rating)
+        elif quarter.start_ms in self._prices.buckets:
+            buckets = self._prices.buckets[quarter.start_ms]
+            yield partial(self._set_by_buckets, quarter=quarter, buckets=buckets)
+        else:
+            yield from self._rewriting(quarter)
+
+    def _setting(
+        self, table: Table, span: SpanPrices, by_rating: Mapping[int, Rate]
+    ) -> Iterator[Step]:
+        """One UPDATE for so many devices."""
         set_span = partial(
             store.price_ratings,
             table=table,
             start_ms=span.start_ms,
-            prices=prices,
+            prices={old: self._price(rate) for old, rate in by_rating.items()},
             now_ms=self._now_ms,
         )
-        for devices in span.parts if prices else ():
+        for devices in span.parts if by_rating else ():
             yield partial(set_span, devices=devices)
-        stamp = self._now_ms if table is quarter_hour else None
-        for rows in store.parts_of(span.single):
-            yield partial(store.set_nanograms, table=table, keys=keys, rows=rows, now_ms=stamp)
+
+    def _setting_single(self, table: Table, rows: Ints) -> list[Step]:
+        keys = store.COLUMNS[: rows.shape[1] - 1]
+        now_ms = self._now_ms if table is quarter_hour else None
+        set_rows = partial(store.set_nanograms, table=table, keys=keys, now_ms=now_ms)
+        return [partial(set_rows, rows=part) for part in store.parts_of(rows)]
 
     def _price(self, rate: Rate) -> Price:
         k = ng_per_mj(rate.g_per_kwh, rate.pue)
@@ -200,7 +217,10 @@ class _Day:
             if span.by_device:
                 prices = {device: self._price(rate) for device, rate in span.by_device.items()}
                 store.price_devices(connection, span.start_ms, prices)
-            for step in self._setting(bucket, span, store.COLUMNS[:5]):
+            by_rating = {} if span.by_device else span.by_rating
+            for step in self._setting(bucket, span, by_rating):
+                step(connection)
+            for step in self._setting_single(bucket, span.single):
                 step(connection)
         if quarter.has_new_rating:
             requarter(connection, quarter.start_ms, quarter.by_device, self._now_ms)
@@ -228,33 +248,24 @@ class _Day:
         replace_quarter(connection, at_ms, rates, replaced)
 
     def _write_sums(self, sums: Sums) -> bool:
-        """Sets the hours and days above; where one of them lacks a row they are made anew."""
-        day = self._prices
-        own = ("workload_id", "device_id", "subject_id", "method", "rating_id")
-        shared = ("workload_id", "model_id", "method", "rating_id")
-        tables: list[tuple[Table, tuple[str, ...], Ints, int | None]] = [
-            (workload_hour, shared, sums.hours, self._now_ms),
-            (workload_day, shared, sums.days, self._now_ms),
-            (device_day, own, sums.device_days, None),
-        ]
-        with reading(self._engine) as connection:
-            is_whole = all(
-                store.has_rows(connection, table, ("start_ms", *keys), rows)
-                for table, keys, rows, _ in tables
-            )
-        if not is_whole:
-            self._mark_hours(day.hours)
-            return True
+        """Sets the hours and days above."""
+        now_ms = self._now_ms
         steps: list[Step] = [
-            partial(store.set_sums, table=table, keys=("start_ms", *keys), rows=part, now_ms=now_ms)
-            for table, keys, rows, now_ms in tables
+            partial(
+                store.set_sums,
+                table=table,
+                keys=keys,
+                rows=part,
+                now_ms=now_ms if "recorded_ms" in table.c else None,
+            )
+            for table, keys, rows in sums.tables
             for part in store.parts_of(rows)
         ]
         if not self._run(steps):
             return False
         self._mark_hours(sums.cut_hours)
         with writing(self._engine) as connection:
-            month = civil_month(day.start_ms, ZoneInfo(self._context.settings.timezone))
+            month = civil_month(self._prices.start_ms, ZoneInfo(self._context.settings.timezone))
             mark_periods(connection, MONTH, [(w, *month) for w in sums.workloads])
         return True
 

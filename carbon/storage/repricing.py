@@ -208,6 +208,8 @@ def price_ratings(
     k = _by_rating(prices, [real] * len(prices))
     # Truncating what is positive and rounding it down are the same; each database has one of both.
     product = f"energy_mj * {k} + 0.5"
+    # What differs from one statement to the next is a parameter: the driver keeps it prepared.
+    mark = "?" if lite else "%s"
     values: list[float] = [price.ng_per_mj for price in prices.values()]
     sets = [
         "operational_ng = "
@@ -221,13 +223,13 @@ def price_ratings(
             told = [str(int(getattr(price, name))) for price in prices.values()]
             sets.append(f"{name} = {_by_rating(prices, told)}")
     else:
-        sets.append(f"recorded_ms = {int(now_ms)}")
+        sets.append(f"recorded_ms = {mark}")
+        values.append(now_ms)
     ratings = ", ".join(str(int(rating)) for rating in prices)
     connection.exec_driver_sql(
-        f"UPDATE {table.name} SET {', '.join(sets)} WHERE start_ms = {int(start_ms)} "
-        f"AND device_id BETWEEN {int(devices[0])} AND {int(devices[1])} "
-        f"AND rating_id IN ({ratings})",
-        tuple(values),
+        f"UPDATE {table.name} SET {', '.join(sets)} WHERE start_ms = {mark} "
+        f"AND device_id BETWEEN {mark} AND {mark} AND rating_id IN ({ratings})",
+        (*values, start_ms, *devices),
     )
 
 
