@@ -8,8 +8,18 @@ import numpy as np
 import pytest
 
 from carbon.bench.figure import Options
-from carbon.bench.plan import capacity, exactness, gaia, measure, speed, years
+from carbon.bench.plan import (
+    capacity,
+    deadlines,
+    dispatch,
+    exactness,
+    gaia,
+    measure,
+    speed,
+    years,
+)
 from carbon.bench.plan.traces import Traces
+from carbon.services import group_plans
 
 
 @pytest.fixture
@@ -76,5 +86,25 @@ def test_no_plan_differs_from_brute_force():
 def test_all_is_reported_when_no_data_are_at_hand():
     figures = measure(Options(quick=True))
     assert (
-        len(figures) == len(exactness.figures(True)) + len(speed.figures(True)) + 3 + 12 + 11 + 24
+        len(figures)
+        == len(exactness.figures(True)) + len(speed.figures(True)) + 1 + 3 + 5 + 12 + 11 + 24
     )
+
+
+def test_no_deadline_is_missed_that_could_be_kept():
+    (figure,) = deadlines.figures(quick=True)
+    assert (figure.value, figure.met) == (0, True)
+
+
+def test_a_guard_that_comes_late_is_seen_by_the_figure(monkeypatch):
+    """The figure is no better than the misses it would show."""
+    monkeypatch.setattr(group_plans, "margin_ms", lambda length_ms: -600_000)
+    monkeypatch.setattr(deadlines, "_AT_ONCE", 2_000)
+    rng = np.random.default_rng(1)
+    assert deadlines._simulated(rng, 2_000)[0] > 0
+
+
+@pytest.mark.slow
+def test_killed_schedulers_that_race_run_each_job_once(tmp_path):
+    wrong, note = dispatch.race("local", 12)
+    assert wrong == 0, note
