@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
+from functools import cache
+from typing import Any
 
-from sqlalchemy import Connection, func, select
+from sqlalchemy import Connection, Select, bindparam, func, select
 
 from carbon.domain.jobs import JobState
 from carbon.domain.tenancy import automatic_name
@@ -42,6 +44,17 @@ def histories(
 def _finished(
     connection: Connection, team_id: int, names: Collection[str]
 ) -> Iterator[tuple[str, int, int | None, str]]:
+    told = {"team_id": team_id, "names": list(names)}
+    for row in connection.execute(_finished_query(), told):
+        yield row.name, row.length_ms, row.energy_mj, row.flags
+
+
+# Statements are built once: on the path of every submission, building one costs more than
+# running it.
+
+
+@cache
+def _finished_query() -> Select[Any]:
     c = job.c
     nth = func.row_number().over(partition_by=c.name, order_by=c.created_ms.desc())
     last = (
@@ -53,13 +66,13 @@ def _finished(
             nth.label("nth"),
         )
         .outerjoin(saving, saving.c.job_id == c.id)
-        .where(c.team_id == team_id, c.name.in_(names), c.state == str(JobState.SUCCEEDED))
+        .where(c.team_id == bindparam("team_id"), c.name.in_(bindparam("names", expanding=True)))
+        .where(c.state == str(JobState.SUCCEEDED))
         .where(c.start_ms.is_not(None), c.end_ms.is_not(None))
         .subquery()
     )
     query = select(last.c.name, last.c.length_ms, last.c.energy_mj, last.c.flags)
-    for row in connection.execute(query.where(last.c.nth <= _LAST).order_by(last.c.nth)):
-        yield row.name, row.length_ms, row.energy_mj, row.flags
+    return query.where(last.c.nth <= _LAST).order_by(last.c.nth)
 
 
 def _imported(
@@ -69,17 +82,24 @@ def _imported(
     if not names:
         return
     by_workload = {automatic_name(name): name for name in names} | {name: name for name in names}
+    told = {"team_id": team_id, "names": list(by_workload)}
+    for row in connection.execute(_imported_query(), told):
+        yield by_workload[row.name], row.length_ms
+
+
+@cache
+def _imported_query() -> Select[Any]:
     r, w = run.c, workload.c
     nth = func.row_number().over(partition_by=w.name, order_by=r.start_ms.desc())
     last = (
         select(w.name, (r.end_ms - r.start_ms).label("length_ms"), nth.label("nth"))
         .select_from(run)
         .join(workload, w.id == r.workload_id)
-        .where(w.team_id == team_id, w.name.in_(list(by_workload)), r.id.contains("/slurm-"))
+        .where(w.team_id == bindparam("team_id"), w.name.in_(bindparam("names", expanding=True)))
+        .where(r.id.contains("/slurm-"))
         .subquery()
     )
-    for row in connection.execute(select(last).where(last.c.nth <= _LAST).order_by(last.c.nth)):
-        yield by_workload[row.name], row.length_ms
+    return select(last).where(last.c.nth <= _LAST).order_by(last.c.nth)
 
 
 #: (created_ms, length_ms, wait_ms)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
-from sqlalchemy import Connection, Row, Select, func, select, update
+from sqlalchemy import Connection, Row, Select, bindparam, func, select, update
 
 from carbon.domain.jobs import JobState
 from carbon.storage.attempts import LIVE_STATES
@@ -26,6 +27,11 @@ class PoolRow:
     weights: str = "{}"
 
 
+# Statements are built once: on the path of every submission, building one costs more than
+# running it.
+
+
+@cache
 def _pools() -> Select[Any]:
     """An attempt holds its place until it has ended, also where its job was cancelled."""
     running = (
@@ -58,8 +64,13 @@ def all_pools(connection: Connection) -> list[PoolRow]:
     return [_pool_row(row) for row in connection.execute(_pools())]
 
 
+@cache
+def _named() -> Select[Any]:
+    return _pools().where(pool.c.name == bindparam("name"))
+
+
 def find_pool(connection: Connection, name: str) -> PoolRow | None:
-    row = connection.execute(_pools().where(pool.c.name == name)).first()
+    row = connection.execute(_named(), {"name": name}).first()
     return _pool_row(row) if row else None
 
 
@@ -80,16 +91,21 @@ def planned_spans(
 ) -> list[tuple[int, int, int]]:
     """(start_ms, end_ms, jobs) planned for the pool's jobs but for one, those that wait
     included or not. A job that pauses holds its place meanwhile."""
+    known = {"pool_id": pool_id, "but_for": but_for or ""}
+    found = connection.execute(_planned(are_waiting), known)
+    return [(row[0], row[1], row[2]) for row in found]
+
+
+@cache
+def _planned(are_waiting: bool) -> Select[Any]:
     states = [s for s in JobState if not s.is_final and (are_waiting or s is not JobState.WAITING)]
     start_ms = func.coalesce(job.c.start_ms, placement.c.start_ms).label("start_ms")
     end_ms = (start_ms + placement.c.end_ms - placement.c.start_ms).label("end_ms")
-    query = (
+    return (
         select(start_ms, end_ms, func.count())
         .join_from(job, placement, placement.c.id == job.c.placement_id)
-        .where(job.c.pool_id == pool_id, job.c.state.in_([str(s) for s in states]))
+        .where(job.c.pool_id == bindparam("pool_id"), job.c.state.in_([str(s) for s in states]))
+        .where(job.c.id != bindparam("but_for"))
         .group_by(start_ms, end_ms)
         .order_by(start_ms, end_ms)
     )
-    if but_for is not None:
-        query = query.where(job.c.id != but_for)
-    return [(row[0], row[1], row[2]) for row in connection.execute(query)]

@@ -21,7 +21,7 @@ from carbon.services.plan_inputs import PLANNER, PlanInputs, Point, PoolTerms, S
 from carbon.storage.job_queries import Hints, PlacementRow
 
 _JOBS: Final = 1_000_000
-_AT_ONCE: Final = 50_000
+_AT_ONCE: Final = 5_000
 _HOURS: Final = 72
 _NOW_MS: Final = 1_777_593_600_000
 #: A tick, and what handing over takes.
@@ -82,8 +82,8 @@ def _wishes(
 
 def _forecast(rng: np.random.Generator) -> tuple[Point, ...]:
     """Of a feed that may be lost from some hour on, or in between, or altogether."""
-    until = int(rng.choice([0, 3, 9, 30, _HOURS]))
-    gap = int(rng.integers(0, _HOURS))
+    until = int(rng.choice([0, 9, 30, _HOURS, _HOURS]))
+    gap = int(rng.integers(3, _HOURS))
     drawn = rng.uniform(20, 800, _HOURS).tolist()
     return tuple(
         Point(_NOW_MS + i * MS_PER_HOUR, _NOW_MS + (i + 1) * MS_PER_HOUR, g)

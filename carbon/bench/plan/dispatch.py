@@ -17,7 +17,7 @@ import numpy as np
 
 from carbon.app import open_context
 from carbon.bench.figure import Figure, Options, at_most, not_taken
-from carbon.bench.serving import service
+from carbon.bench.serving import Service, service
 from carbon.clock import SystemClock, from_rfc3339, to_rfc3339
 from carbon.domain.principal import Principal
 from carbon.domain.tenancy import ADMIN_SCOPES
@@ -39,12 +39,12 @@ _ABSENT: Final = "no such engine here"
 
 
 def figures(options: Options) -> list[Figure]:
-    started = start_errors_s(20 if options.quick else 200, options.db_url)
+    started, away_s = served_figures(10 if options.quick else 200, options.db_url)
     p99 = float(np.percentile(started, 99)) if started else float("inf")
     led = 10.0 if not (options.db_url or "").startswith("postgres") else 2.0
     found = [
         at_most("start accuracy, local, p99", p99, "s", 2.0, f"{len(started)} jobs"),
-        at_most("failover after kill -9", failover_s(options.db_url), "s", led),
+        at_most("failover after kill -9", away_s, "s", led),
     ]
     known = build_executors(Settings(), SystemClock())
     for engine, count in _RACED.items():
@@ -52,14 +52,20 @@ def figures(options: Options) -> list[Figure]:
         if engine not in known:
             found.append(not_taken(name, "jobs", _ABSENT, "<= 0"))
             continue
-        wrong, note = race(engine, 20 if options.quick else count)
+        wrong, note = race(engine, 10 if options.quick else count)
         found.append(at_most(name, wrong, "jobs", 0, note))
     return found
 
 
-def start_errors_s(count: int, db_url: str | None) -> list[float]:
+def served_figures(count: int, db_url: str | None) -> tuple[list[float], float]:
+    """(how far from its time each job began, how long nobody led after a kill -9), in s."""
+    with service(db_url) as served:
+        return _start_errors_s(served, count), _failover_s(served, db_url)
+
+
+def _start_errors_s(served: Service, count: int) -> list[float]:
     """Of jobs that start at moments of their own within some seconds."""
-    with service(db_url) as served, served.client() as client:
+    with served.client() as client:
         client.post("/v1/pools", json={"name": _POOL, "capacity": count}).raise_for_status()
         first_ms = time.time_ns() // 1_000_000 + 2_000
         jobs = []
@@ -87,20 +93,19 @@ def _error_s(client: httpx2.Client, job: dict[str, Any]) -> float | None:
     return float("inf")
 
 
-def failover_s(db_url: str | None) -> float:
+def _failover_s(served: Service, db_url: str | None) -> float:
     """From the leader's death to the lease of one that asks at each tick."""
-    with service(db_url) as served:
-        context = open_context(Settings(data_dir=served.data_dir, db_url=db_url), SystemClock())
-        try:
-            heir = Leader(context, "heir")
-            _wait_for_another(heir)
-            served.process.kill()
-            began = time.monotonic()
-            while heir.lease() is None and time.monotonic() - began < _GIVE_UP_S:
-                time.sleep(TICK_S)
-            return time.monotonic() - began
-        finally:
-            context.engine.dispose()
+    context = open_context(Settings(data_dir=served.data_dir, db_url=db_url), SystemClock())
+    try:
+        heir = Leader(context, "heir")
+        _wait_for_another(heir)
+        served.process.kill()
+        began = time.monotonic()
+        while heir.lease() is None and time.monotonic() - began < _GIVE_UP_S:
+            time.sleep(TICK_S)
+        return time.monotonic() - began
+    finally:
+        context.engine.dispose()
 
 
 def _wait_for_another(heir: Leader) -> None:

@@ -6,7 +6,7 @@ from typing import Final
 
 import numpy as np
 
-from carbon.bench.figure import Figure, at_least, not_taken
+from carbon.bench.figure import Figure, at_least, not_taken, reported
 from carbon.bench.plan.traces import Traces
 from carbon.clock import SystemClock
 from carbon.planning.job_history import JobHistory
@@ -18,6 +18,7 @@ _ZONES: Final = ("AU-SA", "US-CAL-CISO", "DE", "GB", "CA-ON")
 
 _EACH: Final = 0.60
 _MEAN: Final = 0.68
+_GLANCE_JOBS: Final = 2_000
 
 
 def _contiguous_least(zone: str) -> float:
@@ -34,7 +35,9 @@ def absent(why: str) -> list[Figure]:
 
 
 def figures(traces: Traces, quick: bool) -> list[Figure]:
-    jobs = traces.whole_year(5_000 if quick else None)
+    if quick:
+        return _glance(traces)
+    jobs = traces.whole_year(None)
     found, paused = [], []
     for zone in _ZONES:
         grid = traces.grid[zone]
@@ -46,6 +49,20 @@ def figures(traces: Traces, quick: bool) -> list[Figure]:
         found.append(at_least(f"year, {zone}, contiguous", share, "1", least))
     mean = float(np.mean(paused))
     return [*found, at_least("year, mean of zones, interruptible", mean, "1", _MEAN)]
+
+
+def _glance(traces: Traces) -> list[Figure]:
+    """One zone and so few jobs that little is learned: nothing to hold against the targets."""
+    jobs, zone = traces.whole_year(_GLANCE_JOBS), _ZONES[0]
+    grid, note = traces.grid[zone], f"{_GLANCE_JOBS} of the year's jobs"
+    own = {
+        "interruptible": (Policy.CARBON_INTERRUPTIBLE, Policy.ORACLE_INTERRUPTIBLE),
+        "contiguous": (Policy.CARBON, Policy.ORACLE),
+    }
+    return [
+        reported(f"year, {zone}, {name}", _closed(jobs, grid, *policies), "1", note)
+        for name, policies in own.items()
+    ]
 
 
 def _closed(jobs: JobHistory, grid: FloatArray, policy: Policy, oracle: Policy) -> float:
