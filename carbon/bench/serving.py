@@ -73,7 +73,7 @@ def free_port() -> int:
         return port
 
 
-def _wait(process: subprocess.Popen[bytes], data_dir: Path, timeout_s: float = 30.0) -> Service:
+def _wait(process: subprocess.Popen[bytes], data_dir: Path, timeout_s: float = 120.0) -> Service:
     deadline = time.monotonic() + timeout_s
     while time.monotonic() < deadline and process.poll() is None:
         server = find_server(data_dir, key_name="admin_key")

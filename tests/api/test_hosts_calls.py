@@ -123,3 +123,10 @@ def test_a_recorded_pue_fills_a_blank(admin: TestClient) -> None:
     }
     assert admin.post("/v1/factors", json=factor).status_code == 201
     assert note(admin, "node1", region="aws/eu-south-1")["pue"] == 1.2
+
+
+def test_a_regions_figures_are_listed_and_read_by_their_ids(admin: TestClient) -> None:
+    query = {"kind": "wue", "subject": "aws/eu-central-1"}
+    [found] = admin.get("/v1/factors", params=query).json()["factors"]
+    assert (found["value"], found["unit"], found["vintage"]) == (0.17, "L/kWh", "2025")
+    assert admin.get(f"/v1/factors/{found['id']}").json() == found
