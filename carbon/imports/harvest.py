@@ -89,16 +89,18 @@ class Reader:
         """
         harvest = Harvest()
         together: dict[str, list[_Reading]] = defaultdict(list)
-        newest: dict[str, int] = {}
+        spans: dict[str, tuple[int, int]] = {}
         for each in series:
             placed = self._mapping.place(each.labels)
             if isinstance(placed, Misread):
                 at_ms = each.samples[-1].at_ms if each.samples else now_ms
                 harvest.tell(placed.code, placed.about, placed.detail, at_ms)
             elif placed is not None:
-                self._sort_in(harvest, each, placed, together, tracks, newest, now_ms)
-        self._note_late(harvest, newest, now_ms)
+                self._sort_in(harvest, each, placed, together, tracks, spans, now_ms)
+        behind = self._note_late(harvest, spans, now_ms)
         for key, readings in together.items():
+            if behind:
+                readings = [one for one in readings if one[2].host not in behind]
             readings.sort(key=itemgetter(0))
             self._follow(harvest, key, readings, tracks)
         return harvest
@@ -110,7 +112,7 @@ class Reader:
         placed: Placed,
         together: dict[str, list[_Reading]],
         tracks: MutableMapping[str, Track],
-        newest: dict[str, int],
+        spans: dict[str, tuple[int, int]],
         now_ms: int,
     ) -> None:
         key = self.key(placed)
@@ -121,8 +123,8 @@ class Reader:
         for at_ms, value in each.samples:
             if _is_sound(harvest, placed, at_ms, value, now_ms):
                 kept.append((at_ms, value, placed))
-                if at_ms > newest.get(placed.host, 0):
-                    newest[placed.host] = at_ms
+                first_ms, last_ms = spans.get(placed.host, (at_ms, at_ms))
+                spans[placed.host] = (min(first_ms, at_ms), max(last_ms, at_ms))
         if each.since_ms is not None and key not in tracks and kept:
             at_ms, value, _ = kept[0]
             rise = first_rise(placed.rule, each.since_ms, at_ms, value)
@@ -218,17 +220,28 @@ class Reader:
             family,
         )
 
-    def _note_late(self, harvest: Harvest, newest: dict[str, int], now_ms: int) -> None:
-        """A host whose newest reading is old while another's is fresh has a clock behind; where
-        all are old it may as well be a backlog."""
-        if self._way not in LIVE or not newest:
-            return
-        is_fresh = max(newest.values()) > now_ms - _LATE_MS
-        for host, at_ms in newest.items():
-            if at_ms <= now_ms - _LATE_MS:
-                code = "clock_behind" if is_fresh else "late_samples"
-                late_min = (now_ms - at_ms) // 60_000
-                harvest.tell(code, host, f"its newest reading came {late_min} min late", at_ms)
+    def _note_late(
+        self, harvest: Harvest, spans: dict[str, tuple[int, int]], now_ms: int
+    ) -> frozenset[str]:
+        """The hosts with a clock behind: all that is told of such a one lies before whatever is
+        told of others that are fresh. Where all are old, or reach back as far, it may as well be
+        a backlog."""
+        if self._way not in LIVE:
+            return frozenset()
+        late_ms = now_ms - _LATE_MS
+        fresh_from_ms = min((lo for lo, hi in spans.values() if hi > late_ms), default=0)
+        behind = set()
+        for host, (_, at_ms) in spans.items():
+            if at_ms > late_ms:
+                continue
+            late = f"its newest reading came {(now_ms - at_ms) // 60_000} min late"
+            if at_ms < fresh_from_ms:
+                behind.add(host)
+                detail = f"{late}, and others' did not: not counted until its clock is right"
+                harvest.tell("clock_behind", host, detail, at_ms)
+            else:
+                harvest.tell("late_samples", host, late, at_ms)
+        return frozenset(behind)
 
 
 #: Ways that bring readings as they are taken, and not a history.

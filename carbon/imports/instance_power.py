@@ -1,8 +1,11 @@
 """What rented machines draw, by the name of their type: always an estimate.
 
-Watts of a virtual CPU at half load, and of memory, are the coefficients of Cloud Carbon Footprint
-(methodology, 2023; derived from SPECpower); a GPU is taken at half of its data sheet's power. A
-type whose size cannot be told from its name is none that we know: it is told, and not guessed.
+Watts of a virtual CPU at half load, and of memory, are the coefficients that Cloud Carbon Footprint
+publishes (https://www.cloudcarbonfootprint.org/docs/methodology, Compute and Memory; means over
+SPECpower's servers, of GCP medians). It adds memory only beyond what those servers have, which a
+type's name does not tell: here all of it counts, so that the estimate is rather high. A GPU is
+taken at half of its data sheet's power. A type whose size cannot be told from its name is none
+that we know: it is told, and not guessed.
 """
 
 from __future__ import annotations

@@ -174,6 +174,26 @@ def test_a_clock_an_hour_behind_is_told(admin: TestClient) -> None:
     told = troubles(admin)["clock_behind"]
     assert told["about"] == "n1"
     assert "60 min" in told["detail"]
+    assert device_energy(admin) == 0
+
+
+def test_what_a_counter_rose_by_while_its_clock_was_behind_is_bridged(admin: TestClient) -> None:
+    other = {"UUID": "GPU-2", "Hostname": "n2"}
+    fresh = [prometheus(DCGM, other, [(NOON_MS - n * MINUTE, 1e9)]) for n in (3, 2, 1)]
+    written(admin, gpu(1e9, start_ms=NOON_MS - 20 * MINUTE))
+    written(admin, gpu(1.009e9, start_ms=NOON_MS - HOUR), fresh[0])
+    assert device_energy(admin) == 0
+    written(admin, gpu(1.018e9, start_ms=NOON_MS - 2 * MINUTE), fresh[1])
+    assert device_energy(admin) == 18_000_000
+
+
+def test_a_host_that_fell_silent_within_a_backlog_has_no_clock_behind(admin: TestClient) -> None:
+    """A body that was long on its way tells of all hosts, and of one its end."""
+    gone = gpu(1e9, 1.009e9, start_ms=NOON_MS - 20 * MINUTE)
+    span = [(NOON_MS - n * MINUTE, 1e9 + n) for n in (25, 1)]
+    written(admin, gone, prometheus(DCGM, {"UUID": "GPU-2", "Hostname": "n2"}, span))
+    assert "clock_behind" not in troubles(admin)
+    assert device_energy(admin) == 9_000_000
 
 
 def test_a_backlog_is_no_clock_behind(admin: TestClient) -> None:
