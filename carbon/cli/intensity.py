@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from carbon.cli import intensity_backfill, intensity_outlook, manifest
+from carbon.cli import intensity_backfill, intensity_outlook, manifest, prices
 from carbon.cli.choices import ScopeOption, SignalOption, choice, series_query
 from carbon.cli.engine import EngineOption, engine_of, on
 from carbon.cli.output import print_json, significant
@@ -23,6 +23,7 @@ def register(app: typer.Typer) -> None:
     intensity_outlook.register(intensity)
     intensity_backfill.register(intensity)
     manifest.register(imports)
+    prices.register(intensity, imports)
     app.add_typer(intensity, name="intensity")
     app.add_typer(imports, name="import")
 

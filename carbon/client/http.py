@@ -227,6 +227,13 @@ class Client:
     def post_intensity(self, zone: str, vintage: Mapping[str, object]) -> Json:
         return self._object("POST", f"/v1/intensity/{zone}", vintage)
 
+    def prices(self, zone: str, **query: object) -> Json:
+        """`start`, `end`: by default the next 24 h."""
+        return self._object("GET", f"/v1/prices/{zone}", query=query)
+
+    def post_prices(self, zone: str, publication: Mapping[str, object]) -> Json:
+        return self._object("POST", f"/v1/prices/{zone}", publication)
+
     def create_experiment(self, **members: object) -> Json:
         return self._object("POST", "/v1/experiments", members)
 

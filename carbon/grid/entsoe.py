@@ -1,23 +1,26 @@
 """Europe's bidding zones, from ENTSO-E's Transparency Platform, with a free token.
 
-Actual generation per kind of plant, from a quarter-hour to an hour, about an hour late. The
-intensity is that of the zone's own production, by the factors of `source_factors`.
+Actual generation per kind of plant, from a quarter-hour to an hour, about an hour late, and what
+wind, sun and all plants are to generate up to the end of tomorrow. The intensity is that of the
+zone's own production, by the factors of `source_factors`. Beside it the day-ahead prices.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 
 import httpx2
 
 from carbon.clock import Clock
-from carbon.domain.intensity import Signal, Vintage
+from carbon.domain.intensity import IntensityPoint, Signal, Vintage
+from carbon.domain.price import PricePoint
 from carbon.domain.units import MS_PER_HOUR, ceil_to, floor_to
 from carbon.grid.answer import get_content
-from carbon.grid.entsoe_xml import XmlInvalid, read_generation
-from carbon.grid.feed import CC_BY_4, CC_BY_4_URL, FeedAnswerInvalid, Licence
-from carbon.grid.generation_mix import mix_points
+from carbon.grid.entsoe_xml import ALL_PLANTS, XmlInvalid, read_generation, read_prices
+from carbon.grid.feed import CC_BY_4, CC_BY_4_URL, FeedAnswerInvalid, FeedUnreachable, Licence
+from carbon.grid.generation_forecast import forecast_points
+from carbon.grid.generation_mix import Output, mix_points
 from carbon.grid.source_factors import IPCC_AR5, Fuel, SourceFactors
 
 BASE_URL = "https://web-api.tp.entsoe.eu/api"
@@ -80,6 +83,11 @@ AREAS = {
     "SK": "10YSK-SEPS-----K",
 }
 
+#: Where prices are made for an area of another code.
+PRICE_AREAS = {"DE": "10Y1001A1001A82H", "IE": "10Y1001A1001A59C"}
+#: Up to the end of tomorrow is published, early in the evening.
+AHEAD_MS = 48 * MS_PER_HOUR
+
 
 class Entsoe:
     name = "entsoe"
@@ -93,7 +101,7 @@ class Entsoe:
     )
     signal = Signal.AVERAGE
     period_ms = MS_PER_HOUR // 4
-    #: Its forecasts are of wind, sun and load, not of a mix.
+    #: It foretells, but not every zone.
     horizon_ms = 0
 
     def __init__(
@@ -112,36 +120,71 @@ class Entsoe:
         return tuple(AREAS)
 
     def fetch(self, zone: str, start_ms: int, end_ms: int) -> list[Vintage]:
-        """One vintage, published now, of the times of which every regular kind is known."""
+        """Published now: the times of which every regular kind is known, and what is foretold."""
         now_ms = self._clock.now_ms()
-        params = {
-            "securityToken": self._token,
-            "documentType": "A75",
-            "processType": "A16",
-            "in_Domain": AREAS[zone],
-            "periodStart": _minute(floor_to(start_ms, MS_PER_HOUR)),
-            "periodEnd": _minute(ceil_to(min(end_ms, now_ms), MS_PER_HOUR)),
-        }
-        content = get_content(self._http, self.name, self._base_url, params, secret=self._token)
-        try:
-            outputs = read_generation(content)
-        except XmlInvalid as error:
-            raise FeedAnswerInvalid(self.name, f"{zone}: {error}") from None
+        lo, hi = floor_to(start_ms, MS_PER_HOUR), ceil_to(min(end_ms, now_ms), MS_PER_HOUR)
+        outputs = self._generation(zone, "A75", "A16", lo, hi)
         points = mix_points(outputs, FUELS, self._factors)
         if not points:
             raise FeedAnswerInvalid(self.name, f"no time of {zone} has a whole mix yet")
-        return [
-            Vintage(
-                zone,
-                self.name,
-                self.signal,
-                self.scope,
-                now_ms,
-                tuple(points),
-                self.licence.attribution,
-                (self._factors.flag, "production_mix"),
-            )
-        ]
+        said = [self._vintage(zone, now_ms, points, ())]
+        if end_ms > now_ms and (ahead := self._ahead(zone, outputs, now_ms)):
+            said.append(self._vintage(zone, now_ms, ahead, ("from_generation_forecast",)))
+        return said
+
+    def fetch_prices(self, zone: str, start_ms: int, end_ms: int) -> list[PricePoint]:
+        """Day-ahead prices of [start, end), tomorrow's from about noon on. Raises a FeedError."""
+        area = PRICE_AREAS.get(zone, AREAS[zone])
+        params = {"documentType": "A44", "in_Domain": area, "out_Domain": area}
+        content = self._ask(params, start_ms, end_ms)
+        try:
+            return read_prices(content)
+        except XmlInvalid as error:
+            raise FeedAnswerInvalid(self.name, f"prices of {zone}: {error}") from None
+
+    def _ahead(
+        self, zone: str, outputs: Mapping[str, Sequence[Output]], now_ms: int
+    ) -> list[IntensityPoint]:
+        """None where it foretells nothing, or not now: what was measured counts without."""
+        lo, hi = floor_to(now_ms, MS_PER_HOUR), ceil_to(now_ms + AHEAD_MS, MS_PER_HOUR)
+        try:
+            weather = self._generation(zone, "A69", "A01", lo, hi)
+            total = self._generation(zone, "A71", "A01", lo, hi).get(ALL_PLANTS, [])
+        except (FeedAnswerInvalid, FeedUnreachable):
+            return []
+        return forecast_points(outputs, weather, total, FUELS, self._factors, now_ms)
+
+    def _generation(
+        self, zone: str, document: str, process: str, start_ms: int, end_ms: int
+    ) -> Mapping[str, list[Output]]:
+        params = {"documentType": document, "processType": process, "in_Domain": AREAS[zone]}
+        try:
+            return read_generation(self._ask(params, start_ms, end_ms))
+        except XmlInvalid as error:
+            raise FeedAnswerInvalid(self.name, f"{zone}: {error}") from None
+
+    def _ask(self, params: Mapping[str, str], start_ms: int, end_ms: int) -> bytes:
+        asked = {
+            "securityToken": self._token,
+            **params,
+            "periodStart": _minute(floor_to(start_ms, MS_PER_HOUR)),
+            "periodEnd": _minute(ceil_to(end_ms, MS_PER_HOUR)),
+        }
+        return get_content(self._http, self.name, self._base_url, asked, secret=self._token)
+
+    def _vintage(
+        self, zone: str, now_ms: int, points: Sequence[IntensityPoint], flags: tuple[str, ...]
+    ) -> Vintage:
+        return Vintage(
+            zone,
+            self.name,
+            self.signal,
+            self.scope,
+            now_ms,
+            tuple(points),
+            self.licence.attribution,
+            (self._factors.flag, "production_mix", *flags),
+        )
 
 
 def _minute(ms: int) -> str:

@@ -1,4 +1,4 @@
-"""The XML of ENTSO-E's Transparency Platform: generation per kind of plant, in MW.
+"""The XML of ENTSO-E's Transparency Platform: generation per kind of plant in MW, prices.
 
 Read by local names, since the namespace changes with the version of the document.
 """
@@ -11,6 +11,7 @@ from datetime import datetime
 from typing import Final
 from xml.etree import ElementTree
 
+from carbon.domain.price import PricePoint
 from carbon.domain.units import MS_PER_HOUR
 from carbon.grid.generation_mix import Output
 
@@ -22,6 +23,9 @@ RESOLUTIONS_MS: Final = {
 }
 #: `No matching data found`: an empty answer by another name.
 NO_DATA: Final = "999"
+#: The name of a series that does not say of which plants it is.
+ALL_PLANTS: Final = ""
+KWH_PER_MWH: Final = 1_000
 MOST_BYTES: Final = 32 * 1024 * 1024
 
 
@@ -30,25 +34,59 @@ class XmlInvalid(ValueError):
 
 
 def read_generation(content: bytes) -> Mapping[str, list[Output]]:
-    """Output by `psrType` (B01 to B25); empty where the platform has none.
+    """Output by `psrType` (B01 to B25), of all plants together under `ALL_PLANTS`; empty where the
+    platform has none.
 
     What plants drew, as pumps do, is left out. Points that repeat a value may be omitted
     (curve type A03): the one before holds. Raises XmlInvalid.
     """
-    root = _parse(content)
-    name = _local(root.tag)
-    if name == "Acknowledgement_MarketDocument":
-        return _acknowledged(root)
-    if name != "GL_MarketDocument":
-        raise XmlInvalid(f"a {name} and no GL_MarketDocument")
+    root = _document(content, "GL_MarketDocument")
     outputs: dict[str, list[Output]] = defaultdict(list)
     for series in _children(root, "TimeSeries"):
         if next(_children(series, "outBiddingZone_Domain.mRID"), None) is not None:
             continue
-        kind = _text(_child(_child(series, "MktPSRType"), "psrType"))
+        plants = next(_children(series, "MktPSRType"), None)
+        kind = ALL_PLANTS if plants is None else _text(_child(plants, "psrType"))
         for period in _children(series, "Period"):
-            outputs[kind] += _period(period)
+            outputs[kind] += [Output(*step) for step in _steps(period, "quantity")]
     return outputs
+
+
+def read_prices(content: bytes) -> list[PricePoint]:
+    """Day-ahead prices per kWh, in order of time; empty where the platform has none.
+
+    Of several auctions of one time the first holds: the others are local ones. Raises XmlInvalid.
+    """
+    root = _document(content, "Publication_MarketDocument")
+    made: dict[int, PricePoint] = {}
+    for series in sorted(_children(root, "TimeSeries"), key=_auction):
+        currency = _text(_child(series, "currency_Unit.name"))
+        unit = _text(_child(series, "price_Measure_Unit.name"))
+        if unit != "MWH":
+            raise XmlInvalid(f"a price per {unit!r}")
+        for period in _children(series, "Period"):
+            for start_ms, end_ms, price in _steps(period, "price.amount"):
+                point = PricePoint(start_ms, end_ms, price / KWH_PER_MWH, currency)
+                made.setdefault(start_ms, point)
+    return [made[start_ms] for start_ms in sorted(made)]
+
+
+def _auction(series: ElementTree.Element) -> int:
+    """Place of a series' auction; 1 where it names none."""
+    name = "classificationSequence_AttributeInstanceComponent.position"
+    place = next(_children(series, name), None)
+    return 1 if place is None else round(_number(place))
+
+
+def _document(content: bytes, expected: str) -> ElementTree.Element:
+    """The root, without series where the platform acknowledges that it has none."""
+    root = _parse(content)
+    name = _local(root.tag)
+    if name == "Acknowledgement_MarketDocument":
+        _expect_no_data(root)
+    elif name != expected:
+        raise XmlInvalid(f"a {name} and no {expected}")
+    return root
 
 
 def _parse(content: bytes) -> ElementTree.Element:
@@ -63,32 +101,32 @@ def _parse(content: bytes) -> ElementTree.Element:
         raise XmlInvalid(f"no XML: {error}") from None
 
 
-def _acknowledged(root: ElementTree.Element) -> Mapping[str, list[Output]]:
+def _expect_no_data(root: ElementTree.Element) -> None:
     reason = _child(root, "Reason")
     code = _text(_child(reason, "code"))
-    if code == NO_DATA:
-        return {}
-    text = next(_children(reason, "text"), None)
-    raise XmlInvalid(f"reason {code}: {text.text if text is not None else 'none given'}")
+    if code != NO_DATA:
+        text = next(_children(reason, "text"), None)
+        raise XmlInvalid(f"reason {code}: {text.text if text is not None else 'none given'}")
 
 
-def _period(period: ElementTree.Element) -> Iterator[Output]:
+def _steps(period: ElementTree.Element, value: str) -> Iterator[tuple[int, int, float]]:
+    """(start_ms, end_ms, value) of each position."""
     interval = _child(period, "timeInterval")
     start_ms, end_ms = _time(_child(interval, "start")), _time(_child(interval, "end"))
     resolution = _text(_child(period, "resolution"))
     step_ms = RESOLUTIONS_MS.get(resolution)
     if step_ms is None or end_ms <= start_ms:
         raise XmlInvalid(f"a period of resolution {resolution!r}")
-    quantities = {
-        _number(_child(point, "position")): _number(_child(point, "quantity"))
+    values = {
+        _number(_child(point, "position")): _number(_child(point, value))
         for point in _children(period, "Point")
     }
     held: float | None = None
     for position in range(1, (end_ms - start_ms) // step_ms + 1):
-        held = quantities.get(position, held)
+        held = values.get(position, held)
         if held is not None:
             at_ms = start_ms + (position - 1) * step_ms
-            yield Output(at_ms, at_ms + step_ms, held)
+            yield at_ms, at_ms + step_ms, held
 
 
 def _local(tag: str) -> str:

@@ -12,9 +12,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar, Protocol
+from typing import ClassVar, Protocol, runtime_checkable
 
 from carbon.domain.intensity import EmissionScope, Signal, Vintage
+from carbon.domain.price import PricePoint
 from carbon.errors import Unavailable
 
 
@@ -67,6 +68,20 @@ class Feed(Protocol):
         The past is ACTUAL, or ESTIMATED where the source says so, the rest FORECAST. Points
         are ordered as published. `zone` must be one of `zones()`. Raises a FeedError.
         """
+        ...
+
+
+@runtime_checkable
+class PriceFeed(Protocol):
+    """A source that also says what energy costs."""
+
+    name: str
+    licence: Licence
+
+    def zones(self) -> Sequence[str]: ...
+
+    def fetch_prices(self, zone: str, start_ms: int, end_ms: int) -> list[PricePoint]:
+        """What it now says about [start, end); empty where it has none yet. Raises a FeedError."""
         ...
 
 

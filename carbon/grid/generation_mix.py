@@ -5,7 +5,7 @@ Of the zone's own production; what it imports is not in it.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Final
@@ -37,24 +37,52 @@ def mix_points(
     at which a regular kind says nothing has no figure, since the mix would look like another;
     the newest moments often lack one. Storage is left out, negative output counts as 0.
     """
+    return [
+        IntensityPoint(share.start_ms, share.end_ms, share.g_per_kwh, PointKind.ACTUAL)
+        for share in mix_shares(outputs, fuels, factors)
+    ]
+
+
+@dataclass(frozen=True, slots=True)
+class MixShare:
+    """What the rated plants generate over [start, end), and its mean g/kWh."""
+
+    start_ms: int
+    end_ms: int
+    mw: float
+    g_per_kwh: float
+
+
+def mix_shares(
+    outputs: Mapping[str, Sequence[Output]], fuels: Mapping[str, Fuel], factors: SourceFactors
+) -> list[MixShare]:
+    """As `mix_points`, with the output."""
+    regular = _regular(outputs)
+    made = []
+    for start_ms, end_ms, told in output_steps(outputs):
+        if regular <= told.keys() and (mean := _mean(told, fuels, factors)) is not None:
+            made.append(MixShare(start_ms, end_ms, *mean))
+    return made
+
+
+def output_steps(
+    outputs: Mapping[str, Sequence[Output]],
+) -> Iterator[tuple[int, int, dict[str, float]]]:
+    """(start_ms, end_ms, MW by name) between the marks of all series, in order of time."""
     series = {name: list(parts) for name, parts in outputs.items() if parts}
-    regular = _regular(series)
     tables = {name: _Steps(parts) for name, parts in series.items()}
-    points = []
     for start_ms, end_ms in pairwise(_marks(series.values())):
-        told = {
-            name: mw for name, table in tables.items() if (mw := table.at(start_ms)) is not None
-        }
-        if regular <= told.keys():
-            g_per_kwh = _mean(told, fuels, factors)
-            if g_per_kwh is not None:
-                points.append(IntensityPoint(start_ms, end_ms, g_per_kwh, PointKind.ACTUAL))
-    return points
+        yield (
+            start_ms,
+            end_ms,
+            {name: mw for name, table in tables.items() if (mw := table.at(start_ms)) is not None},
+        )
 
 
 def _mean(
     mw_by_name: Mapping[str, float], fuels: Mapping[str, Fuel], factors: SourceFactors
-) -> float | None:
+) -> tuple[float, float] | None:
+    """(MW, g/kWh) of the plants with a factor."""
     rated = unrated = grams = 0.0
     for name, mw in mw_by_name.items():
         fuel = fuels.get(name, Fuel.OTHER)
@@ -68,7 +96,7 @@ def _mean(
             grams += mw * factor
     if rated <= 0 or unrated > UNRATED_SHARE * (rated + unrated):
         return None
-    return grams / rated
+    return rated, grams / rated
 
 
 class _Steps:
@@ -92,7 +120,9 @@ def _marks(series: Iterable[Sequence[Output]]) -> list[int]:
 
 def _regular(series: Mapping[str, Sequence[Output]]) -> set[str]:
     spans = {
-        name: sum(part.end_ms - part.start_ms for part in parts) for name, parts in series.items()
+        name: sum(part.end_ms - part.start_ms for part in parts)
+        for name, parts in series.items()
+        if parts
     }
     longest = max(spans.values(), default=0)
     return {name for name, span in spans.items() if span >= REGULAR_SHARE * longest}

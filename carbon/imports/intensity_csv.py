@@ -9,7 +9,7 @@ from __future__ import annotations
 import csv
 import math
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from difflib import get_close_matches
@@ -96,9 +96,21 @@ def read_intensity_csv(
     Raises InvalidInput: `file_unreadable`, `column_missing` with `near`, `time_missing`,
     `step_unknown` where fewer than two rows have a time.
     """
+    return read_series(path, zone_column, _G_PER_KWH[unit], is_plausible, scope, kind)
+
+
+def read_series(
+    path: Path | str,
+    zone_column: str,
+    scale: float,
+    is_sound: Callable[[float], bool],
+    scope: EmissionScope = EmissionScope.LIFECYCLE,
+    kind: PointKind = PointKind.ACTUAL,
+) -> IntensityTable:
+    """As `read_intensity_csv`, of any quantity: values times `scale`, where `is_sound`."""
     heading, rows = _rows(Path(path))
     columns = _columns(heading, rows, zone_column, scope)
-    values, duplicates, bad = _values(rows, columns, _G_PER_KWH[unit])
+    values, duplicates, bad = _values(rows, columns, scale, is_sound)
     starts_ms = sorted(values)
     step_ms = _step_ms(starts_ms)
     return IntensityTable(
@@ -207,7 +219,7 @@ def _zone(rows: Iterable[_Row], heading: Sequence[str], value: int, wanted: str)
 
 
 def _values(
-    rows: Iterable[_Row], columns: _Columns, scale: float
+    rows: Iterable[_Row], columns: _Columns, scale: float, is_sound: Callable[[float], bool]
 ) -> tuple[dict[int, float | None], int, list[BadCell]]:
     """Value by start, ms; None where no row of that time has one."""
     values: dict[int, float | None] = {}
@@ -219,7 +231,7 @@ def _values(
             continue
         duplicates += start_ms in values
         text = row.cell(columns.value)
-        reason = _flaw(text, scale)
+        reason = _flaw(text, scale, is_sound)
         if reason:
             bad.append(BadCell(row.line, text, reason))
             values.setdefault(start_ms, None)
@@ -228,13 +240,13 @@ def _values(
     return values, duplicates, bad
 
 
-def _flaw(text: str, scale: float) -> str | None:
+def _flaw(text: str, scale: float, is_sound: Callable[[float], bool]) -> str | None:
     if not text:
         return "no_value"
     number = _read_number(text)
     if number is None:
         return "not_a_number"
-    return None if is_plausible(number * scale) else "implausible"
+    return None if is_sound(number * scale) else "implausible"
 
 
 def _points(

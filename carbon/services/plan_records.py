@@ -16,6 +16,7 @@ from carbon.domain.units import MS_PER_DAY, MS_PER_HOUR, floor_to
 from carbon.executors.registry import Executors
 from carbon.planning.arrivals import Arrivals
 from carbon.services.context import Context
+from carbon.services.energy_prices import with_known_prices
 from carbon.services.group_plans import PoolPlan, plan_of
 from carbon.services.plan_inputs import (
     PLANNER,
@@ -79,7 +80,7 @@ def inputs_for(
         vintages,
         capacity,
         tuple(taken),
-        terms_of(pool),
+        with_known_prices(connection, terms_of(pool), zone, context.settings.timezone, now_ms),
         weights_of(pool),
         _expected(connection, pool, capacity, now_ms) if len(wishes) > _FEW else (),
         current_pause(connection) is not None,

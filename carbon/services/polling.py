@@ -15,6 +15,7 @@ from carbon.services.context import Context
 from carbon.services.feeds import build_feeds
 from carbon.services.intensity import store_quarantine, store_vintage
 from carbon.services.own_forecasts import OwnForecasts
+from carbon.services.price_polling import PricePolling
 from carbon.storage.engine import reading, writing
 from carbon.storage.leases import Lease, give_up, take
 from carbon.storage.names import device_zone, host_period
@@ -40,8 +41,9 @@ class Polling:
         self._holder = uuid4().hex
         self._held: dict[tuple[str, str], Lease] = {}
         self._stop = threading.Event()
+        feeds = build_feeds(context) if context.settings.feeds else []
         self._poller = Poller(
-            build_feeds(context) if context.settings.feeds else [],
+            feeds,
             lambda vintage: store_vintage(context, vintage),
             lambda vintage, refused: store_quarantine(context, vintage, refused),
             context.clock,
@@ -49,6 +51,7 @@ class Polling:
             release=self._release,
         )
         self._own = OwnForecasts(context)
+        self._prices = PricePolling(context, feeds, self._claim)
         self._foreseen_at_ms = 0
         self._thread = threading.Thread(target=self._run, name="polling", daemon=True)
 
@@ -71,6 +74,7 @@ class Polling:
                 log.warning("could not poll the feeds: %s", error)
                 statuses = []
             self._foresee()
+            self._price()
             for status in statuses:
                 self._tell(status, told)
             self._stop.wait(_LOOK_EVERY_S)
@@ -100,6 +104,12 @@ class Polling:
             self._foreseen_at_ms = hour_ms
         except Exception as error:
             log.warning("could not make own forecasts: %s", error)
+
+    def _price(self) -> None:
+        try:
+            self._prices.poll(zones_in_use(self._context))
+        except Exception as error:
+            log.warning("could not store prices: %s", error)
 
     def _tell(self, status: FeedStatus, told: dict[tuple[str, str], str]) -> None:
         """One line when a feed comes or goes, not one each time it is asked."""

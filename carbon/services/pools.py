@@ -48,8 +48,11 @@ def _values(body: PoolBody) -> dict[str, object]:
     if body.capacity is not UNSET:
         values["capacity"] = body.capacity
     if (asked := body.preference) is not None:
-        if asked.g_per_money and len(asked.money_per_kwh) != 24:
-            raise InvalidInput("bad_tariff", "money_per_kwh names 24 prices, one an hour")
+        if len(asked.money_per_kwh) not in (0, 24):
+            told = (
+                "money_per_kwh names 24 prices, one an hour, or none: then those of the zone hold"
+            )
+            raise InvalidInput("bad_tariff", told)
         values["preference"] = msgspec.json.encode(asked).decode()
     if body.weights is not None:
         values["weights"] = msgspec.json.encode(body.weights).decode()

@@ -311,7 +311,7 @@ def test_entsoe_mixes_quarter_hours_and_hours_and_leaves_pumping_out(
     makers: dict[str, Make], http: httpx2.Client, now_ms: int
 ) -> None:
     feed, zone = makers["entsoe"](http)
-    [vintage] = fetch(feed, zone, now_ms)
+    vintage, _ahead = fetch(feed, zone, now_ms)
     assert {p.end_ms - p.start_ms for p in vintage.points} == {HOUR_MS // 4}
     grams = 3000 * 12 + 2000 * 490 + 1000 * 820 + 500 * 48
     assert vintage.points[5].g_per_kwh == pytest.approx(grams / 6500)
@@ -321,7 +321,7 @@ def test_the_set_of_factors_can_be_chosen_and_is_named(
     http: httpx2.Client, clock: FakeClock, double: GridDouble, now_ms: int
 ) -> None:
     feed = Entsoe(http, clock, TOKEN, f"{double.url}/api", IPCC_SRREN)
-    [vintage] = fetch(feed, "DE", now_ms)
+    vintage, _ahead = fetch(feed, "DE", now_ms)
     assert "factors_ipcc_srren_2011" in vintage.flags
     grams = 3000 * 16 + 2000 * 469 + 1000 * 1001 + 500 * 46
     assert vintage.points[5].g_per_kwh == pytest.approx(grams / 6500)
