@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from itertools import pairwise
 
 import pytest
 from hypothesis import given
@@ -55,7 +56,7 @@ def test_of_two_said_at_once_the_first_by_name_holds() -> None:
 def test_at_every_moment_it_is_the_newest_that_covers_it(rows: list[tuple[int, ...]]) -> None:
     prices = [said(s, s + n, float(v), at, f"s{i:02}") for i, (s, n, v, at) in enumerate(rows)]
     held = holding(prices, 5, 45)
-    assert all(a.point.end_ms <= b.point.start_ms for a, b in zip(held, held[1:], strict=False))
+    assert all(a.point.end_ms <= b.point.start_ms for a, b in pairwise(held))
     for moment in range(5, 45):
         covering = [p for p in prices if p.point.start_ms <= moment < p.point.end_ms]
         want = min(covering, key=lambda p: (-p.published_ms, p.source), default=None)
