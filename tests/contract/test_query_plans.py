@@ -14,11 +14,17 @@ from carbon.bench.generated.year import Year
 from carbon.domain.units import MS_PER_DAY, QUARTER_MS
 from carbon.services.breakdown import By, breakdown
 from carbon.services.context import Context
+from carbon.services.inventory import inventory
+from carbon.services.overview import overview
+from carbon.services.quality import quality
 from carbon.services.question import Question
+from carbon.services.recommendations import recommendations
 from carbon.services.sci import workload_sci
 from carbon.services.series import SeriesQuestion, parse_group_by, sci_series
 from carbon.services.time_range import TimeRange
+from carbon.services.workload_view import workload_view
 from carbon.storage.engine import reading
+from carbon.storage.recomputing import quarters_of_workloads
 
 #: Those that grow with time or with the fleet's work.
 LARGE = (
@@ -64,12 +70,18 @@ def test_no_full_scan(year: Year) -> None:
             assert scanned.isdisjoint(LARGE), (report, days)
 
 
+def find_quarters(year: Year, start_ms: int, end_ms: int) -> object:
+    with reading(year.context.engine) as connection:
+        return quarters_of_workloads(connection, start_ms, end_ms, [1, 2])
+
+
 def reports(year: Year, days: float) -> dict[str, Callable[[], Any]]:
     end_ms = year.end_ms - QUARTER_MS
     start_ms = end_ms - round(days * MS_PER_DAY / QUARTER_MS) * QUARTER_MS
     workload = year.fleet.workloads[3]
     name = f"{workload.team}/{workload.name}"
     question = Question(name, start_ms + 1_000, end_ms - 1_000)
+    window = TimeRange(year.end_ms - max(1, int(days)) * MS_PER_DAY, year.end_ms, "")
     return {
         "sci": lambda: workload_sci(year.context, ADMIN, question),
         "series": lambda: sci_series(
@@ -81,7 +93,13 @@ def reports(year: Year, days: float) -> dict[str, Callable[[], Any]]:
         "page": lambda: breakdown(
             year.context,
             ADMIN,
-            TimeRange(year.end_ms - max(1, int(days)) * MS_PER_DAY, year.end_ms, ""),
+            window,
             By.WORKLOAD,
         ),
+        "first page": lambda: overview(year.context, ADMIN),
+        "workload page": lambda: workload_view(year.context, ADMIN, name, window),
+        "quality page": lambda: quality(year.context, ADMIN, window),
+        "inventory": lambda: inventory(year.context, ADMIN, start_ms, end_ms),
+        "recommendations": lambda: recommendations(year.context, ADMIN),
+        "months of readings": lambda: find_quarters(year, start_ms, end_ms),
     }
