@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from carbon.cli.db_reader import reader
 from carbon.cli.db_restate import restate
 from carbon.cli.output import print_json
 from carbon.cli.up import DataDir, Db, settings_with
@@ -17,7 +18,8 @@ database = typer.Typer(help="The ledger's database.", no_args_is_help=True)
 
 def register(app: typer.Typer) -> None:
     app.add_typer(database, name="db")
-    database.command()(restate)
+    for command in (restate, reader):
+        database.command()(command)
 
 
 @database.command()
