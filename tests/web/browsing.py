@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import generated_day
 import uvicorn
 from dashboard_client import application
 
@@ -57,9 +58,22 @@ class Visit:
         self.page.on("pageerror", lambda error: self.trouble.append(str(error)))
         self.page.on("console", self._heard)
 
+    def sign_in(self, at: Service) -> None:
+        self.page.goto(at.address)
+        self.page.fill("#key", generated_day.admin_key(at.context))
+        self.page.click("button[type=submit]")
+        self.page.wait_for_selector("#figures")
+        self.page.wait_for_load_state("load")  # what a next page cuts off would look like a fault
+
+    def forget(self) -> None:
+        self.requests.clear()
+        self.trouble.clear()
+
     def _failed(self, request: Any) -> None:
         # The browser itself gives up its tab's picture when a page is left at once.
-        if not (request.url.endswith("/mark.svg") and request.failure == "net::ERR_ABORTED"):
+        # So it does with its stream.
+        is_left = request.url.endswith(("/mark.svg", "/live.events"))
+        if not (is_left and request.failure == "net::ERR_ABORTED"):
             self.trouble.append(f"{request.url}: {request.failure}")
 
     def _heard(self, message: Any) -> None:

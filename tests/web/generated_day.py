@@ -73,6 +73,22 @@ def fill_last_minutes(context: Context, minutes: int = 20) -> None:
     roll_up(context)
 
 
+def draws_on(context: Context, device: str, watts: float, seconds: int = 60) -> None:
+    """Time passes in which one device draws as much for RESNET, as its agent tells."""
+    clock = context.clock
+    assert isinstance(clock, FakeClock)
+    clock.advance(seconds)
+    with writing(context.engine) as connection:
+        ids = Identities(connection, MIDNIGHT_MS, {})
+        meter = ids.meter(
+            ids.device(device, 0), ids.source(0, "agent@workstation", MeterKind.AGENT)
+        )
+        subject = ids.subject(reference(RESNET))
+        energy_mj = round(watts * seconds * 1_000)
+        row = (clock.now_ms(), meter, subject, seconds * 1_000, energy_mj, int(Method.COUNTER))
+        insert_intervals(connection, [row])
+
+
 def feed() -> Vintage:
     """Actual until now, forecast for a day: clean at noon, dirty in the evening."""
     hour_now = floor_to(NOW_MS, MS_PER_HOUR)
@@ -228,7 +244,7 @@ class Jobs:
                 name=name,
                 executor="local",
                 pool_id=1,
-                spec="{}",
+                spec='{"command": ["true"]}',
                 state=state,
                 reason=reason,
                 earliest_ms=start_ms - MS_PER_HOUR,

@@ -16,15 +16,11 @@ from browsing import Service, serve
 
 from carbon.auth.keys import key_id_of, revoke_key
 from carbon.auth.sessions import SESSION_COOKIE
-from carbon.clock import FakeClock
-from carbon.domain.energy import MeterKind, Method
 from carbon.errors import TooBusy
 from carbon.services.context import Context
 from carbon.services.fleet_watch import Change, FleetWatch
 from carbon.services.live_power import live_power
-from carbon.storage.bulk import insert_intervals
 from carbon.storage.engine import reading, writing
-from carbon.storage.identities import Identities
 from carbon.web.live import LiveFleet
 
 GPU = "GPU-0a52"
@@ -41,22 +37,6 @@ def house(tmp_path: Path) -> Iterator[Context]:
     context.engine.dispose()
 
 
-def draws_on(context: Context, device: str, watts: float, seconds: int = 60) -> None:
-    """Time passes in which one device draws as much for RESNET, as its agent tells."""
-    clock = context.clock
-    assert isinstance(clock, FakeClock)
-    clock.advance(seconds)
-    with writing(context.engine) as connection:
-        ids = Identities(connection, generated_day.MIDNIGHT_MS, {})
-        meter = ids.meter(
-            ids.device(device, 0), ids.source(0, "agent@workstation", MeterKind.AGENT)
-        )
-        subject = ids.subject(generated_day.reference(generated_day.RESNET))
-        energy_mj = round(watts * seconds * 1_000)
-        row = (clock.now_ms(), meter, subject, seconds * 1_000, energy_mj, int(Method.COUNTER))
-        insert_intervals(connection, [row])
-
-
 def told(change: Change) -> dict[str, float | None]:
     return {device: power_w for device, power_w, *_ in change.devices}
 
@@ -66,7 +46,7 @@ def test_a_first_look_tells_all_and_the_next_what_changed(house: Context) -> Non
     first = watch.look([None])[None]
     assert len(told(first)) == 5
     assert told(watch.look([None])[None]) == {}
-    draws_on(house, GPU, 700.0)
+    generated_day.draws_on(house, GPU, 700.0)
     later = watch.look([None])[None]
     assert told(later) == {GPU: 700.0}
     assert later.top[0].device == GPU
@@ -76,7 +56,7 @@ def test_a_look_sums_to_what_the_page_says(house: Context) -> None:
     watch = FleetWatch(house)
     watch.look([None])
     for watts in (300.0, 10.0, 512.5):
-        draws_on(house, GPU, watts, 20)
+        generated_day.draws_on(house, GPU, watts, 20)
         change = watch.look([None])[None]
         with reading(house.engine) as connection:
             page = live_power(connection, house.clock.now_ms(), None)
@@ -92,9 +72,9 @@ def test_a_device_that_falls_silent_is_told_as_silent_and_not_as_0(house: Contex
     watch = FleetWatch(house)
     before = watch.look([None])[None]
     for _ in range(7):
-        draws_on(house, GPU, 500.0, 20)
+        generated_day.draws_on(house, GPU, 500.0, 20)
         watch.look([None])
-    draws_on(house, GPU, 500.0, 20)
+    generated_day.draws_on(house, GPU, 500.0, 20)
     after = watch.look([None])[None]
     assert before.heard == 4
     assert (after.heard, after.silent) == (1, 4)
@@ -109,7 +89,7 @@ def test_a_team_is_told_of_its_own_devices_alone(house: Context) -> None:
     whole = changes[None].power_w
     assert whole is not None
     assert sum(changes[t].power_w or 0.0 for t in ("vision", "search")) < whole
-    draws_on(house, GPU, 700.0, 20)
+    generated_day.draws_on(house, GPU, 700.0, 20)
     assert told(watch.look(["search"])["search"]) == {}
 
 
@@ -154,7 +134,7 @@ def test_viewers_are_told_within_a_look_what_a_device_draws(live: Service) -> No
     with stream_of(live, **bearer(live.context)) as events:
         assert next(events)[0] == "hello"
         assert len(power_in(events)["devices"]) == 5
-        draws_on(live.context, GPU, 700.0)
+        generated_day.draws_on(live.context, GPU, 700.0)
         while not (change := power_in(events))["devices"]:
             pass
         assert [line[:2] for line in change["devices"]] == [[GPU, 700.0]]
