@@ -36,6 +36,9 @@ from carbon.storage.upsert import insert_new
 from carbon.wire.decode import Decoded
 from carbon.wire.energy import EnergyBatch, IngestAnswer, ReservationInfo
 
+#: When a source was last heard is noted so often; many send several batches a second.
+_HEAR_EVERY_MS = 1_000
+
 # Built once: on the path of every small sending, building a statement costs more than running it.
 _b = energy.ingest_batch.c
 _SAME_BATCH = select(_b.body_hash, _b.intervals).where(
@@ -210,8 +213,11 @@ class _Write:
                 "recorded_ms": now_ms,
             },
         )
-        skew_ms = batch.sent_ms - now_ms if batch.sent_ms is not None else None
-        ids.pending.sources[source_id] = (now_ms, skew_ms)
+        heard = ("heard", source_id)
+        if abs(now_ms - ids.cache.get(heard, 0)) >= _HEAR_EVERY_MS:
+            ids.fresh[heard] = now_ms
+            skew_ms = batch.sent_ms - now_ms if batch.sent_ms is not None else None
+            ids.pending.sources[source_id] = (now_ms, skew_ms)
 
     def _devices(self, ids: Identities, source_id: int, team_id: int) -> Mapping[str, int]:
         """Ids of the devices of the batch that this key may write for (among others, perhaps);

@@ -40,12 +40,14 @@ def roll_up(
     end_ms: int | None = None,
     most: int | None = None,
     pause: Callable[[float], None] = lambda _took_s: None,
+    at_once: Callable[[], int] = lambda: _DEVICES_AT_ONCE,
 ) -> int:
     """Recomputes dirty buckets before `end_ms` (all by default), then the hours and days above.
 
     Answers how many buckets were recomputed, at most about `most`. Safe to run twice, to stop
     anywhere, and on several replicas at once: each transaction takes its marks with it.
-    `pause` is called between transactions with the seconds that the last one took.
+    `pause` is called between transactions with the seconds that the last one took; `at_once` says
+    of how many devices a bucket is read and computed together.
     """
     with reading(context.engine) as connection:
         if not is_behind(connection) and not price_marks(connection):
@@ -53,7 +55,7 @@ def roll_up(
     buckets, hours = Pace(), Pace()
     done = 0
     while most is None or done < most:
-        count = _roll_some(context, end_ms, buckets, pause)
+        count = _roll_some(context, end_ms, at_once(), buckets, pause)
         if not count:
             break
         done += count
@@ -81,13 +83,17 @@ class Pace:
 
 
 def _roll_some(
-    context: Context, end_ms: int | None, pace: Pace, pause: Callable[[float], None]
+    context: Context,
+    end_ms: int | None,
+    most_devices: int,
+    pace: Pace,
+    pause: Callable[[float], None],
 ) -> int:
     """Computes beside the writers and locks for the SET alone: a bucket that changed meanwhile
     keeps its mark and is computed anew."""
     began = time.perf_counter()
     with reading(context.engine) as connection:
-        dirty = oldest_dirty(connection, _DEVICES_AT_ONCE, end_ms)
+        dirty = oldest_dirty(connection, most_devices, end_ms)
         if dirty is None:
             return 0
     open_devices(context, dirty.start_ms, dirty.marks)

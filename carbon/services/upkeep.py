@@ -21,6 +21,8 @@ log = logging.getLogger("carbon.upkeep")
 
 _ROLL_EVERY_S = 2.0
 _BUCKETS_AT_ONCE = 2_000
+#: Devices computed in one go: while batches arrive few, since each waits for the interpreter.
+_DEVICES_AT_ONCE, _DEVICES_BESIDE_BATCHES = 2_000, 200
 _PERIODS_AT_ONCE = 256
 _RETAIN_EVERY_MS = 120_000
 #: A day of a large fleet is written within it.
@@ -30,7 +32,7 @@ _DAYS_AHEAD = 3
 _LEASE_MS = 10_000
 #: While batches arrive the roll-up rests so many times as long as it worked: whoever sends waits
 #: for an answer, a roll-up only falls behind and catches up.
-_REST = 4.0
+_REST = 9.0
 _LONGEST_REST_S = 1.0
 
 
@@ -51,6 +53,7 @@ class Upkeep:
         self._writer = writer
         self._findings = KeptFindings(context)
         self._retained_ms = 0
+        self._is_busy = False
         self._holder = secrets.token_hex(8)
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="upkeep", daemon=True)
@@ -73,7 +76,12 @@ class Upkeep:
                     made_day = today
                 if not self._leads():
                     continue
-                roll_up(self._context, most=_BUCKETS_AT_ONCE, pause=self._rest)
+                roll_up(
+                    self._context,
+                    most=_BUCKETS_AT_ONCE,
+                    pause=self._rest,
+                    at_once=self._devices_at_once,
+                )
                 settle(self._context, most=_PERIODS_AT_ONCE)
                 self._retain()
                 self._findings.make_if_due()
@@ -100,6 +108,10 @@ class Upkeep:
         with writing(self._context.engine) as connection:
             return take(connection, UPKEEP, self._holder, now_ms, _LEASE_MS) is not None
 
+    def _devices_at_once(self) -> int:
+        return _DEVICES_BESIDE_BATCHES if self._is_busy else _DEVICES_AT_ONCE
+
     def _rest(self, worked_s: float) -> None:
-        if self._writer.was_busy():
+        self._is_busy = self._writer.was_busy()
+        if self._is_busy:
             self._stop.wait(min(_REST * worked_s, _LONGEST_REST_S))

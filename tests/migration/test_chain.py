@@ -11,11 +11,13 @@ import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
 from ledger import Ledger, interval
-from sqlalchemy import Engine, inspect, make_url, text
+from sqlalchemy import Engine, inspect, make_url, select, text
 
 from carbon.domain.units import MS_PER_DAY
 from carbon.errors import Conflicting
 from carbon.services.context import Context
+from carbon.storage.bulk import IntervalRow, insert_intervals
+from carbon.storage.energy import energy_interval
 from carbon.storage.engine import create_engine, memory_engine, reading, writing
 from carbon.storage.migrations import current_revision, downgrade, head_revision, upgrade
 from carbon.storage.tables import metadata
@@ -159,3 +161,17 @@ def test_rows_of_raw_energy_lie_without_rowid_and_by_day(bare: Engine) -> None:
                 text("SELECT relkind FROM pg_class WHERE relname = 'energy_interval'")
             )
             assert kind in ("p", b"p")
+
+
+def test_raw_rows_stay_as_their_columns_are_packed_and_back(bare: Engine) -> None:
+    """Days of before stand beside days of after, and either way no row changes."""
+    sent: list[IntervalRow] = []
+    turns = (upgrade, lambda engine: downgrade(engine, "0023_energy_prices"), upgrade)
+    for step, turn in enumerate(turns):
+        turn(bare)
+        sent += [(T + step * MS_PER_DAY + n, 1, 2, 10, 7 + n, 1) for n in range(3)]
+        with writing(bare) as connection:
+            assert insert_intervals(connection, sent) == 3
+        with reading(bare) as connection:
+            rows = connection.execute(select(energy_interval).order_by(energy_interval.c.end_ms))
+            assert [tuple(row) for row in rows] == sent

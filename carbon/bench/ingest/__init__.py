@@ -17,10 +17,13 @@ from carbon.bench.ingest.tracker_outage import tracker_outage_figures
 from carbon.bench.ingest.trackers import tracker_figures
 from carbon.bench.own_postgresql import postgresql
 from carbon.bench.serving import Service, service
+from carbon.domain.units import MS_PER_HOUR
 
 #: Clients of batches and of single intervals, a connection each.
 _CLIENTS, _SMALL_CLIENTS = 4, 16
 _SHARE = 0.7
+#: No measurement sends more than this of readings.
+_LONGEST_MS = 12 * MS_PER_HOUR
 
 
 def measure(options: Options) -> list[Figure]:
@@ -112,7 +115,8 @@ def _share(load: Load) -> str:
 class _Bench:
     running: Service
     quick: bool
-    #: Each measurement has sources and devices of its own.
+    #: Each measurement has sources and devices of its own, and follows the one before in time, as
+    #: what is sent does: the table grows at its end.
     _turn: int = field(default=0)
 
     def rows_per_s(self, rows: int, media: str) -> float:
@@ -138,7 +142,7 @@ class _Bench:
         self._turn += 1
         made = []
         for client in range(clients):
-            of = Rows(f"bench-{self._turn}-{client}", rows)
+            of = Rows(f"bench-{self._turn}-{client}", rows, self._turn * _LONGEST_MS)
             body: Callable[[int], bytes] = of.arrow if media == ARROW else of.json
             made.append([request(self.running, body(seq), media) for seq in range(count)])
         return made

@@ -23,11 +23,13 @@ class Rows:
 
     client: str
     rows: int
+    #: Where it begins, from the first of all on.
+    after_ms: int = 0
 
     def columns(self, seq: int) -> dict[str, list[int] | list[str]]:
         devices = DEVICES if self.rows >= DEVICES else 1
         steps = self.rows // devices
-        first_ms = _first_ms() + seq * steps * STEP_MS
+        first_ms = _first_ms() + self.after_ms + seq * steps * STEP_MS
         starts = [first_ms + i // devices * STEP_MS for i in range(self.rows)]
         return {
             "device": [f"GPU-{self.client}-{i % devices:08x}" for i in range(self.rows)],
