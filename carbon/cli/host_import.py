@@ -2,88 +2,74 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
 import typer
 
 from carbon.cli.output import print_json
 
-imports = typer.Typer(help="Take hosts over from another inventory.", no_args_is_help=True)
 
-Json = Annotated[bool, typer.Option("--json", help="Print one JSON line.")]
-Site = Annotated[str | None, typer.Option(help="Of those for which none is stated.")]
-Zone = Annotated[str | None, typer.Option(help="Of those for which none is stated.")]
-Pue = Annotated[float | None, typer.Option(help="Of those for which none is stated.")]
-Owner = Annotated[str | None, typer.Option(help="Of those for which none is stated.")]
-DryRun = Annotated[bool, typer.Option("--dry-run", help="Show them and store nothing.")]
-File = Annotated[
-    Path | None, typer.Argument(help="What the command printed; by default it is run.")
-]
+class Inventory(StrEnum):
+    """Whose list of hosts."""
+
+    CSV = "csv"
+    SLURM = "slurm"
+    KUBERNETES = "kubernetes"
 
 
-@imports.command("csv")
-def csv_(
-    file: Annotated[Path, typer.Argument(help="A heading with `name`, then a host a line.")],
-    site: Site = None,
-    zone: Zone = None,
-    pue: Pue = None,
-    owner: Owner = None,
-    dry_run: DryRun = False,
-    json: Json = False,
+#: What prints the list, where no file is named.
+_COMMANDS: Final = {
+    Inventory.SLURM: ["scontrol", "show", "nodes"],
+    Inventory.KUBERNETES: ["kubectl", "get", "nodes", "-o", "json"],
+}
+_UNSTATED = "Of those for which none is stated."
+
+
+def register(host: typer.Typer) -> None:
+    host.command("import")(import_)
+
+
+def import_(
+    inventory: Annotated[Inventory, typer.Argument(help="Whose list of hosts.")],
+    file: Annotated[
+        Path | None,
+        typer.Argument(
+            help="For csv: a heading with `name`, then a host a line. Else what `scontrol show "
+            "nodes` or `kubectl get nodes -o json` printed; by default it is run."
+        ),
+    ] = None,
+    site: Annotated[str | None, typer.Option(help=_UNSTATED)] = None,
+    zone: Annotated[str | None, typer.Option(help=_UNSTATED)] = None,
+    pue: Annotated[float | None, typer.Option(help=_UNSTATED)] = None,
+    owner: Annotated[str | None, typer.Option(help=_UNSTATED)] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Show them and store nothing.")
+    ] = False,
+    json: Annotated[bool, typer.Option("--json", help="Print one JSON line.")] = False,
 ) -> None:
-    """Columns name, site, zone, pue, owner, region, commissioned, retired, valid_from, trackers."""
-    from carbon.imports.host_inventory import hosts_from_csv
+    """Take hosts over from another inventory; again is the same.
 
-    defaults = {"site": site, "zone": zone, "pue": pue, "owner": owner}
-    _store(hosts_from_csv(_read(file)), defaults, dry_run, json)
+    Of csv the columns name, site, zone, pue, owner, region, commissioned, retired, valid_from,
+    trackers; of kubernetes also the grid zones of cloud regions.
+    """
+    from carbon.errors import InvalidInput
+    from carbon.imports import host_inventory
 
-
-@imports.command()
-def slurm(
-    file: File = None,
-    site: Site = None,
-    zone: Zone = None,
-    pue: Pue = None,
-    owner: Owner = None,
-    dry_run: DryRun = False,
-    json: Json = False,
-) -> None:
-    """The nodes of `scontrol show nodes`."""
-    from carbon.imports.host_inventory import hosts_from_slurm
-
-    defaults = {"site": site, "zone": zone, "pue": pue, "owner": owner}
-    _from(file, ["scontrol", "show", "nodes"], hosts_from_slurm, defaults, dry_run, json)
-
-
-@imports.command()
-def kubernetes(
-    file: File = None,
-    site: Site = None,
-    zone: Zone = None,
-    pue: Pue = None,
-    owner: Owner = None,
-    dry_run: DryRun = False,
-    json: Json = False,
-) -> None:
-    """The nodes of `kubectl get nodes -o json`, with the grid zones of cloud regions."""
-    from carbon.imports.host_inventory import hosts_from_kubernetes
-
-    defaults = {"site": site, "zone": zone, "pue": pue, "owner": owner}
-    command = ["kubectl", "get", "nodes", "-o", "json"]
-    _from(file, command, hosts_from_kubernetes, defaults, dry_run, json)
-
-
-def _from(
-    file: Path | None,
-    command: list[str],
-    parse: Callable[[str], list[dict[str, Any]]],
-    defaults: dict[str, Any],
-    dry_run: bool,
-    json: bool,
-) -> None:
-    _store(parse(_read(file) if file else _output_of(command)), defaults, dry_run, json)
+    command = _COMMANDS.get(inventory)
+    if file is not None:
+        text = _read(file)
+    elif command is not None:
+        text = _output_of(command)
+    else:
+        raise InvalidInput("file_missing", "name the CSV file: carbon host import csv FILE")
+    parse = {
+        Inventory.CSV: host_inventory.hosts_from_csv,
+        Inventory.SLURM: host_inventory.hosts_from_slurm,
+        Inventory.KUBERNETES: host_inventory.hosts_from_kubernetes,
+    }[inventory]
+    _store(parse(text), {"site": site, "zone": zone, "pue": pue, "owner": owner}, dry_run, json)
 
 
 def _read(file: Path) -> str:

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-from carbon.cli.host_import import imports
+from carbon.cli import host_import
 from carbon.cli.join_tokens import tokens
 from carbon.cli.output import print_json
 
@@ -31,7 +31,7 @@ Trackers = Annotated[
 
 def register(app: typer.Typer) -> None:
     host.add_typer(tokens, name="token")
-    host.add_typer(imports, name="import")
+    host_import.register(host)
     app.add_typer(host, name="host")
 
 

@@ -87,3 +87,20 @@ def test_a_command_that_is_not_there_is_one_line(
     ended = carbon("host", "import", "kubernetes")
     assert (ended.code, ended.err.count("\n")) == (2, 1)
     assert "kubectl" in ended.err
+
+
+def test_a_list_that_slurm_printed_is_read_as_slurms(
+    carbon: Carbon, asked: list[Any], tmp_path: Path
+) -> None:
+    file = tmp_path / "nodes"
+    file.write_text("NodeName=gpu-a01 Arch=x86_64 CoresPerSocket=32\n   State=IDLE\n")
+    assert carbon("host", "import", "slurm", file, "--zone", "DE", "--owner", "hpc").code == 0
+    assert [(host["name"], host["zone"], host["owner"]) for host in asked] == [
+        ("gpu-a01", "DE", "hpc")
+    ]
+
+
+def test_a_csv_is_named_and_no_other_inventory_known(carbon: Carbon, asked: list[Any]) -> None:
+    assert "carbon host import csv FILE" in carbon("host", "import", "csv").failed(2)
+    assert carbon("host", "import", "nomad").code == 2
+    assert asked == []
