@@ -104,6 +104,8 @@ class SavingRow:
     counterfactual_start_ms: int
     flags: tuple[str, ...]
     booked_ms: int
+    marginal_g: float | None = None
+    marginal_counterfactual_g: float | None = None
 
 
 def book_saving(connection: Connection, job_id: str, row: SavingRow) -> None:
@@ -115,6 +117,8 @@ def book_saving(connection: Connection, job_id: str, row: SavingRow) -> None:
         "counterfactual_g": row.counterfactual_g,
         "credited_g": row.credited_g,
         "counterfactual_start_ms": row.counterfactual_start_ms,
+        "marginal_g": row.marginal_g,
+        "marginal_counterfactual_g": row.marginal_counterfactual_g,
         "flags": ",".join(row.flags),
         "booked_ms": row.booked_ms,
     }
@@ -133,6 +137,8 @@ def saving_of(connection: Connection, job_id: str) -> SavingRow | None:
         row.counterfactual_start_ms,
         tuple(filter(None, row.flags.split(","))),
         row.booked_ms,
+        row.marginal_g,
+        row.marginal_counterfactual_g,
     )
 
 

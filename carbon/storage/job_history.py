@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
 
-from sqlalchemy import Connection, Select, bindparam, func, select
+from sqlalchemy import Connection, Select, bindparam, case, func, select
 
 from carbon.domain.jobs import JobState
 from carbon.domain.tenancy import automatic_name
@@ -119,3 +119,24 @@ def arrivals(
         .limit(limit)
     )
     return [(row[0], row[1], max(row[2], 0)) for row in connection.execute(query)][::-1]
+
+
+#: (when it could begin, how long it ran)
+Came = tuple[int, int]
+
+
+def came_before(
+    connection: Connection, pool_id: int, job_id: str, at_ms: int, since_ms: int
+) -> list[Came]:
+    """Jobs of a pool that ran and could have begun before that one, in the order in which they
+    could; one that runs still counts with its safe length."""
+    c = job.c
+    could = case((c.earliest_ms > c.created_ms, c.earliest_ms), else_=c.created_ms)
+    ran = func.coalesce(c.end_ms - c.start_ms - c.paused_ms, c.length_ms, 0)
+    query = (
+        select(could, ran)
+        .where(c.pool_id == pool_id, c.id != job_id, c.start_ms.is_not(None))
+        .where(could >= since_ms, (could < at_ms) | ((could == at_ms) & (c.id < job_id)))
+        .order_by(could, c.id)
+    )
+    return [(row[0], max(row[1], 0)) for row in connection.execute(query)]

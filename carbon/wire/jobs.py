@@ -156,6 +156,9 @@ class SavingAnswer(Struct, frozen=True):
     saving_g: float | None
     #: What counts: 0 where the energy is not measured or the intensity not settled.
     credited_g: float
+    #: Actual and counterfactual at the marginal intensity; null where the zone has none.
+    marginal_g: float | None
+    marginal_counterfactual_g: float | None
     #: What was expected when the job was placed.
     expected_saving_g: float | None
     delay_s: float | None

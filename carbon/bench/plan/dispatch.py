@@ -129,7 +129,7 @@ def race(engine: str, count: int) -> tuple[int, str]:
             states = Counter(job.state for job in _all_jobs(context))
         finally:
             context.engine.dispose()
-        ran = Counter(path.name.partition("-")[0] for path in marks.iterdir())
+        ran = Counter(path.name for path in marks.iterdir())
         twice = sum(len((marks / path.name).read_text()) > 2 for path in marks.iterdir())
     never = count - len(ran)
     ended = f"{count} jobs, {kills} kills, {dict(states)}"

@@ -12,7 +12,11 @@ from hypothesis import strategies as st
 from job_house import HOUR, NOW, OWNER, STRANGER, House, fresh_engine, job
 from ledger import ADMIN, Ledger
 
+from carbon.clock import to_rfc3339
+from carbon.domain.intensity import EmissionScope, IntensityPoint, Signal, Vintage
 from carbon.errors import NotFound
+from carbon.services.intensity import record_vintage
+from carbon.services.pool_history import first_place_ms
 from carbon.services.rollup import roll_up
 from carbon.services.savings import saving
 from carbon.wire.jobs import SavingAnswer
@@ -276,3 +280,87 @@ def test_a_saving_lies_between_what_the_grids_extremes_allow(
     if start_min == 0:
         assert answer.saving_g == pytest.approx(0, abs=1e-6)
     ledger.close()
+
+
+class TestPausesPoolsAndMargin:
+    def test_what_is_drawn_between_two_parts_is_deducted(
+        self, house: House, ledger: Ledger
+    ) -> None:
+        house.forecast(400, 100, 400, 100, 400, 400)
+        made = house.jobs.submit(OWNER, job(deadline="6h", length_s=7200.0, interruptible=True))
+        while house.clock.now_ms() < NOW + 4 * HOUR:
+            house.pass_time(900)
+        house.executor.end(f"{made.id}-1")
+        house.tick()
+        for hour, energy_mj in ((1, KWH), (2, KWH // 4), (3, KWH)):
+            draw(ledger, f"{made.id}-1", NOW + hour * HOUR, energy_mj, read_on=hour == 3)
+        roll_up(house.context)
+        told = saving(house.context, OWNER, made.id)
+        # 100 + a quarter of 400 + 100, against two hours at once: 400 and 100.
+        assert told.actual_g == pytest.approx(300)
+        assert told.counterfactual_g == pytest.approx(500)
+        assert "pauses_deducted" in told.flags
+
+    def test_in_a_pool_the_others_would_have_been_served_first(
+        self, house: House, ledger: Ledger
+    ) -> None:
+        house.forecast(400, 300, 200, 100, 400, 400)
+        first = house.jobs.submit(OWNER, job(deadline="20h", length_s=3600.0))
+        house.clock.advance(0.001)
+        second = house.jobs.submit(OWNER, job(name="b", deadline="20h", length_s=3600.0))
+        for made in (first, second):
+            house.jobs.start(OWNER, made.id)
+            house.tick(2)
+            house.pass_time(3600)
+            house.executor.end(f"{made.id}-1")
+            house.tick()
+        draw(ledger, f"{second.id}-1", NOW + HOUR + 1)
+        roll_up(house.context)
+        told = saving(house.context, OWNER, second.id)
+        # One place: it could not have begun before the first had ended, and waited for nothing.
+        assert told.counterfactual_start == to_rfc3339(NOW + HOUR)
+        assert told.saving_g == pytest.approx(0, abs=0.01)
+
+    def test_the_marginal_saving_stands_beside_the_average_one(
+        self, house: House, ledger: Ledger
+    ) -> None:
+        house.forecast(400, 300, 100, 300)
+        run = run_job(house, NOW + 2 * HOUR)
+        draw(ledger, f"{run}-1", NOW + 2 * HOUR)
+        roll_up(house.context)
+        told = saving(house.context, OWNER, run)
+        assert (told.marginal_g, told.marginal_counterfactual_g) == (None, None)
+        points = tuple(
+            IntensityPoint(NOW + i * HOUR, NOW + (i + 1) * HOUR, g)
+            for i, g in enumerate((500.0, 500.0, 700.0))
+        )
+        at_ms = house.clock.now_ms()
+        told_by = ("DE", "test", Signal.MARGINAL, EmissionScope.DIRECT, at_ms, points)
+        record_vintage(house.context, Vintage(*told_by))
+        told = saving(house.context, OWNER, run)
+        assert told.marginal_g == pytest.approx(700)
+        assert told.marginal_counterfactual_g == pytest.approx(500)
+        assert told.saving_g == pytest.approx(300)
+
+
+@given(
+    st.lists(st.tuples(st.integers(0, 50), st.integers(0, 20)), max_size=12).map(sorted),
+    st.integers(1, 4),
+    st.integers(0, 60),
+)
+def test_in_turn_nobody_has_a_place_while_all_are_held(
+    before: list[tuple[int, int]], capacity: int, at: int
+) -> None:
+    before = [each for each in before if each[0] <= at]
+    held: list[tuple[int, int]] = []
+    for could, ran in before:
+        begin = could
+        while sum(lo <= begin < hi for lo, hi in held) >= capacity:
+            begin += 1
+        held.append((begin, begin + ran))
+    expected = at
+    while sum(lo <= expected < hi for lo, hi in held) >= capacity:
+        expected += 1
+    assert first_place_ms(before, capacity, at) <= expected
+    if all(ran for _, ran in before):
+        assert first_place_ms(before, capacity, at) == max(expected, at)
