@@ -53,6 +53,10 @@ test-faults: $(VENV)/.dev
 test-long: $(VENV)/.dev
 	$(BIN)/python -m pytest -m slow
 
+# Schedulers killed at every step, on each engine that is here: some ten minutes.
+test-exactly-once: $(VENV)/.dev
+	$(BIN)/python -m pytest -n 0 -m slow -s tests/faults/test_exactly_once.py
+
 test-browser: $(VENV)/.dev
 	$(BIN)/python -m pytest -m browser
 

@@ -57,7 +57,7 @@ def ray_address() -> Iterator[str]:
 
 
 def _wait_until_it_answers(address: str, out: Path) -> None:
-    end = time.monotonic() + 90
+    end = time.monotonic() + 180
     while time.monotonic() < end:
         try:
             # Its first job takes Ray many times what the others do.
