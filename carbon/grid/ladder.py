@@ -36,7 +36,7 @@ class Step:
 
 #: The sources that need no key. `own` learns from the history of any other.
 DEFAULT_STEPS: Final = (
-    Step("neso", frozenset({neso.ZONE}), EmissionScope.DIRECT),
+    Step("neso", frozenset(neso.ZONES), EmissionScope.DIRECT),
     Step("energy_charts", frozenset(energy_charts.ZONES), EmissionScope.LIFECYCLE),
     Step("rte", frozenset({rte.ZONE}), EmissionScope.DIRECT),
     Step(OWN_FORECAST),

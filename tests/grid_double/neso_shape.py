@@ -26,6 +26,19 @@ def answer(path: str, now_ms: int, curve: Callable[[int], float]) -> tuple[int, 
     return 200, {"data": [half_hour(ms, now_ms, curve) for ms in range(first, last, HALF_HOUR_MS)]}
 
 
+def regional(path: str, now_ms: int, curve: Callable[[int], float]) -> tuple[int, dict[str, Any]]:
+    """`/regional/intensity/{from}/{to or span}/regionid/{id}`: an object, without `actual`."""
+    span, _, region = path.removeprefix("/regional").partition("/regionid/")
+    status, body = answer(span, now_ms, curve)
+    if status != 200 or not region.isdecimal():
+        return status, body
+    for row in body["data"]:
+        del row["intensity"]["actual"]
+        row["generationmix"] = [{"fuel": "gas", "perc": 43.6}]
+    inner = {"regionid": int(region), "shortname": "London", "data": body["data"]}
+    return 200, {"data": inner}
+
+
 def half_hour(ms: int, now_ms: int, curve: Callable[[int], float]) -> dict[str, Any]:
     """The forecast is 3 g off what comes, and `actual` is null until the half-hour has passed."""
     actual = round(curve(ms)) if ms + HALF_HOUR_MS <= now_ms else None

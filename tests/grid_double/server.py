@@ -121,6 +121,8 @@ class GridDouble:
             return eia_shape.answer(path, query, now_ms)
         if path.startswith("/api/explore/"):
             return rte_shape.answer(query, now_ms, curve)
+        if parts.path.startswith("/regional/intensity/"):
+            return neso_shape.regional(parts.path, self.now_ms, curve)
         if parts.path.startswith("/intensity/"):
             return neso_shape.answer(parts.path, self.now_ms, curve)
         if parts.path == "/co2eq":

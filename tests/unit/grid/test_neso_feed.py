@@ -203,3 +203,25 @@ def test_a_source_that_asks_to_slow_down_says_for_how_long(
         fetch(feed, now_ms)
     assert caught.value.code == "feed_rate_limited"
     assert caught.value.retry_after_s == retry_after_s
+
+
+def test_a_region_is_estimated_where_it_is_past_and_foretold_ahead(
+    feed: Neso, double: GridDouble, now_ms: int
+) -> None:
+    assert "GB-REGION-13" in feed.zones()
+    [vintage] = feed.fetch("GB-REGION-13", now_ms - 24 * HOUR_MS, now_ms + 48 * HOUR_MS)
+    assert (vintage.zone, vintage.flags) == ("GB-REGION-13", ("regional_estimate",))
+    assert all(request.endswith("/regionid/13") for request in double.requests)
+    for point in vintage.points:
+        is_past = point.end_ms <= now_ms
+        assert point.kind is (PointKind.ESTIMATED if is_past else PointKind.FORECAST)
+    assert all(a.end_ms == b.start_ms for a, b in pairwise(vintage.points))
+    assert validate(vintage, now_ms).quarantined == ()
+
+
+def test_a_region_that_answers_as_the_whole_does_is_no_answer(
+    feed: Neso, double: GridDouble, now_ms: int
+) -> None:
+    double.alter = lambda body: {"data": [body["data"]]}
+    with pytest.raises(FeedAnswerInvalid):
+        feed.fetch("GB-REGION-1", now_ms - HOUR_MS, now_ms + HOUR_MS)
