@@ -40,6 +40,8 @@ from carbon.storage.intensity import (
 from carbon.storage.repricing import mark_price
 from carbon.storage.rollups import buckets_of_zone
 
+#: How far ahead of now typical hours are told: a job may wait for years.
+_TYPICAL_MS = 28 * MS_PER_DAY
 #: How much history the own forecaster is given.
 _HISTORY_MS = 28 * MS_PER_DAY
 #: Answers within so much from the hour that runs are kept (`rated_ahead`).
@@ -210,7 +212,8 @@ def _rated(
     if not told and signal is Signal.AVERAGE and not _is_foretold(points, now_ms):
         first_ms = max(start_ms, floor_to(now_ms, MS_PER_HOUR))
         rank = 2 * EVERY.source_rank(zone, TYPICAL)
-        told = typical_ahead(zone, first_ms, end_ms, known, scope, rank)
+        last_ms = min(end_ms, now_ms + _TYPICAL_MS)
+        told = typical_ahead(zone, first_ms, last_ms, known, scope, rank)
     return select([*points, *told], start_ms, end_ms)
 
 
