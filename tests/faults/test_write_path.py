@@ -26,7 +26,7 @@ from carbon.services.rollup import roll_up
 from carbon.settings import Settings
 from carbon.storage.energy import energy_interval
 from carbon.storage.engine import create_engine, reading
-from carbon.storage.rollups import bucket, quarter_hour, workload_day, workload_hour
+from carbon.storage.rollups import bucket, is_behind, quarter_hour, workload_day, workload_hour
 
 
 def assert_all_is_there_once(url: str, senders: list[Sender], data_dir: Path) -> None:
@@ -176,17 +176,27 @@ def test_a_restarted_postgresql_is_503_meanwhile_and_all_is_delivered(
     assert_all_is_there_once(url, senders, data_dir)
 
 
+def has_dirty_rollups(url: str) -> bool:
+    engine = create_engine(url)
+    try:
+        with reading(engine) as connection:
+            return is_behind(connection)
+    finally:
+        engine.dispose()
+
+
 @pytest.mark.slow
 def test_of_three_replicas_any_may_be_killed(
     tmp_path: Path, own_postgres: tuple[str, Callable[[str], None]]
 ) -> None:
-    """Each serves and each may roll up; one of them does at a time."""
+    """Each serves and each may roll up; one of them does at a time, and after the death of any,
+    the one that rolled up among them, those that are left bring the roll-ups up to date."""
     url, _ = own_postgres
     rng = random.Random(3)
     senders = [Sender(f"s{n}") for n in range(6)]
     with service(url, data_dir=tmp_path / "first"):
         pass  # which migrates
-    for _ in range(3):
+    for victim in range(3):
         with ExitStack() as stack:
             replicas = [
                 stack.enter_context(service(url, data_dir=tmp_path / f"replica-{n}"))
@@ -194,8 +204,9 @@ def test_of_three_replicas_any_may_be_killed(
             ]
             with Load(replicas, senders):
                 wait_a_while(rng, 3.0)
-                rng.choice(replicas).process.kill()
+                replicas[victim].process.kill()
                 wait_a_while(rng, 3.0)
+            assert _in_time(lambda: not has_dirty_rollups(url), seconds=60)
     with service(url, data_dir=tmp_path / "replica-0") as running:
         told = send_all_again(running, senders)
     assert told["conflict"] == 0
