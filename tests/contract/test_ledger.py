@@ -11,9 +11,13 @@ from ledger import NOON_MS, TEAM, Ledger, interval
 from sqlalchemy import Engine
 
 from carbon.domain.intensity import EmissionScope, Signal
+from carbon.domain.units import BUCKET_MS, floor_to
 from carbon.errors import InvalidInput, NotFound
 from carbon.services.context import Context
+from carbon.services.rollup import roll_up
+from carbon.storage.dirty import mark_dirty
 from carbon.storage.energy import energy_interval, interval_conflict
+from carbon.storage.engine import writing
 from carbon.storage.rollups import bucket, quarter_hour, workload_day, workload_hour
 
 HOUR = 3_600_000
@@ -144,6 +148,33 @@ def test_order_and_repetition_change_no_roll_up(ledger: Ledger) -> None:
         assert sum(row[table.c.keys().index("energy_mj")] for row in ledger.rows(table)) == sum(
             r["energy_mj"] for r in rows
         )
+
+
+def test_however_few_devices_are_computed_together_the_roll_up_is_the_same(ledger: Ledger) -> None:
+    """As beside batches, where each waits for the interpreter."""
+    rows = [
+        interval(T + i * MINUTE, T + (i + 1) * MINUTE, 1_000 + i, f"gpu-{i % 7}") for i in range(40)
+    ]
+    ledger.send(rows)
+    roll_up(ledger.context, at_once=lambda: 2)
+    few = _energy_of_rollups(ledger)
+    with writing(ledger.context.engine) as connection:
+        buckets = {(floor_to(row["start_ms"], BUCKET_MS), n) for row in rows for n in range(1, 8)}
+        mark_dirty(connection, buckets)
+    assert _energy_of_rollups(ledger) == few
+    assert sum(few[0].values()) == sum(row["energy_mj"] for row in rows)
+
+
+def _energy_of_rollups(ledger: Ledger) -> list[dict[object, int]]:
+    """By the key of each row."""
+    tables = (bucket, quarter_hour, workload_hour, workload_day)
+    return [
+        {
+            row[: len(table.primary_key.columns)]: row[table.c.keys().index("energy_mj")]
+            for row in ledger.rows(table)
+        }
+        for table in tables
+    ]
 
 
 def test_counts_outside_powered_time_are_set_aside(ledger: Ledger) -> None:
