@@ -26,7 +26,7 @@ from carbon.services.context import Context
 from carbon.services.counting import DEVICE_HOUR, RUN
 from carbon.services.rollup import roll_up
 from carbon.services.series_points import Counts, Dimension, Series
-from carbon.services.unit_sums import counted_between
+from carbon.services.unit_sums import counted_by_step
 from carbon.storage.engine import reading
 from carbon.storage.factors import factor_book
 from carbon.storage.identities import workload_names
@@ -174,11 +174,7 @@ def _counts(
         return _converted(unit, of, made.conversion.factor)
     start_ms, end_ms = steps[0][0], steps[-1][1]
     if unit in own and any(hi - lo >= MS_PER_DAY for lo, hi in steps):
-        by_step = {
-            step: counted_between(connection, workload_id, own[unit], lo, hi, timezone)
-            for step, (lo, hi) in enumerate(steps)
-        }
-        return Counts(unit, by_step)
+        return Counts(unit, counted_by_step(connection, workload_id, own[unit], steps, timezone))
     if unit in own:
         powered = buckets_with_energy(connection, workload_id, start_ms, end_ms)
         return Counts(unit, counts_by_step(connection, own[unit], powered, steps, BUCKET_MS))

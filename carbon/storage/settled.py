@@ -277,6 +277,19 @@ def set_unit_days(
     set_rows(connection, unit_day, rows)
 
 
+def unit_days(
+    connection: Connection, unit_id: int, start_ms: int, end_ms: int
+) -> list[tuple[int, int, int]]:
+    """(start_ms, inside, aside) of the settled days that begin in [start, end), in order."""
+    u = unit_day.c
+    query = select(u.start_ms, u.inside, u.aside).where(
+        u.unit_id == unit_id, u.start_ms >= start_ms, u.start_ms < end_ms
+    )
+    return [
+        (row[0], int(row[1]), int(row[2])) for row in connection.execute(query.order_by(u.start_ms))
+    ]
+
+
 def unit_sums(connection: Connection, unit_id: int, start_ms: int, end_ms: int) -> tuple[int, int]:
     """(inside, aside) of the settled days that begin in [start, end)."""
     u = unit_day.c
