@@ -66,6 +66,7 @@ def _register() -> None:
         run,
         scheduler,
         sci,
+        shadow,
         simulate,
         top,
         up,
@@ -75,7 +76,7 @@ def _register() -> None:
 
     measuring = (agent, top, doctor)
     stating = (sci, report, experiment, playbook, recommendations, export, factors, audit)
-    planning = (jobs, scheduler, wait, intensity, simulate)
+    planning = (jobs, scheduler, wait, intensity, simulate, shadow)
     keeping = (
         hosts,
         workloads,

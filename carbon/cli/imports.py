@@ -100,8 +100,8 @@ def sacct(
     from carbon.imports.sacct import read_sacct, simulate_rows, to_batches
 
     harvest = Harvest()
-    with _opened(file) as lines:
-        jobs = read_sacct(lines, _timezone(timezone), harvest)
+    with opened(file) as lines:
+        jobs = read_sacct(lines, timezone_named(timezone), harvest)
     if simulate is not None:
         rows = "".join(f"{a:g},{n:g},{c}\n" for a, n, c in simulate_rows(jobs))
         simulate.write_text("arrival_time,length,cpus\n" + rows)
@@ -121,7 +121,7 @@ def focus(
     from carbon.imports.harvest import Harvest
 
     harvest = Harvest()
-    with _opened(file) as lines:
+    with opened(file) as lines:
         batches = list(read_focus(lines, harvest, tag))
     _bring("focus", batches, harvest, json, "")
 
@@ -141,8 +141,8 @@ def codecarbon(
     from carbon.imports.harvest import Harvest
 
     harvest = Harvest()
-    with _opened(file) as lines:
-        batches, claimed_g = read_codecarbon(lines, _timezone(timezone), harvest, host)
+    with opened(file) as lines:
+        batches, claimed_g = read_codecarbon(lines, timezone_named(timezone), harvest, host)
     told = f"{len(batches)} runs, {claimed_g:.3g} g by CodeCarbon's own account"
     _bring("codecarbon", batches, harvest, json, told)
 
@@ -166,7 +166,7 @@ def _bring(
 
 
 @contextmanager
-def _opened(file: Path) -> Iterator[TextIO]:
+def opened(file: Path) -> Iterator[TextIO]:
     if str(file) == "-":
         yield sys.stdin
         return
@@ -177,7 +177,7 @@ def _opened(file: Path) -> Iterator[TextIO]:
         raise InvalidInput("file_unreadable", f"cannot read {file}: {error}") from None
 
 
-def _timezone(name: str) -> ZoneInfo:
+def timezone_named(name: str) -> ZoneInfo:
     try:
         return ZoneInfo(name)
     except (ZoneInfoNotFoundError, ValueError):

@@ -45,7 +45,7 @@ def register(app: typer.Typer) -> None:
         scale = {"s": 1.0, "h": 3600.0}.get(job_unit)
         if scale is None:
             raise InvalidInput("invalid_job_unit", "--job-unit is s or h")
-        short_h, long_h = _waits(max_wait)
+        short_h, long_h = waits(max_wait)
         arrival, length, cpus = (_column(jobs, name) for name in ("arrival_time", "length", "cpus"))
         history = JobHistory.of(
             [v * scale for v in arrival], [v * scale for v in length], cpus, short_h, long_h
@@ -70,7 +70,7 @@ def register(app: typer.Typer) -> None:
             typer.echo(f"{name:16} {value}")
 
 
-def _waits(text: str) -> tuple[float, float]:
+def waits(text: str) -> tuple[float, float]:
     """`short:6,long:24` as hours."""
     try:
         given = {name: float(hours) for name, hours in (p.split(":") for p in text.split(","))}
