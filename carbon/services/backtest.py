@@ -81,7 +81,7 @@ def backtest_zone(
     typical: float | None = None
     if lengths_h is not None:
         jobs = drawn_jobs(lengths_h, draw, 0, first_origin, table.g_per_kwh.shape[1])
-        shares = shares_of_oracle(table.g_per_kwh, weekday, [place], jobs, each)
+        [shares] = shares_of_oracle(table.g_per_kwh, weekday, [place], [jobs], each)
         typical = share_without_key(table, zone, jobs) if has_typical(zone) else None
     stated = [share for share in scored.coverage if share is not None]
     return Backtest(
@@ -149,26 +149,31 @@ def shares_of_oracle(
     g_per_kwh: FloatArray,
     first_weekday: int,
     zones: Sequence[int],
-    jobs: JobHistory,
+    drawings: Sequence[JobHistory],
     each: Each = map,
-) -> list[Share]:
-    """Per zone of `g_per_kwh` (zones, hours): jobs that may pause, of known length, planned anew
-    each hour by what was known then."""
-    horizon_h = int((jobs.wait_ms + jobs.length_ms).max() // MS_PER_HOUR) + 2
+) -> list[list[Share]]:
+    """Per drawing of jobs, per zone of `g_per_kwh` (zones, hours): jobs that may pause, of known
+    length, planned anew each hour by what was known then. All share the same forecasts."""
+    longest_ms = max(int((jobs.wait_ms + jobs.length_ms).max()) for jobs in drawings)
+    horizon_h = longest_ms // MS_PER_HOUR + 2
     end = g_per_kwh.shape[1] + 1
     parts = rolling(g_per_kwh, first_weekday, horizon_h, FIRST_ORIGIN, end, zones, each)
     own = np.concatenate([part.value for part in parts], axis=2)
     plain = yardstick(g_per_kwh[list(zones)], FIRST_ORIGIN, end, horizon_h)
-    shares = []
-    for place, zone in enumerate(zones):
-        actual = g_per_kwh[zone]
-        shares.append(
+    return [
+        [
             Share(
-                _share(actual, RecordedForecast(actual, own[:, place], FIRST_ORIGIN), jobs),
-                _share(actual, RecordedForecast(actual, plain[:, place], FIRST_ORIGIN), jobs),
+                _share(g_per_kwh[zone], _recorded(g_per_kwh[zone], own[:, place]), jobs),
+                _share(g_per_kwh[zone], _recorded(g_per_kwh[zone], plain[:, place]), jobs),
             )
-        )
-    return shares
+            for place, zone in enumerate(zones)
+        ]
+        for jobs in drawings
+    ]
+
+
+def _recorded(actual: FloatArray, ahead: npt.NDArray[np.floating]) -> RecordedForecast:
+    return RecordedForecast(actual, ahead, FIRST_ORIGIN)
 
 
 class TypicalForesight:
