@@ -24,7 +24,7 @@ from carbon.storage.engine import create_engine
 from carbon.storage.migrations import upgrade
 
 LOADED_BELOW = "raw rows are loaded below HTTP"
-SMALL = Fleet(gpus=40, workload_count=10, teams=3)
+SMALL = Fleet(gpus=56, workload_count=10, teams=3)
 
 
 def of_databases(
