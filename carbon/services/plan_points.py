@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Final
 
 from carbon.domain.intensity import PointKind, RatedPoint
-from carbon.domain.units import MS_PER_HOUR, floor_to
+from carbon.domain.units import MS_PER_DAY, MS_PER_HOUR, floor_to
 from carbon.grid.feed import OWN_FORECAST
 from carbon.services.context import Context
 from carbon.services.intensity import HELD_MS, rated_points
@@ -15,6 +15,8 @@ from carbon.services.rated_ahead import cut, held_or_made, newest_vintage
 from carbon.storage.engine import reading
 from carbon.storage.intensity import points_between
 
+#: No plan looks further ahead: typical hours would go on for years.
+_AHEAD_MS: Final = 14 * MS_PER_DAY
 #: Share of the present ratio of actual to forecast, in logarithms, left after each hour.
 FADE: Final = 0.9
 #: An actual figure older than this says nothing of the hours ahead.
@@ -32,6 +34,7 @@ def points_until(context: Context, zone: str, deadline_ms: int) -> list[RatedPoi
     """
     now_ms = context.clock.now_ms()
     hour_ms = floor_to(now_ms, MS_PER_HOUR)
+    deadline_ms = min(deadline_ms, now_ms + _AHEAD_MS)
     until_ms = max(deadline_ms, hour_ms + HELD_MS)
     if deadline_ms > hour_ms + HELD_MS:
         return cut(_drawn(context, zone, hour_ms, until_ms), now_ms, deadline_ms)
