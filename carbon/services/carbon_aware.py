@@ -111,7 +111,7 @@ def window_forecast(
         raise InvalidInput("window_does_not_fit", "windowSize must fit into the data asked for")
     lowest = min(window.g_per_kwh for window in windows)
     return WindowForecast(
-        max(p.published_ms for p in points),
+        max(p.published_ms for p in points) or from_ms,  # typical hours are nobody's publication
         context.clock.now_ms() if as_of_ms is None else as_of_ms,
         start_ms,
         end_ms,

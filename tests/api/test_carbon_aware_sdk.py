@@ -195,7 +195,13 @@ def test_what_lies_outside_of_the_forecast_is_400(sdk: TestClient, query: dict) 
 
 
 def test_a_place_without_a_forecast_is_501_as_without_a_source(sdk: TestClient) -> None:
-    problem(sdk.get("/emissions/forecasts/current", params={"location": "BR"}), 501)
+    problem(sdk.get("/emissions/forecasts/current", params={"location": "WORLD"}), 501)
+
+
+def test_typical_hours_are_a_forecast_made_when_it_is_asked_for(sdk: TestClient) -> None:
+    [told] = sdk.get("/emissions/forecasts/current", params={"location": "BR"}).json()
+    assert told["generatedAt"] == told["requestedAt"]
+    assert len(told["optimalDataPoints"]) >= 1
 
 
 def test_a_batch_tells_what_was_foretold_then(sdk: TestClient, service: Service) -> None:

@@ -222,7 +222,7 @@ class TestTerms:
         [
             (PoolBody("new"), "capacity_missing"),
             (PoolBody("some", preference=PoolPreference(0, 1.0, [0.1])), "bad_tariff"),
-            (PoolBody("some", preference=PoolPreference(0, 1.0)), "bad_tariff"),
+            (PoolBody("some", preference=PoolPreference(0, 1.0, [0.1] * 23)), "bad_tariff"),
         ],
     )
     def test_what_cannot_be_meant_is_refused(self, grid: House, body: PoolBody, code: str) -> None:
