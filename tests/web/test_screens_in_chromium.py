@@ -94,7 +94,7 @@ def test_the_fleet_moves_by_itself_and_as_the_page_would_write_it(
     seen.page.wait_for_selector('.live[data-state="on"]')
     generated_day.draws_on(house, "GPU-0a52", 1234.5)
     row = 'tr[data-device="GPU-0a52"] .device-power'
-    seen.page.wait_for_function(f"document.querySelector('{row}').textContent.includes('1.23')")
+    seen.page.wait_for_selector(f"{row}:has-text('1.23')")
     told = [seen.page.inner_text(where) for where in (row, "#strongest", ".tiles")]
     seen.page.reload()
     seen.page.wait_for_selector(row)

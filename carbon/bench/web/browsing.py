@@ -18,7 +18,7 @@ _POINTS: Final = (5, 8_760)
 
 #: When the first page's charts stand, from the start of the navigation.
 _INTERACTIVE = "() => performance.now()"
-_DRAWN = "document.querySelector('#intensity-chart svg path')"
+_DRAWN = "#intensity-chart svg path"
 _MANY = """
 async ([series, points, module]) => {
   const { drawBand } = await import(module);
@@ -84,11 +84,11 @@ def _drawn(running: Service, chromium: str) -> list[Figure]:
         browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
         page = browser.new_page(extra_http_headers={"Authorization": f"Bearer {running.key}"})
         page.goto(running.url)
-        page.wait_for_function(_DRAWN)
+        page.wait_for_selector(_DRAWN, state="attached")
         first_ms = []
         for _ in range(3):
             page.goto(running.url)
-            page.wait_for_function(_DRAWN)
+            page.wait_for_selector(_DRAWN, state="attached")
             first_ms.append(float(page.evaluate(_INTERACTIVE)))
         script = page.get_attribute("script[type=module]", "src")
         module = script.rpartition("/")[0] + "/timecharts.js"
