@@ -139,6 +139,7 @@ SCOPES = {
     ("PATCH", "/v1/workloads/{name}"): Scope.WORKLOADS_WRITE,
     ("PATCH", "/v1/workloads/{team}/{name}"): Scope.WORKLOADS_WRITE,
     ("POST", "/v1/intensity/{zone}"): Scope.INTENSITY_WRITE,
+    ("POST", "/v1/prices/{zone}"): Scope.INTENSITY_WRITE,
     ("GET", "/v1/hosts"): Scope.HOSTS_WRITE,
     ("POST", "/v1/hosts"): Scope.HOSTS_WRITE,
     ("GET", "/v1/hosts/tokens"): Scope.KEYS_ADMIN,
