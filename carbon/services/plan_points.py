@@ -7,10 +7,11 @@ from dataclasses import replace
 from typing import Final
 
 from carbon.domain.intensity import PointKind, RatedPoint
+from carbon.domain.typical import TYPICAL
 from carbon.domain.units import MS_PER_DAY, MS_PER_HOUR, floor_to
 from carbon.grid.feed import OWN_FORECAST
 from carbon.services.context import Context
-from carbon.services.intensity import HELD_MS, rated_points
+from carbon.services.intensity import HELD_MS, points_of, rated_points
 from carbon.services.rated_ahead import cut, held_or_made, newest_vintage
 from carbon.storage.engine import reading
 from carbon.storage.intensity import points_between
@@ -21,6 +22,8 @@ _AHEAD_MS: Final = 14 * MS_PER_DAY
 FADE: Final = 0.9
 #: An actual figure older than this says nothing of the hours ahead.
 FRESH_MS: Final = 3 * MS_PER_HOUR
+#: A zone that nobody measured for so long is not measured.
+_MEASURED_MS: Final = 28 * MS_PER_DAY
 #: Ratios beyond these are faults of a feed, not of a forecast.
 _MOST_RATIO: Final = 3.0
 _DECIMALS: Final = 6
@@ -48,7 +51,7 @@ def points_until(context: Context, zone: str, deadline_ms: int) -> list[RatedPoi
 
 
 def _drawn(context: Context, zone: str, start_ms: int, end_ms: int) -> list[RatedPoint]:
-    points = rated_points(context, zone, start_ms, end_ms)
+    points = _foretold(context, zone, start_ms, end_ms)
     ahead = next((p for p in points if p.kind is PointKind.FORECAST), None)
     if ahead is None or ahead.source == OWN_FORECAST:  # the own one is corrected as it is made
         return points
@@ -59,6 +62,23 @@ def _drawn(context: Context, zone: str, start_ms: int, end_ms: int) -> list[Rate
         )
     ratio, at_ms = residual(known, ahead.source)
     return corrected(points, ahead.source, ratio, at_ms)
+
+
+def _foretold(context: Context, zone: str, start_ms: int, end_ms: int) -> list[RatedPoint]:
+    """Typical hours move a job only where the zone is measured: savings are booked on what was
+    measured, and elsewhere nobody could ever say what waiting had saved."""
+    points = rated_points(context, zone, start_ms, end_ms)
+    if all(point.source != TYPICAL for point in points) or _is_measured(context, zone):
+        return points
+    with reading(context.engine) as connection:
+        return points_of(connection, zone, start_ms, end_ms)
+
+
+def _is_measured(context: Context, zone: str) -> bool:
+    now_ms = context.clock.now_ms()
+    with reading(context.engine) as connection:
+        seen = points_of(connection, zone, now_ms - _MEASURED_MS, now_ms)
+    return any(point.kind.may_credit for point in seen)
 
 
 def residual(known: Sequence[RatedPoint], source: str) -> tuple[float, int]:

@@ -20,6 +20,7 @@ from carbon.domain.units import MS_PER_HOUR
 from carbon.grid.typical import typical_ahead
 from carbon.services.context import Context
 from carbon.services.intensity import rated_points, store_vintage
+from carbon.services.plan_points import points_until
 from carbon.settings import Settings
 from carbon.storage.engine import create_engine
 from carbon.storage.migrations import upgrade
@@ -55,12 +56,26 @@ def ahead(context: Context, hours: int = 24, **asked: object) -> list[RatedPoint
     return rated_points(context, "DE", now_ms, now_ms + hours * MS_PER_HOUR, **asked)  # type: ignore[arg-type]
 
 
-def test_with_nothing_known_a_job_may_be_moved_and_nothing_credited(context: Context) -> None:
+def test_with_nothing_known_they_are_told_and_nothing_is_credited(context: Context) -> None:
     points = ahead(context)
     assert {p.source for p in points} == {"typical"}
     assert all(p.kind.may_shift and not p.kind.may_credit for p in points)
     assert points[0].start_ms == context.clock.now_ms()
     assert points[-1].end_ms == context.clock.now_ms() + 24 * MS_PER_HOUR
+
+
+def test_they_move_a_job_only_where_the_zone_is_measured(context: Context) -> None:
+    """Else nobody could ever say what waiting had saved: what is left is the year's figure."""
+    deadline_ms = context.clock.now_ms() + 24 * MS_PER_HOUR
+    assert {p.kind for p in points_until(context, "DE", deadline_ms)} == {PointKind.YEARLY}
+    brought(context, -3, 300.0, 310.0, 305.0)
+    assert {p.source for p in points_until(context, "DE", deadline_ms)} == {"typical"}
+
+
+def test_hours_of_a_far_year_are_not_made(context: Context) -> None:
+    far = ahead(context, hours=24 * 365 * 1_000)
+    assert sum(p.source == "typical" for p in far) <= 24 * 29
+    assert far[-1].kind is PointKind.YEARLY
 
 
 def test_what_is_foretold_for_some_hours_is_not_continued_at_another_level(
