@@ -110,7 +110,7 @@ def cleanest(
     known = [
         (from_rfc3339(p["start"]), from_rfc3339(p["end"]), p["g_per_kwh"])
         for p in points
-        if p["kind"] in _SHIFTS
+        if p["kind"] in _SHIFTS and "zone_unmeasured" not in p.get("flags", ())
     ]
     marks = {now_ms, deadline_ms - length_ms}
     marks |= {at for start, end, _ in known for at in (start, end - length_ms)}

@@ -31,6 +31,8 @@ LICENCE: Final = Licence(
     may_redistribute=True,
     commercial=True,
 )
+#: No saving could ever be booked on such hours: they are shown, and move nothing.
+UNMEASURED: Final = "zone_unmeasured"
 #: Measurements older than this say nothing of the level.
 LEVEL_MS: Final = MS_PER_DAY
 
@@ -43,7 +45,8 @@ def typical_ahead(
     scope: EmissionScope | None,
     rank: int,
 ) -> list[RatedPoint]:
-    """TYPICAL points of [start, end), average, of `scope` or of the known points' where None.
+    """TYPICAL points of [start, end), average, of `scope` or of the known points' where None;
+    flagged `zone_unmeasured` where none are known.
 
     `known` are measured points before `end_ms`, in order of time. Empty for a zone whose mix
     is unknown, the world among them.
@@ -52,7 +55,11 @@ def typical_ahead(
     shape = _rated(zone, start_ms, end_ms, scope, rank)
     recent = [point for point in known if point.end_ms > known[-1].end_ms - LEVEL_MS]
     level = _level(zone, recent, scope, rank) if recent and shape else 1.0
-    scaled = [replace(point, g_per_kwh=round(point.g_per_kwh * level, 3)) for point in shape]
+    mark = () if known else (UNMEASURED,)
+    scaled = [
+        replace(point, g_per_kwh=round(point.g_per_kwh * level, 3), flags=point.flags + mark)
+        for point in shape
+    ]
     return [point for point in scaled if is_plausible(point.g_per_kwh)]
 
 

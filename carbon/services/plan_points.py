@@ -7,9 +7,9 @@ from dataclasses import replace
 from typing import Final
 
 from carbon.domain.intensity import PointKind, RatedPoint
-from carbon.domain.typical import TYPICAL
-from carbon.domain.units import MS_PER_DAY, MS_PER_HOUR, floor_to
+from carbon.domain.units import MS_PER_HOUR, floor_to
 from carbon.grid.feed import OWN_FORECAST
+from carbon.grid.typical import UNMEASURED
 from carbon.services.context import Context
 from carbon.services.intensity import HELD_MS, points_of, rated_points
 from carbon.services.rated_ahead import cut, held_or_made, newest_vintage
@@ -22,8 +22,6 @@ _AHEAD_MS: Final = 14 * MS_PER_DAY
 FADE: Final = 0.9
 #: An actual figure older than this says nothing of the hours ahead.
 FRESH_MS: Final = 3 * MS_PER_HOUR
-#: A zone that nobody measured for so long is not measured.
-_MEASURED_MS: Final = 28 * MS_PER_DAY
 #: Ratios beyond these are faults of a feed, not of a forecast.
 _MOST_RATIO: Final = 3.0
 _DECIMALS: Final = 6
@@ -68,17 +66,10 @@ def _foretold(context: Context, zone: str, start_ms: int, end_ms: int) -> list[R
     """Typical hours move a job only where the zone is measured: savings are booked on what was
     measured, and elsewhere nobody could ever say what waiting had saved."""
     points = rated_points(context, zone, start_ms, end_ms)
-    if all(point.source != TYPICAL for point in points) or _is_measured(context, zone):
+    if all(UNMEASURED not in point.flags for point in points):
         return points
     with reading(context.engine) as connection:
         return points_of(connection, zone, start_ms, end_ms)
-
-
-def _is_measured(context: Context, zone: str) -> bool:
-    now_ms = context.clock.now_ms()
-    with reading(context.engine) as connection:
-        seen = points_of(connection, zone, now_ms - _MEASURED_MS, now_ms)
-    return any(point.kind.may_credit for point in seen)
 
 
 def residual(known: Sequence[RatedPoint], source: str) -> tuple[float, int]:

@@ -44,6 +44,13 @@ def test_a_yearly_figure_never_makes_it_wait() -> None:
     assert (found.start_ms, found.reason) == (NOW, "no_forecast")
 
 
+def test_typical_hours_of_a_zone_that_nobody_measures_never_make_it_wait() -> None:
+    told = [{**point, "flags": ["typical_shape", "zone_unmeasured"]} for point in points([9, 1])]
+    assert cleanest(told, NOW, HOUR, NOW + 2 * HOUR).reason == "no_forecast"
+    told = [{**point, "flags": ["typical_shape"]} for point in points([9, 1])]
+    assert cleanest(told, NOW, HOUR, NOW + 2 * HOUR).reason == "clean_window"
+
+
 def test_of_equals_the_earliest_is_taken() -> None:
     found = cleanest(points([100] * 6), NOW, HOUR, NOW + 6 * HOUR)
     assert (found.start_ms, found.reason) == (NOW, "now_is_cleanest")
