@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Final
 
 from carbon.domain.intensity import PointKind, RatedPoint
-from carbon.domain.units import MS_PER_HOUR, floor_to
+from carbon.domain.units import MS_PER_DAY, MS_PER_HOUR, floor_to
 from carbon.grid.feed import OWN_FORECAST
 from carbon.grid.typical import UNMEASURED
 from carbon.services.context import Context
