@@ -111,7 +111,9 @@ def test_a_forecast_is_told_from_what_was_seen(admin: TestClient) -> None:
 def test_where_nothing_is_foretold_the_typical_hours_of_the_zone_are(admin: TestClient) -> None:
     body = admin.get("/v1/intensity/FR/forecast").json()
     assert (body["start"], body["end"]) == (to_rfc3339(NOON_MS), to_rfc3339(NOON_MS + 24 * HOUR))
-    assert {(p["kind"], *p["flags"]) for p in body["points"]} == {("typical", "typical_shape")}
+    assert {(p["kind"], *p["flags"]) for p in body["points"]} == {
+        ("typical", "typical_shape", "zone_unmeasured")
+    }
     [source] = body["sources"]
     assert (source["source"], source["licence"]) == ("typical", "CC BY 4.0")
     assert "Our World in Data" in source["attribution"]

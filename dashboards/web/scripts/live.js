@@ -8,14 +8,23 @@ const PERIOD_MS = 10_000;
 export function keepFresh(redraw, onPower) {
   let source = null;
   let asking = null;
+  let leaving = false;
   const stale = document.getElementById("stale");
 
+  // Signed out meanwhile: the reload leads to the sign-in page and back to this view. Once: another
+  // would break off the first.
+  const leave = () => {
+    if (leaving) return;
+    leaving = true;
+    close();
+    location.reload();
+  };
+
   const refresh = async () => {
-    if (document.hidden) return;
+    if (document.hidden || leaving) return;
     try {
       const answer = await fetch(location.href, { redirect: "manual", cache: "no-store" });
-      // Signed out meanwhile: the reload leads to the sign-in page and back to this view.
-      if (answer.type === "opaqueredirect") return location.reload();
+      if (answer.type === "opaqueredirect") return leave();
       if (!answer.ok) throw new Error(answer.statusText);
       replaceParts(new DOMParser().parseFromString(await answer.text(), "text/html"));
       stale.hidden = true;

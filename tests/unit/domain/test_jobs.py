@@ -38,7 +38,10 @@ def test_whatever_has_not_ended_can_be_cancelled() -> None:
 
 
 def test_nothing_succeeds_that_has_not_run() -> None:
-    assert [s for s in JobState if JobState.SUCCEEDED in MOVES[s]] == [JobState.RUNNING]
+    assert [s for s in JobState if JobState.SUCCEEDED in MOVES[s]] == [
+        JobState.RUNNING,
+        JobState.PAUSED,  # it may end between two looks, before we see it go on
+    ]
 
 
 @given(st.data())
