@@ -52,7 +52,7 @@ def test_a_gpu_library_that_will_not_start_costs_the_gpus_alone(
 
 
 @pytest.mark.parametrize("failure", [Failure.SERVER_ERROR, Failure.HTML])
-def test_a_feed_that_fails_leaves_the_yearly_figure_and_both_log_and_page_say_so(
+def test_a_feed_that_fails_leaves_what_is_bundled_and_both_log_and_page_say_so(
     tmp_path: Path, double: GridDouble, failure: Failure
 ) -> None:
     double.failure = failure
@@ -63,9 +63,11 @@ def test_a_feed_that_fails_leaves_the_yearly_figure_and_both_log_and_page_say_so
         assert len(told) == 1
         assert "pricing goes down its ladder" in told[0]
         shown = deployment.get("/web/overview.json")["intensity"]
-        assert (shown["kind"], shown["zone"]) == ("yearly", "DE")
-        assert shown["source"].startswith("bundled")
-        assert "yearly_figure" in shown["flags"]
+        assert (shown["kind"], shown["zone"]) == ("typical", "DE")
+        assert shown["source"] == "typical"
+        assert {"typical_shape", "zone_unmeasured"} <= set(shown["flags"])
+        measured = deployment.get("/v1/intensity/DE")["points"]  # what energy is priced with
+        assert {point["kind"] for point in measured} == {"yearly"}
 
 
 def test_a_feed_that_is_back_prices_again(tmp_path: Path, double: GridDouble) -> None:
