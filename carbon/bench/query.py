@@ -5,6 +5,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from functools import partial
+from typing import Any
 
 from carbon.bench.figure import Figure, Options, at_least, at_most, reported
 from carbon.bench.generated.fleet import Fleet
@@ -136,6 +138,10 @@ def _reports(year: Year) -> dict[str, float]:
     return {name: median_ms(call) for name, call in zip(_TARGETS, calls, strict=True)}
 
 
+def _fetched(cursor: Any, statement: str) -> list[Any]:
+    return list(cursor.execute(statement).fetchall())
+
+
 def _raw_driver(year: Year) -> dict[str, float]:
     """What the driver takes to sum the rows that three of the reports are made of, ms."""
     end_ms = year.end_ms
@@ -153,7 +159,4 @@ def _raw_driver(year: Year) -> dict[str, float]:
         "all workloads, one year": f"SELECT workload_id, {sums} {months} GROUP BY workload_id",
     }
     with raw_cursor(year.context.engine) as cursor:
-        return {
-            one: median_ms(lambda text=text: cursor.execute(text).fetchall())  # type: ignore[misc]
-            for one, text in statements.items()
-        }
+        return {one: median_ms(partial(_fetched, cursor, text)) for one, text in statements.items()}

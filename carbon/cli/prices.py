@@ -61,12 +61,13 @@ def import_prices(
     table, currency = read_price_csv(file, zone, unit)
     client, name = Client(), into or table.zone
     accepted = refused = 0
+    published_at = published_at or to_rfc3339(SystemClock().now_ms())
     for first in range(0, len(table.points), _POINTS_AT_ONCE):
         part = table.points[first : first + _POINTS_AT_ONCE]
         body: dict[str, Any] = {
             "source": source or file.stem,
             "currency": currency,
-            "published_at": published_at or to_rfc3339(SystemClock().now_ms()),
+            "published_at": published_at,
             "points": [
                 {"start_ms": p.start_ms, "end_ms": p.end_ms, "per_kwh": p.g_per_kwh} for p in part
             ],

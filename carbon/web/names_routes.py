@@ -16,7 +16,8 @@ from carbon.domain.principal import Principal
 from carbon.domain.tenancy import Scope
 from carbon.errors import InvalidInput
 from carbon.services.context import Context
-from carbon.services.corrections import Period, correct, list_corrections, undo
+from carbon.services.correction_change import Period
+from carbon.services.corrections import correct, list_corrections, undo
 from carbon.services.workload_view import known_names
 from carbon.services.workloads import list_workloads
 from carbon.storage.names import FOR_EVER_MS

@@ -12,7 +12,7 @@ import numpy as np
 from msgspec import json
 
 from carbon.app import open_context
-from carbon.bench.figure import Figure, Options, at_least, at_most
+from carbon.bench.figure import Figure, Options, at_least, at_most, reported
 from carbon.bench.serving import service
 from carbon.clock import SystemClock, to_rfc3339
 from carbon.domain.intensity import EmissionScope, IntensityPoint, PointKind, Signal, Vintage
@@ -48,8 +48,14 @@ def figures(options: Options) -> list[Figure]:
     return [
         at_most("submit, p99", one, "ms", 20),
         at_least(f"batch submitted and planned, {store}", many, "jobs/s", _BATCH_TARGET[store]),
-        at_most("re-plan of 100 k pending", _replan_s(pending), "s", 5, f"{pending} pending"),
+        _replanned(pending, options.quick),
     ]
+
+
+def _replanned(pending: int, quick: bool) -> Figure:
+    """Held against its target only with as many jobs as that speaks of."""
+    name, taken_s = f"re-plan of {pending} pending", _replan_s(pending)
+    return reported(name, taken_s, "s") if quick else at_most(name, taken_s, "s", 5)
 
 
 _BATCH_TARGET: Final = {"sqlite": 5_000, "postgresql": 10_000}

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final
+from typing import Final, cast
 from urllib.parse import urlsplit
 
 import httpx2
@@ -205,7 +205,7 @@ class _Viewers:
     def _run(self) -> None:
         while not self._ends.is_set():
             for key, _ in self._ready.select(0.2):
-                one: socket.socket = key.fileobj  # type: ignore[assignment]
+                one = cast(socket.socket, key.fileobj)
                 part = one.recv(1 << 20)
                 if not part:
                     self._ready.unregister(one)
