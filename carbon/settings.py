@@ -64,6 +64,7 @@ class Settings(BaseSettings):
     watttime_url: str = "https://api.watttime.org"
     entsoe_url: str = "https://web-api.tp.entsoe.eu/api"
     eia_url: str = "https://api.eia.gov/v2"
+    eia_files_url: str = "https://www.eia.gov/electricity/gridmonitor/sixMonthFiles"
     feed_timeout_s: float = 10.0
     #: Keys of feeds; each may stand in a file instead, named by `CARBON_<NAME>_FILE`.
     electricitymaps_key: SecretStr | None = None

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
-from typing import TypeVar
+from typing import Generic, TypeVar
 
 import httpx2
 import msgspec
 
 from carbon.clock import Clock, SystemClock
-from carbon.grid.etiquette import Considerate
+from carbon.grid.etiquette import PASSED_THROUGH, Considerate, mark_of
 from carbon.grid.feed import FeedAnswerInvalid, FeedKeyRefused, FeedRateLimited, FeedUnreachable
 
 Shape = TypeVar("Shape")
+Made = TypeVar("Made")
 
 #: A source that asks for silence without saying how long gets this much.
 DEFAULT_RETRY_AFTER_S = 300
@@ -22,6 +25,9 @@ DEFAULT_RETRY_AFTER_S = 300
 KEY_RETRY_AFTER_S = 3_600
 #: A source cannot silence us for longer: a mistyped date must not lose a zone for good.
 LONGEST_RETRY_AFTER_S = 86_400
+#: A file that comes for longer, or is longer, is no answer.
+LONGEST_READ_S = 300.0
+MOST_CHARACTERS = 400_000_000
 
 
 def feed_client(timeout_s: float = 20.0, clock: Clock | None = None) -> httpx2.Client:
@@ -79,6 +85,48 @@ def get_content(
         raise FeedUnreachable(feed, told) from None
     _expect_success(response, feed, url, secret)
     return response.content
+
+
+@dataclass(frozen=True, slots=True)
+class ReadFile(Generic[Made]):
+    """What was made of a file, and the header by which to ask whether it changed."""
+
+    made: Made
+    mark: tuple[str, str] | None
+
+
+def read_lines(
+    http: httpx2.Client,
+    feed: str,
+    url: str,
+    read: Callable[[Iterator[str]], Made],
+    mark: tuple[str, str] | None = None,
+) -> ReadFile[Made] | None:
+    """A long file, read line by line as it comes; None where it is as `mark` says, or not there.
+
+    Raises FeedError, also where it breaks off: then nothing of it counts.
+    """
+    try:
+        with http.stream(
+            "GET", url, headers=dict([mark] if mark else []), extensions={PASSED_THROUGH: True}
+        ) as response:
+            if response.status_code in (304, 404):
+                return None
+            if response.status_code != 200:
+                response.read()
+                _expect_success(response, feed, url, "")
+            return ReadFile(read(_lines(response, feed, url)), mark_of(response))
+    except (httpx2.HTTPError, httpx2.InvalidURL, httpx2.StreamError) as error:
+        raise FeedUnreachable(feed, f"no answer from {url}: {_reason(error)}") from None
+
+
+def _lines(response: httpx2.Response, feed: str, url: str) -> Iterator[str]:
+    until, characters = time.monotonic() + LONGEST_READ_S, 0
+    for line in response.iter_lines():
+        characters += len(line)
+        if characters > MOST_CHARACTERS or time.monotonic() > until:
+            raise FeedUnreachable(feed, f"{url} does not end")
+        yield line
 
 
 def _without(text: str, secret: str) -> str:

@@ -18,6 +18,7 @@ from carbon.clock import Clock
 from carbon.domain.intensity import Signal, Vintage
 from carbon.domain.units import MS_PER_HOUR, ceil_to, floor_to
 from carbon.grid.answer import get_answer
+from carbon.grid.eia_zones import ZONES, authority_of, rated_as
 from carbon.grid.feed import FeedAnswerInvalid, Licence
 from carbon.grid.generation_mix import Output, mix_points
 from carbon.grid.source_factors import IPCC_AR5, Fuel, SourceFactors
@@ -44,55 +45,6 @@ FUELS = {
     "OES": Fuel.STORAGE,
     "UES": Fuel.STORAGE,
 }
-
-#: Zones named after a region and its authority, as `US-CAL-CISO`; the authority is the last part.
-ZONES = (
-    "US-CAL-BANC",
-    "US-CAL-CISO",
-    "US-CAL-IID",
-    "US-CAL-LDWP",
-    "US-CAR-CPLE",
-    "US-CAR-DUK",
-    "US-CAR-SC",
-    "US-CAR-SCEG",
-    "US-CENT-SPA",
-    "US-CENT-SWPP",
-    "US-FLA-FMPP",
-    "US-FLA-FPC",
-    "US-FLA-FPL",
-    "US-FLA-JEA",
-    "US-FLA-TEC",
-    "US-MIDA-PJM",
-    "US-MIDW-AECI",
-    "US-MIDW-LGEE",
-    "US-MIDW-MISO",
-    "US-NE-ISNE",
-    "US-NW-AVA",
-    "US-NW-BPAT",
-    "US-NW-CHPD",
-    "US-NW-GCPD",
-    "US-NW-IPCO",
-    "US-NW-NEVP",
-    "US-NW-NWMT",
-    "US-NW-PACE",
-    "US-NW-PACW",
-    "US-NW-PGE",
-    "US-NW-PSCO",
-    "US-NW-PSEI",
-    "US-NW-SCL",
-    "US-NW-TPWR",
-    "US-NW-WACM",
-    "US-NY-NYIS",
-    "US-SE-SOCO",
-    "US-SW-AZPS",
-    "US-SW-EPE",
-    "US-SW-PNM",
-    "US-SW-SRP",
-    "US-SW-TEPC",
-    "US-SW-WALC",
-    "US-TEN-TVA",
-    "US-TEX-ERCO",
-)
 
 
 class _Row(msgspec.Struct, frozen=True):
@@ -151,6 +103,7 @@ class Eia:
         points = mix_points(outputs, FUELS, self._factors)
         if not points:
             raise FeedAnswerInvalid(self.name, f"no hour of {zone} has a whole mix")
+        points, flags = rated_as(zone, points)
         return [
             Vintage(
                 zone,
@@ -160,7 +113,7 @@ class Eia:
                 now_ms,
                 tuple(points),
                 self.licence.attribution,
-                (self._factors.flag, "production_mix"),
+                (self._factors.flag, "production_mix", *flags),
             )
         ]
 
@@ -169,7 +122,7 @@ class Eia:
             "api_key": self._key,
             "frequency": "hourly",
             "data[0]": "value",
-            "facets[respondent][]": zone.rpartition("-")[2],
+            "facets[respondent][]": authority_of(zone),
             "start": _hour(floor_to(start_ms, MS_PER_HOUR) + MS_PER_HOUR),
             "end": _hour(ceil_to(end_ms, MS_PER_HOUR)),
             "sort[0][column]": "period",

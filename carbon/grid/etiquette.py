@@ -14,6 +14,8 @@ from carbon.clock import Clock
 SHARE: Final = 0.8
 #: Answers remembered for conditional requests.
 REMEMBERED: Final = 256
+#: Extension of a request for a long file: it is neither kept here nor read before it is asked for.
+PASSED_THROUGH: Final = "carbon_passed_through"
 _DROPPED: Final = frozenset({"content-encoding", "content-length", "transfer-encoding"})
 
 
@@ -76,6 +78,8 @@ class Considerate(httpx2.BaseTransport):
 
     def handle_request(self, request: httpx2.Request) -> httpx2.Response:
         self._bucket(request.url.host).take()
+        if request.extensions.get(PASSED_THROUGH):
+            return self._inner.handle_request(request)
         url = str(request.url)
         known = self._known.get(url) if request.method == "GET" else None
         if known:
@@ -95,7 +99,7 @@ class Considerate(httpx2.BaseTransport):
         return self._buckets[host]
 
     def _remember(self, url: str, response: httpx2.Response) -> httpx2.Response:
-        mark = _mark(response)
+        mark = mark_of(response)
         if response.status_code != 200 or mark is None:
             return response
         response.read()
@@ -107,7 +111,7 @@ class Considerate(httpx2.BaseTransport):
         return httpx2.Response(200, headers=headers, content=response.content)
 
 
-def _mark(response: httpx2.Response) -> tuple[str, str] | None:
+def mark_of(response: httpx2.Response) -> tuple[str, str] | None:
     """The header by which to ask for changes alone."""
     for given, asked in (("ETag", "If-None-Match"), ("Last-Modified", "If-Modified-Since")):
         if value := response.headers.get(given):

@@ -9,7 +9,7 @@ from typing import Final
 from carbon.domain.intensity import EmissionScope
 from carbon.domain.typical import TYPICAL
 from carbon.domain.yearly import normal_zone
-from carbon.grid import eia, energy_charts, entsoe, neso, rte
+from carbon.grid import eia_zones, energy_charts, entsoe, neso, rte
 from carbon.grid.feed import OWN_FORECAST
 
 BUNDLED: Final = "bundled"
@@ -38,6 +38,7 @@ class Step:
 DEFAULT_STEPS: Final = (
     Step("neso", frozenset(neso.ZONES), EmissionScope.DIRECT),
     Step("energy_charts", frozenset(energy_charts.ZONES), EmissionScope.LIFECYCLE),
+    Step("eia_files", frozenset(eia_zones.ZONES), EmissionScope.LIFECYCLE),
     Step("rte", frozenset({rte.ZONE}), EmissionScope.DIRECT),
     Step(OWN_FORECAST),
     Step(TYPICAL),
@@ -84,7 +85,7 @@ ALL_STEPS: Final = (
     Step("watttime", None, EmissionScope.DIRECT),
     *DEFAULT_STEPS[:2],
     Step("entsoe", frozenset(entsoe.AREAS), EmissionScope.LIFECYCLE),
-    Step("eia", frozenset(eia.ZONES), EmissionScope.LIFECYCLE),
+    Step("eia", frozenset(eia_zones.ZONES), EmissionScope.LIFECYCLE),
     *DEFAULT_STEPS[2:],
 )
 

@@ -16,6 +16,7 @@ from carbon.domain.typical import TYPICAL
 from carbon.grid import typical
 from carbon.grid.bundled import Bundled
 from carbon.grid.eia import Eia
+from carbon.grid.eia_files import EiaFiles
 from carbon.grid.electricity_maps import ElectricityMaps
 from carbon.grid.energy_charts import EnergyCharts
 from carbon.grid.entsoe import Entsoe
@@ -34,6 +35,7 @@ LICENCES: Final[Mapping[str, Licence]] = MappingProxyType(
         for feed in (
             Bundled,
             Eia,
+            EiaFiles,
             ElectricityMaps,
             EnergyCharts,
             Entsoe,

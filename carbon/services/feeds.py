@@ -13,6 +13,7 @@ import httpx2
 from carbon.domain.yearly import normal_zone
 from carbon.grid.answer import feed_client
 from carbon.grid.eia import Eia
+from carbon.grid.eia_files import EiaFiles
 from carbon.grid.electricity_maps import ElectricityMaps
 from carbon.grid.energy_charts import EnergyCharts
 from carbon.grid.entsoe import Entsoe
@@ -29,12 +30,15 @@ log = logging.getLogger("carbon.grid")
 def build_feeds(context: Context) -> Sequence[Feed]:
     settings, clock = context.settings, context.clock
     http = feed_client(settings.feed_timeout_s, clock)
-    return [
-        *_keyed(context, http),
+    keyed = list(_keyed(context, http))
+    keyless: list[Feed] = [
         Neso(http, clock, settings.neso_url),
         EnergyCharts(http, clock, settings.energy_charts_url),
         Rte(http, clock, settings.rte_url),
     ]
+    if not any(feed.name == Eia.name for feed in keyed):  # the same, later and in a large file
+        keyless.append(EiaFiles(http, clock, settings.eia_files_url))
+    return [*keyed, *keyless]
 
 
 def _keyed(context: Context, http: httpx2.Client) -> Iterator[Feed]:

@@ -20,6 +20,7 @@ from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 from grid_double import (
+    eia_files_shape,
     eia_shape,
     electricity_maps_shape,
     energy_charts_shape,
@@ -117,6 +118,9 @@ class GridDouble:
             return watttime_shape.answer(path, query, told, self.tokens, now_ms, curve)
         if path == "/api":
             return entsoe_shape.answer(query, now_ms)
+        if path.startswith(eia_files_shape.PATH):
+            text = eia_files_shape.text_of(path.removeprefix(eia_files_shape.PATH), now_ms)
+            return (404, "not there") if text is None else (200, text)
         if path.startswith("/electricity/"):
             return eia_shape.answer(path, query, now_ms)
         if path.startswith("/api/explore/"):

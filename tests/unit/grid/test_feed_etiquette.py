@@ -99,6 +99,7 @@ def test_no_address_with_a_key_reaches_the_log(
         ("neso", True),
         ("energy_charts", True),
         ("eia", True),
+        ("eia_files", True),
         ("rte", True),
         ("entsoe", True),
         ("bundled", True),

@@ -190,7 +190,13 @@ def names(context: Context, **settings: object) -> list[str]:
 
 
 def test_without_keys_the_keyless_feeds_are_there(context: Context) -> None:
-    assert names(context) == ["neso", "energy_charts", "rte"]
+    assert names(context) == ["neso", "energy_charts", "rte", "eia_files"]
+
+
+def test_with_a_key_of_eia_its_files_are_not_asked_for(context: Context) -> None:
+    found = names(context, eia_key=SecretStr("k"))
+    assert "eia" in found
+    assert "eia_files" not in found
 
 
 def test_each_key_brings_its_feed(context: Context, tmp_path: Path) -> None:

@@ -9,11 +9,10 @@ from hypothesis import strategies as st
 from carbon.domain.intensity import EmissionScope
 from carbon.domain.yearly import ZONE_NAMES, yearly_intensity
 from carbon.grid.bundled import Bundled
+from carbon.grid.eia_zones import ZONES as EIA_ZONES
 from carbon.grid.ladder import BROUGHT_RANK, EVERY, Ladder, Step, source_rank, sources_for
 
-ZONES = st.sampled_from(sorted(ZONE_NAMES)) | st.from_regex(
-    r"[A-Z]{2}(-[A-Z0-9]{1,6})?", fullmatch=True
-)
+ZONES = st.sampled_from([*sorted(ZONE_NAMES), *EIA_ZONES, "NO-NO2", "GB-REGION-3", "XX", "DE-5A"])
 
 
 @given(ZONES)
@@ -43,7 +42,10 @@ def test_the_rank_is_the_place_in_the_ladder(zone: str) -> None:
         ("GB", ("neso", "own", "typical", "bundled")),
         ("uk", ("neso", "own", "typical", "bundled")),
         ("DE", ("energy_charts", "own", "typical", "bundled")),
-        ("US-CAL-CISO", ("own", "typical", "bundled")),
+        ("US-CAL-CISO", ("eia_files", "own", "typical", "bundled")),
+        ("US", ("eia_files", "own", "typical", "bundled")),
+        ("US-VA", ("eia_files", "own", "typical", "bundled")),
+        ("US-WA", ("own", "typical", "bundled")),
         ("NO-NO2", ("own", "typical", "bundled")),
     ],
 )
