@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import csv
 import zipfile
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass, fields
-from io import BytesIO, StringIO
+from dataclasses import dataclass
+from io import BytesIO
 from pathlib import Path
 from typing import Final
 
@@ -14,31 +13,10 @@ import msgspec
 
 from carbon.exports import report_html
 from carbon.exports.issued import Issued
-from carbon.exports.report_csv import cell
 from carbon.wire.factors import FactorAnswer
 
 #: Of every member: the same pack is the same bytes.
 _EPOCH: Final = (1980, 1, 1, 0, 0, 0)
-
-
-@dataclass(frozen=True, slots=True)
-class TableRow:
-    """What one device drew by one method at one price, in one quarter-hour or less."""
-
-    workload: str
-    start: str
-    end: str
-    device: str
-    method: str
-    zone: str
-    source: str
-    signal: str
-    scope: str
-    intensity_kind: str
-    energy_mj: int
-    operational_ng: int
-    covered_ms: int
-    reserved_ms: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +37,10 @@ class AuditPack:
     #: Before the record in its hash, hexadecimal; gone once its team is erased.
     salt: str
     factors: Sequence[FactorAnswer]
-    rows: Sequence[TableRow]
+    #: `quarter_hours.csv`.
+    table: bytes
+    #: With the report; else it was read from the ledger of today.
+    table_is_kept: bool
     chain: Sequence[ChainEntry]
 
 
@@ -79,6 +60,7 @@ def _members(pack: AuditPack) -> Iterator[tuple[str, bytes]]:
         "report_hash": pack.report_hash,
         "salt": pack.salt,
         "head": pack.chain[-1].hash if pack.chain else "",
+        "table_is_kept": pack.table_is_kept,
         "superseded_by": pack.issued.report.superseded_by,
     }
     yield "README.txt", _README.encode()
@@ -88,22 +70,13 @@ def _members(pack: AuditPack) -> Iterator[tuple[str, bytes]]:
     yield "statement.json", bytes(pack.issued.report.statement)
     yield "factors.json", _json(list(pack.factors))
     yield "boundaries.json", _json(boundaries)
-    yield "quarter_hours.csv", _table(pack.rows)
+    yield "quarter_hours.csv", pack.table
     yield "chain.jsonl", b"".join(msgspec.json.encode(entry) + b"\n" for entry in pack.chain)
     yield "verify.py", Path(__file__).with_name("verifier.py").read_bytes()
 
 
 def _json(told: object) -> bytes:
     return msgspec.json.format(msgspec.json.encode(told, order="sorted")) + b"\n"
-
-
-def _table(rows: Sequence[TableRow]) -> bytes:
-    out = StringIO()
-    writer = csv.DictWriter(out, [field.name for field in fields(TableRow)], lineterminator="\n")
-    writer.writeheader()
-    for row in rows:
-        writer.writerow({name: cell(value) for name, value in asdict(row).items()})
-    return out.getvalue().encode()
 
 
 _README: Final = """\
@@ -114,7 +87,8 @@ statement.json       the report's figures, byte by byte as they were issued
 report_record.json   what the report's hash in the audit log covers
 factors.json         every factor that it used, with source, bounds and licence
 boundaries.json      what each workload's figure includes and leaves out, and why
-quarter_hours.csv    energy and carbon by device and quarter-hour, in mJ and ng
+quarter_hours.csv    energy and carbon by device and quarter-hour, in mJ and ng, as the ledger
+                     held them when the report was issued
 chain.jsonl          the audit log, each entry with the hash of the one before
 manifest.json        hashes, and the report that supersedes this one
 verify.py            checks all of this: python verify.py

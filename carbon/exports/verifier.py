@@ -1,8 +1,8 @@
 """Checks an audit pack. Needs Python 3.9 or later and nothing else: python verify.py [FOLDER]
 
 What is checked, in order: the statement is what its hash covers; the audit log is unbroken and
-holds this report; the quarter-hour table sums to the statement's parts; the parts sum to its
-totals; the embodied parts follow from their factors; the scores are totals over counts.
+holds this report and its table; the quarter-hour table sums to the statement's parts; the parts
+sum to its totals; the embodied parts follow from their factors; the scores are totals over counts.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ def faults_of(folder: Path) -> Iterator[str]:
     statement = json.loads(told["statement"])
     yield from _hashes(folder, record, told, manifest)
     yield from _chain(folder, told["id"], manifest)
-    yield from _table(folder, statement)
+    yield from _table(folder, statement, manifest)
     factors = json.loads((folder / "factors.json").read_text("utf-8"))
     known = {factor["id"]: factor for factor in factors}
     for line in statement["lines"]:
@@ -66,15 +66,19 @@ def _chain(folder: Path, report_id: str, manifest: dict[str, Any]) -> Iterator[s
             yield f"entry {entry['id']} is not what its hash covers"
         _at, _actor, action, subject, body = json.loads(entry["told"])
         if (action, subject) == ("report.issued", report_id):
-            issued.append(json.loads(body)["hash"])
+            issued.append(json.loads(body))
         previous = entry["hash"]
-    if issued != [manifest["report_hash"]]:
+    if [body["hash"] for body in issued] != [manifest["report_hash"]]:
         yield "the audit log does not hold this report as it stands here"
+    table = bytes.fromhex(manifest["salt"]) + (folder / "quarter_hours.csv").read_bytes()
+    for body in issued:
+        if body.get("table", _sha256(table)) != _sha256(table):
+            yield "quarter_hours.csv is not the table that was kept with the report"
     if previous != manifest["head"]:
         yield "the log does not end where the manifest says"
 
 
-def _table(folder: Path, statement: dict[str, Any]) -> Iterator[str]:
+def _table(folder: Path, statement: dict[str, Any], manifest: dict[str, Any]) -> Iterator[str]:
     sums: dict[tuple[str, ...], list[int]] = {}
     with (folder / "quarter_hours.csv").open(newline="", encoding="utf-8") as file:
         for row in csv.DictReader(file):
@@ -87,12 +91,10 @@ def _table(folder: Path, statement: dict[str, Any]) -> Iterator[str]:
         for part in line["operational"]:
             named = {**part, "workload": line["answer"]["workload"]}
             parts[tuple(named[key] for key in KEYS)] = [part[name] for name in SUMS]
+    why = "" if manifest["table_is_kept"] else "; it was read later, when the ledger had moved on"
     for key in sorted(set(sums) | set(parts)):
         if sums.get(key, [0] * len(SUMS)) != parts.get(key, [0] * len(SUMS)):
-            yield (
-                f"quarter_hours.csv does not sum to the part {' '.join(key)}; where the ledger has "
-                "moved on since the report was issued, the pack of its restatement does"
-            )
+            yield f"quarter_hours.csv does not sum to the part {' '.join(key)}{why}"
 
 
 def _line(line: dict[str, Any], known: dict[str, Any]) -> Iterator[str]:

@@ -20,6 +20,7 @@ from carbon.storage.contracts import all_contracts
 from carbon.storage.engine import reading
 from carbon.storage.experiments import StoredExperiment, experiments_of
 from carbon.storage.factors import factor_row, factor_rows
+from carbon.storage.report_tables import all_report_tables
 from carbon.storage.reports import StoredReport, reports_of
 from carbon.wire.reports import AuditEntry, AuditFault, AuditPage, AuditProof
 
@@ -92,7 +93,7 @@ def audit_page(context: Context, after: int, limit: int) -> AuditPage:
 
 
 def verify_audit(context: Context, head: str | None = None) -> AuditProof:
-    """Walks the chain and compares every report, factor and experiment with it.
+    """Walks the chain and compares every report, its table, factor and experiment with it.
 
     A log cut off at its end is sound in itself: `head`, a hash noted earlier, proves that it
     still holds what it held then.
@@ -146,6 +147,7 @@ def _changed_records(connection: Connection, chain: list[audit.Entry]) -> Iterat
         if entry.action == TEAM_ERASED
         for id_ in msgspec.json.decode(entry.body)["documents"]
     }
+    yield from _changed_tables(connection, chain, erased)
     for action, held in recorded:
         noun = action.partition(".")[0]
         told = {entry.subject: entry for entry in chain if entry.action == action}
@@ -154,6 +156,29 @@ def _changed_records(connection: Connection, chain: list[audit.Entry]) -> Iterat
                 yield from _compared(noun, id_, entry, held.get(id_))
         for id_ in held.keys() - told.keys():
             yield AuditFault(None, f"{noun}_not_in_chain", f"{id_} was written past the log")
+
+
+def _changed_tables(
+    connection: Connection, chain: list[audit.Entry], erased: set[str]
+) -> Iterator[AuditFault]:
+    """Of the tables that were kept with reports those that are gone, or are others."""
+    salts = {report.id: report.salt for report in reports_of(connection, None, _EVERY_ONE)}
+    held = {
+        id_: table_hash(salts.get(id_, ""), content)
+        for id_, content in all_report_tables(connection)
+    }
+    for entry in chain:
+        if entry.action != REPORT_ISSUED or entry.subject in erased:
+            continue
+        told = msgspec.json.decode(entry.body).get("table")
+        if told is not None and held.get(entry.subject) != told:
+            detail = f"the table kept with {entry.subject} is not what was recorded"
+            yield AuditFault(entry.id, "report_table_changed", detail)
+
+
+def table_hash(salt: str, content: bytes) -> str:
+    """Of the table that a report was summed from, salted as the report's own."""
+    return f"sha256:{sha256(bytes.fromhex(salt) + content).hexdigest()}"
 
 
 def _compared(

@@ -18,11 +18,13 @@ from carbon.domain.reports import METHOD, GapPolicy, Mark, marks_of, policies
 from carbon.domain.sci import score
 from carbon.domain.units import DERIVED_UNITS
 from carbon.errors import InvalidInput, NotFound
-from carbon.services.audit import REPORT_ISSUED, report_hash, statement_hash
+from carbon.exports import quarter_table
+from carbon.services.audit import REPORT_ISSUED, report_hash, statement_hash, table_hash
 from carbon.services.closing import check_reportable
 from carbon.services.context import Context
 from carbon.services.counting import RUN
 from carbon.services.question import Question, known_workload
+from carbon.services.report_table import report_table, sums_to
 from carbon.services.sci import Account, workload_account
 from carbon.services.simulation import DRAWS, SEED
 from carbon.storage import reports as stored
@@ -30,6 +32,7 @@ from carbon.storage.audit import append, entry_of
 from carbon.storage.engine import reading, writing
 from carbon.storage.identities import team_id
 from carbon.storage.notices import Channel, insert_notices, notices_of
+from carbon.storage.report_tables import insert_report_table
 from carbon.storage.unit_counts import units_of
 from carbon.wire.answer import SciAnswer
 from carbon.wire.reports import (
@@ -46,6 +49,9 @@ from carbon.wire.reports import (
     Statement,
 )
 
+#: Of stating and reading the table behind it, while readings of the window arrive.
+_TRIES = 3
+
 
 def issue_report(context: Context, principal: Principal, body: ReportBody) -> ReportAnswer:
     """Computes, stores and chains a report.
@@ -58,8 +64,29 @@ def issue_report(context: Context, principal: Principal, body: ReportBody) -> Re
     window = _moment(request.start, "start"), _moment(request.end, "end")
     with reading(context.engine) as connection:
         check_reportable(connection, _team_of(principal, request), *window)
-    statement = statement_of(context, principal, request)
-    return store_report(context, principal, request, statement)
+    statement, table = _stated(context, principal, request)
+    return store_report(context, principal, request, statement, table)
+
+
+def _stated(
+    context: Context, principal: Principal, request: ReportBody
+) -> tuple[Statement, bytes | None]:
+    """The statement and the table that it was summed from, of one state of the ledger."""
+    for _ in range(_TRIES):
+        statement = statement_of(context, principal, request)
+        table = table_behind(context, principal, request, statement)
+        if table is not None:
+            break
+    return statement, table
+
+
+def table_behind(
+    context: Context, principal: Principal, request: ReportBody, statement: Statement
+) -> bytes | None:
+    """The table that a statement was summed from, to be kept with it; None where readings that
+    came meanwhile have changed the ledger."""
+    rows = report_table(context, principal, request, statement)
+    return quarter_table.write(rows) if sums_to(rows, statement) else None
 
 
 def read_report(context: Context, principal: Principal, id_: str) -> ReportAnswer:
@@ -271,6 +298,7 @@ def store_report(
     principal: Principal,
     request: ReportBody,
     statement: Statement,
+    table: bytes | None,
     restates: str | None = None,
     restatement: Restatement | None = None,
 ) -> ReportAnswer:
@@ -297,6 +325,9 @@ def store_report(
         own_team_id = team_id(connection, team, now_ms)
         stored.insert_report(connection, own_team_id, made)
         body = {"hash": report_hash(made), "restates": restates}
+        if table is not None:
+            insert_report_table(connection, own_team_id, made.id, table)
+            body["table"] = table_hash(made.salt, table)
         append(connection, now_ms, principal.key_id, REPORT_ISSUED, made.id, body)
         if restatement and restatement.notice:
             insert_notices(connection, own_team_id, made.id, _to_tell(request), now_ms)

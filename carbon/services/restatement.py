@@ -12,7 +12,7 @@ from carbon.domain.principal import Principal
 from carbon.domain.reports import Change, greatest
 from carbon.errors import CarbonError, Conflicting, InvalidInput
 from carbon.services.context import Context
-from carbon.services.reports import own_report, statement_of, store_report
+from carbon.services.reports import own_report, statement_of, store_report, table_behind
 from carbon.storage.engine import reading
 from carbon.storage.reports import StoredReport, reports_of, successor_of
 from carbon.wire.factors import AffectedReport
@@ -55,7 +55,8 @@ def restate_report(
     if body.commit:
         _check(old, later, lines, body)
         told = Restatement(body.reason, shown, notice, list(request.recipients), request.webhook)
-        new = store_report(context, principal, request, restated, old.id, told)
+        table = table_behind(context, principal, request, restated)
+        new = store_report(context, principal, request, restated, table, old.id, told)
     return RestateAnswer(old.id, not body.commit, bool(lines), shown, notice, lines, new)
 
 

@@ -34,6 +34,7 @@ from carbon.storage.names import (
     workload,
 )
 from carbon.storage.notices import report_notice
+from carbon.storage.report_tables import report_table
 from carbon.storage.reports import report
 from carbon.storage.trackers import tracker_experiment, tracker_project, tracker_run
 
@@ -81,7 +82,8 @@ def erase_names(connection: Connection, team_id: int, now_ms: int) -> list[str]:
     )
     for table in (workload_component, budget):
         connection.execute(delete(table).where(table.c.workload_id.in_(workloads)))
-    connection.execute(delete(report_notice).where(report_notice.c.team_id == team_id))
+    for table in (report_notice, report_table):
+        connection.execute(delete(table).where(table.c.team_id == team_id))
     name = connection.scalar(select(team.c.name).where(team.c.id == team_id))
     # A sender that names no host stands as one of its own, under its team's name.
     _rename(connection, host, "name", host.c.name.startswith(f"{name}/", autoescape=True))

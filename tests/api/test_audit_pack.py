@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 import zipfile
+import zlib
 from io import BytesIO
 from pathlib import Path
 
@@ -16,6 +17,8 @@ from service import HOUR, MINUTE, Service, T, an_hour, batch, count, refused, vi
 
 from carbon.clock import to_rfc3339
 from carbon.domain.tenancy import TEAM_SCOPES
+from carbon.storage.engine import writing
+from carbon.storage.report_tables import report_table
 
 
 @pytest.fixture
@@ -86,12 +89,61 @@ def test_what_was_changed_in_a_pack_is_named(admin: TestClient, tmp_path: Path) 
         (folder / file).write_text(text, "utf-8")
 
 
-def test_a_pack_of_a_ledger_that_moved_on_says_so(admin: TestClient, tmp_path: Path) -> None:
+SOUND = (0, "sound: hashes, log, table, factors, arithmetic\n")
+
+
+def test_a_pack_verifies_for_ever_and_says_what_superseded_it(
+    admin: TestClient, tmp_path: Path
+) -> None:
     report = issued(admin)
+    before = unpacked(admin, report, tmp_path / "before") / "quarter_hours.csv"
     admin.post("/v1/energy", json=batch(an_hour(10**9, device="gpu-9"), seq=3))
-    code, said = verified(unpacked(admin, report, tmp_path))
+    body = {"commit": True, "reason": "late readings of gpu-9"}
+    later = admin.post(f"/v1/reports/{report}/restate", json=body).json()["restated"]["id"]
+    old = unpacked(admin, report, tmp_path / "old")
+    assert verified(old) == SOUND
+    assert (old / "quarter_hours.csv").read_bytes() == before.read_bytes()
+    assert json.loads((old / "manifest.json").read_text())["superseded_by"] == later
+    new = unpacked(admin, later, tmp_path / "new")
+    assert verified(new) == SOUND
+    assert "gpu-9" in (new / "quarter_hours.csv").read_text()
+
+
+def test_a_kept_table_is_in_the_chain(admin: TestClient, service: Service) -> None:
+    report = issued(admin)
+    assert admin.get("/v1/audit/verify").json()["intact"]
+    with writing(service.context.engine) as connection:
+        changed = report_table.update().values(content=zlib.compress(b"other"))
+        connection.execute(changed.where(report_table.c.report_id == report))
+    proof = admin.get("/v1/audit/verify").json()
+    assert [fault["code"] for fault in proof["faults"]] == ["report_table_changed"]
+    with writing(service.context.engine) as connection:
+        connection.execute(report_table.update().values(content=b"not even compressed"))
+    assert not admin.get("/v1/audit/verify").json()["intact"]
+
+
+def test_what_was_issued_before_tables_were_kept_gets_one_of_today(
+    admin: TestClient, service: Service, tmp_path: Path
+) -> None:
+    report = issued(admin)
+    with writing(service.context.engine) as connection:
+        connection.execute(report_table.delete())
+    folder = unpacked(admin, report, tmp_path / "same")
+    assert "not the table that was kept" not in verified(folder)[1]
+    admin.post("/v1/energy", json=batch(an_hour(10**9, device="gpu-9"), seq=3))
+    code, said = verified(unpacked(admin, report, tmp_path / "moved"))
     assert code == 1
-    assert "does not sum to the part" in said
+    assert "it was read later" in said
+
+
+def test_a_fleet_over_a_year_has_a_row_a_day(
+    admin: TestClient, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("carbon.services.report_table.MOST_QUARTERS", 1)
+    folder = unpacked(admin, issued(admin, T + 7 * MINUTE), tmp_path)
+    assert verified(folder) == SOUND
+    rows = (folder / "quarter_hours.csv").read_text().splitlines()
+    assert len(rows) < 1 + 3 * 12
 
 
 def test_the_record_is_salted(admin: TestClient, tmp_path: Path) -> None:

@@ -20,6 +20,7 @@ from carbon.services.periods import close_period, list_periods
 from carbon.services.reports import issue_report, list_reports, read_report
 from carbon.storage.closed_periods import closed_period
 from carbon.storage.engine import reading, writing
+from carbon.storage.report_tables import all_report_tables
 from carbon.storage.schema import metadata
 from carbon.wire.hosts import HostBody
 from carbon.wire.periods import PeriodBody
@@ -132,6 +133,7 @@ def test_an_erased_team_leaves_no_name_and_the_chain_still_verifies(every: Ledge
             for row in connection.execute(select(table)):
                 assert "secretive" not in repr(tuple(row)).lower(), table.name
                 assert "blue" not in repr(tuple(row)), table.name
+        assert not list(all_report_tables(connection))  # compressed: no name shows in them
     refused(lambda: read_report(every.context, ADMIN, report), NotFound, "report_erased")
     assert [one.title for one in list_reports(every.context, ADMIN, 10, None).reports] == [""]
     [name] = [n for n in _workloads(every) if n.startswith(f"{erased.team}/")]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import io
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -100,8 +102,9 @@ def test_a_report_says_the_policy_and_its_audit_table_sums_to_it(ledger: Ledger)
     statement = msgspec.json.decode(report.statement, type=Statement)
     assert "held its GPUs" in statement.policies["host_parts"]
     by_device: dict[str, int] = {}
-    for row in audit_pack(ledger.context, ADMIN, report.id).rows:
-        by_device[row.device] = by_device.get(row.device, 0) + row.energy_mj
+    table = audit_pack(ledger.context, ADMIN, report.id).table.decode()
+    for row in csv.DictReader(io.StringIO(table)):
+        by_device[row["device"]] = by_device.get(row["device"], 0) + int(row["energy_mj"])
     assert by_device == {part.device: part.energy_mj for part in statement.lines[0].operational}
 
 
