@@ -21,6 +21,7 @@ from carbon.errors import CarbonError, InvalidInput, StorageFull, Unavailable
 #: Whether the transaction being begun means to write: SQLite then takes its lock at once,
 #: since a lock that is upgraded later fails without waiting.
 _writing: ContextVar[bool] = ContextVar("writing", default=False)
+_last_write: WeakKeyDictionary[Engine, object] = WeakKeyDictionary()
 #: Pages of SQLite's log after which it is brought into the database: SQLite's own default.
 _LOG_PAGES = 1_000
 #: What a database file begins with (SQLite's file format, section 1.2).
@@ -138,6 +139,13 @@ def writing(engine: Engine, may_checkpoint: bool = True) -> Iterator[Connection]
             yield connection
     finally:
         _writing.reset(token)
+        _last_write[engine] = object()
+
+
+def last_write(engine: Engine) -> object:
+    """A token of the last transaction of this process that wrote by an engine: while it is the
+    same, nothing that was read has been changed here."""
+    return _last_write.get(engine)
 
 
 @contextmanager

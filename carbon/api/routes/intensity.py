@@ -25,7 +25,7 @@ from carbon.domain.units import MS_PER_DAY
 from carbon.domain.yearly import normal_zone
 from carbon.errors import InvalidInput
 from carbon.services.context import Context
-from carbon.services.forecast_answer import forecast_answer, point_answer
+from carbon.services.forecast_answer import forecast_answer, forecast_at_hand, point_answer
 from carbon.services.intensity import known_zone, rated_points, record_vintage
 from carbon.services.intensity_provenance import quarantined_points, sources_of
 from carbon.storage.engine import reading
@@ -94,9 +94,8 @@ async def _forecast_at_once(request: Request, zone: str) -> Response | None:
         return None
     context = context_of(request)
     await _read_by(request)
-    return answer(
-        await run_in_threadpool(forecast_answer, context, zone, int(hours), signal, scope)
-    )
+    asked = (context, zone, int(hours), signal, scope)
+    return answer(forecast_at_hand(*asked) or await run_in_threadpool(forecast_answer, *asked))
 
 
 _read_by = requires(Scope.REPORTS_READ)
