@@ -56,6 +56,8 @@ class Options:
     rows: int | None = None
     #: Of a bench that runs in parts the one that is meant; None runs all.
     part: str | None = None
+    #: Folder in which a bench that generates a ledger keeps it for the next time; None keeps none.
+    kept: Path | None = None
 
     def takes(self, part: str) -> bool:
         return self.part in (None, part)

@@ -3,6 +3,7 @@ own, or in an empty database that is given."""
 
 from __future__ import annotations
 
+import shutil
 import sys
 import tempfile
 import time
@@ -11,6 +12,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import median
+
+from sqlalchemy import make_url
 
 from carbon.bench.figure import Figure, Options, not_taken, reported
 from carbon.bench.generated.fleet import Fleet
@@ -27,23 +30,87 @@ LOADED_BELOW = "raw rows are loaded below HTTP"
 SMALL = Fleet(gpus=56, workload_count=10, teams=3)
 
 
-def of_databases(
-    options: Options, measure: Callable[[str, str | None], list[Figure]]
-) -> list[Figure]:
-    """`measure(name, url)` of the database given, else of SQLite (url None) and of PostgreSQL where
-    pip has brought one; `--part sqlite` and `--part postgresql` take one of the two."""
-    if options.db_url is not None:
-        is_sqlite = options.db_url.startswith("sqlite")
-        return measure("SQLite" if is_sqlite else "PostgreSQL", options.db_url)
-    figures: list[Figure] = []
-    if options.takes("sqlite"):
-        figures += measure("SQLite", None)
-    if options.takes("postgresql"):
-        with postgresql() as url:
-            if url is None:
-                return [*figures, not_taken("PostgreSQL", "", "no PostgreSQL: --db, or pip's")]
-            figures += measure("PostgreSQL", url)
-    return figures
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a bench's ledgers lie: each a file, or a database beside the one that is given."""
+
+    #: `SQLite` or `PostgreSQL`.
+    name: str
+    folder: Path
+    #: Of the database that was given or made; None stands for files in the folder.
+    url: str | None
+    is_kept: bool
+
+    def url_of(self, ledger: str) -> str:
+        if self.url is None:
+            return f"sqlite:///{self.folder / ledger}.db"
+        given = make_url(self.url)
+        own = given.set(database=f"{given.database}_{ledger}")
+        return own.render_as_string(hide_password=False)
+
+    def copy(self, ledger: str, to: str) -> None:
+        """Nobody may have either open; what stood there before is gone."""
+        source, target = make_url(self.url_of(ledger)), make_url(self.url_of(to))
+        if source.drivername.startswith("sqlite"):
+            self.drop(to)
+            shutil.copyfile(str(source.database), str(target.database))
+            return
+        self.drop(to)
+        self._tell(
+            f'CREATE DATABASE "{target.database}" TEMPLATE "{source.database}" STRATEGY FILE_COPY'
+        )
+
+    def make(self, ledger: str) -> None:
+        """An empty one; what stood there before is gone."""
+        self.drop(ledger)
+        url = make_url(self.url_of(ledger))
+        if not url.drivername.startswith("sqlite"):
+            self._tell(f'CREATE DATABASE "{url.database}"')
+
+    def drop(self, ledger: str) -> None:
+        url = make_url(self.url_of(ledger))
+        if url.drivername.startswith("sqlite"):
+            for end in ("", "-wal", "-shm"):
+                Path(f"{url.database}{end}").unlink(missing_ok=True)
+        else:
+            self._tell(f'DROP DATABASE IF EXISTS "{url.database}"')
+
+    def _tell(self, statement: str) -> None:
+        """To PostgreSQL, outside of a transaction."""
+        assert self.url is not None
+        engine = create_engine(self.url).execution_options(isolation_level="AUTOCOMMIT")
+        with engine.connect() as connection:
+            connection.exec_driver_sql(statement)
+        engine.dispose()
+
+
+def of_databases(options: Options, measure: Callable[[Place], list[Figure]]) -> list[Figure]:
+    """`measure(place)` of the database given, else of SQLite and of PostgreSQL where pip has
+    brought one; `--part sqlite` and `--part postgresql` take one of the two."""
+    with _folder(options.kept) as folder:
+        is_kept = options.kept is not None
+        if options.db_url is not None:
+            name = "SQLite" if options.db_url.startswith("sqlite") else "PostgreSQL"
+            return measure(Place(name, folder, options.db_url, is_kept))
+        figures: list[Figure] = []
+        if options.takes("sqlite"):
+            figures += measure(Place("SQLite", folder, None, is_kept))
+        if options.takes("postgresql"):
+            with postgresql(folder / "postgresql" if is_kept else None) as url:
+                if url is None:
+                    return [*figures, not_taken("PostgreSQL", "", "no PostgreSQL: --db, or pip's")]
+                figures += measure(Place("PostgreSQL", folder, url, is_kept))
+        return figures
+
+
+@contextmanager
+def _folder(kept: Path | None) -> Iterator[Path]:
+    if kept is not None:
+        kept.mkdir(parents=True, exist_ok=True)
+        yield kept
+        return
+    with tempfile.TemporaryDirectory(prefix="carbon-bench-") as folder:
+        yield Path(folder)
 
 
 @contextmanager

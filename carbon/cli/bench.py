@@ -20,10 +20,20 @@ if TYPE_CHECKING:
 #: Modules of carbon.bench that are no bench themselves.
 _PARTS = frozenset(
     {
-        *("figure", "generated", "ledger", "own_postgresql", "planted", "power_limits"),
+        *(
+            "figure",
+            "generated",
+            "kept_year",
+            "ledger",
+            "own_postgresql",
+            "planted",
+            "power_limits",
+        ),
         *("raw_driver", "raw_size", "serving"),
     }
 )
+#: Those that can keep what they generate.
+_KEEPING = frozenset({"query", "restate"})
 
 
 def register(app: typer.Typer) -> None:
@@ -39,6 +49,15 @@ def register(app: typer.Typer) -> None:
         part: Annotated[
             str | None, typer.Option(help="One part of a bench that has several.")
         ] = None,
+        data: Annotated[
+            Path | None,
+            typer.Option(
+                "--data",
+                help="Of query and restate: keep the generated ledgers there and use them again.",
+                file_okay=False,
+                resolve_path=True,
+            ),
+        ] = None,
     ) -> None:
         """Measure what this machine achieves; exit 1 where a target is not met."""
         if name not in _benches():
@@ -49,7 +68,9 @@ def register(app: typer.Typer) -> None:
         parts: tuple[str, ...] = getattr(module, "PARTS", ("sqlite", "postgresql"))
         if part is not None and part not in parts:
             raise InvalidInput("invalid_choice", f"--part is one of {', '.join(parts)}")
-        figures = module.measure(Options(db, _data_dir(), quick, rows, part))
+        if data is not None and (db is not None or name not in _KEEPING):
+            raise InvalidInput("invalid_choice", "--data is for query and restate, without --db")
+        figures = module.measure(Options(db, _data_dir(), quick, rows, part, data))
         body = report(name, figures)
         if json:
             print_json(body)

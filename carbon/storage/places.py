@@ -47,10 +47,15 @@ def places_at(
     }
     periods = _host_periods(connection, set(host_ids.values()), at_ms)
     stated = _stated_zones(connection, device_ids, at_ms)
-    return {
-        device_id: _place(periods.get(host_id, []), stated.get(device_id), default_zone)
-        for device_id, host_id in host_ids.items()
-    }
+    # Devices of a host of which the same is stated stand in the same place.
+    known: dict[tuple[int, _Stated | None], Place] = {}
+    found = {}
+    for device_id, host_id in host_ids.items():
+        key = host_id, stated.get(device_id)
+        if key not in known:
+            known[key] = _place(periods.get(host_id, []), key[1], default_zone)
+        found[device_id] = known[key]
+    return found
 
 
 def place_changes(connection: Connection, start_ms: int, end_ms: int) -> list[int]:
@@ -79,15 +84,23 @@ def zone_of_host(
     return min(count, key=lambda zone: (-count[zone], zone))
 
 
+@dataclass(frozen=True, slots=True)
+class _Stated:
+    """What senders say of a device."""
+
+    zone: str
+    is_guess: bool
+
+
 def _place(
-    periods: Iterable[RowMapping], stated: RowMapping | None, default_zone: str | None
+    periods: Iterable[RowMapping], stated: _Stated | None, default_zone: str | None
 ) -> Place:
     corrected = [p for p in periods if p["correction_id"] is not None]
     inventory = [p for p in periods if p["correction_id"] is None]
-    guess = stated["zone"] if stated and stated["is_guess"] else None
+    guess = stated.zone if stated and stated.is_guess else None
     zone = (
         _last_recorded(corrected, "zone")
-        or (stated["zone"] if stated and not stated["is_guess"] else None)
+        or (stated.zone if stated and not stated.is_guess else None)
         or last_begun(inventory, "zone")
         or default_zone
         or guess
@@ -139,14 +152,14 @@ def _host_periods(
 
 def _stated_zones(
     connection: Connection, device_ids: Collection[int], at_ms: int
-) -> dict[int, RowMapping]:
+) -> dict[int, _Stated]:
     """The last statement before the moment; before the first one, that first one."""
     c = device_zone.c
-    query = select(device_zone).where(c.device_id.in_(device_ids)).order_by(c.start_ms)
-    found: dict[int, RowMapping] = {}
-    for row in connection.execute(query).mappings():
-        if row["device_id"] not in found or row["start_ms"] <= at_ms:
-            found[row["device_id"]] = row
+    query = select(c.device_id, c.start_ms, c.zone, c.is_guess).where(c.device_id.in_(device_ids))
+    found: dict[int, _Stated] = {}
+    for device_id, start_ms, zone, is_guess in connection.execute(query.order_by(c.start_ms)):
+        if device_id not in found or start_ms <= at_ms:
+            found[device_id] = _Stated(zone, is_guess)
     return found
 
 
@@ -155,7 +168,7 @@ def state_zone(
 ) -> bool:
     """Notes a device's zone from a time on, where that says something new; answers whether."""
     held = _stated_zones(connection, [device_id], start_ms).get(device_id)
-    if held is not None and (held["zone"], held["is_guess"]) == (zone, is_guess):
+    if held == _Stated(zone, is_guess):
         return False
     row = {
         "device_id": device_id,

@@ -58,8 +58,8 @@ COLUMNS = (
     "energy_mj",
     "operational_ng",
 )
-#: Bits of a number that several columns share on the way out of SQLite, which hands over each
-#: value as an object; quarter-hours or buckets of a civil day need 9.
+#: Bits of a number that several columns share on the way out of SQLite, which writes each as text;
+#: quarter-hours or buckets of a civil day need 9.
 _DEVICE_BITS, _SUBJECT_BITS, _METHOD_BITS, _RATING_BITS = 23, 31, 4, 24
 #: Sums set in one statement.
 ROWS_AT_ONCE = 1_000
@@ -133,19 +133,16 @@ def rows_of(
     connection: Connection, table: Table, start_ms: int, end_ms: int, width_ms: int
 ) -> Ints:
     """(n, 8), see COLUMNS: what quarter-hours or buckets of a civil day say, in order of start."""
-    rest = (
-        f"FROM {table.name} WHERE start_ms >= {int(start_ms)} AND start_ms < {int(end_ms)} "
-        "ORDER BY start_ms"
-    )
+    source = f"{table.name} WHERE start_ms >= {int(start_ms)} AND start_ms < {int(end_ms)}"
     if not is_sqlite(connection):
-        return read_columns(connection, COLUMNS, rest)
+        return read_columns(connection, COLUMNS, source, "start_ms")
     place = f"((start_ms - {int(start_ms)}) / {width_ms})"
     packed = (
         f"(({place} << {_DEVICE_BITS}) | device_id) << {_SUBJECT_BITS} | subject_id",
         f"((workload_id << {_METHOD_BITS}) | method) << {_RATING_BITS} | rating_id",
         *COLUMNS[6:],
     )
-    found = read_columns(connection, packed, rest)
+    found = read_columns(connection, packed, source, "start_ms")
     rows = np.empty((len(found), len(COLUMNS)), dtype=np.int64)
     rest_of, rows[:, 2] = _split(found[:, 0], _SUBJECT_BITS)
     number, rows[:, 1] = _split(rest_of, _DEVICE_BITS)
@@ -163,16 +160,16 @@ def _split(packed: Ints, bits: int) -> tuple[Ints, Ints]:
 def quarter_rows(connection: Connection, start_ms: int, devices: Iterable[int]) -> Ints:
     """All columns of some devices' quarter-hour but the time of recording."""
     listed = ", ".join(str(int(device)) for device in devices)
-    rest = f"FROM quarter_hour WHERE start_ms = {int(start_ms)} AND device_id IN ({listed})"
-    return read_columns(connection, [c.name for c in quarter_hour.c][:-1], rest)
+    source = f"quarter_hour WHERE start_ms = {int(start_ms)} AND device_id IN ({listed})"
+    return read_columns(connection, [c.name for c in quarter_hour.c][:-1], source)
 
 
 def has_rows(connection: Connection, table: Table, keys: Sequence[str], rows: Ints) -> bool:
     """Whether a table has just these rows in the time that they span; `rows` begin with keys."""
     if not len(rows):
         return True
-    rest = f"FROM {table.name} WHERE start_ms BETWEEN {rows[0, 0]} AND {rows[-1, 0]}"
-    known = read_columns(connection, keys, rest)
+    source = f"{table.name} WHERE start_ms BETWEEN {rows[0, 0]} AND {rows[-1, 0]}"
+    known = read_columns(connection, keys, source)
     known = known[np.lexsort(known.T[::-1])]
     return known.shape == rows[:, :-1].shape and bool((known == rows[:, :-1]).all())
 
