@@ -80,6 +80,8 @@ class Settings(BaseSettings):
     electricitymaps_zones: str = ""
     #: WattTime's region of each zone, as `US-CAL-CISO=CAISO_NORTH,US-TEX-ERCO=ERCOT_NORTHCENTRAL`.
     watttime_regions: str = ""
+    #: Set of factors by which a generation mix is rated: `carbon factors list --kind intensity`.
+    source_factors: str = "ipcc_ar5_2014"
     #: A file or URL with the site's own intensity, for CARBON_ZONE.
     site_intensity: str | None = None
     #: Sources that may be passed on although their licence forbids it by default, by commas: the

@@ -36,8 +36,12 @@ def register(app: typer.Typer) -> None:
 
 @factors.command("list")
 def list_(
-    kind: Annotated[str | None, typer.Option(help="embodied, lifespan, pue, wue, cfe.")] = None,
-    subject: Annotated[str | None, typer.Option(help="gpu, cpu, dram, server or region.")] = None,
+    kind: Annotated[
+        str | None, typer.Option(help="embodied, lifespan, pue, wue, cfe, intensity.")
+    ] = None,
+    subject: Annotated[
+        str | None, typer.Option(help="gpu, cpu, dram, server, region, fuel.")
+    ] = None,
     as_of: Annotated[str | None, typer.Option(help="As known at a moment, RFC 3339.")] = None,
     json: Json = False,
 ) -> None:
@@ -75,7 +79,7 @@ def show(factor: str, json: Json = False) -> None:
 @factors.command()
 def add(
     kind: Annotated[str, typer.Option(help="embodied, lifespan, pue, wue, cfe or intensity.")],
-    subject: Annotated[str, typer.Option(help="gpu, cpu, dram, server or region.")],
+    subject: Annotated[str, typer.Option(help="gpu, cpu, dram, server, region, fuel.")],
     unit: Annotated[str, typer.Option(help="kgCO2e, gCO2e, year, 1, L/kWh or gCO2e/kWh.")],
     value: Value,
     low: Low,

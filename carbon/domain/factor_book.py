@@ -55,6 +55,19 @@ class FactorBook:
         holding = [f for f in known if f.is_valid_at(at_ms) and not self._replaced(f, at_ms)]
         return max(holding, key=lambda f: (f.vintage, f.recorded_ms, f.id), default=None)
 
+    def of_set(self, name: str, at_ms: int) -> list[Factor]:
+        """What a kWh emits by fuel, of a set of that name: each as it holds at a moment."""
+        first = [f for f in self._intensities() if f.name == name and f.supersedes is None]
+        chains = ([f for f in self._chain(one) if f.is_valid_at(at_ms)] for one in first)
+        return [chain[-1] for chain in chains if chain]
+
+    def set_names(self) -> set[str]:
+        """The sets of what a kWh emits by fuel."""
+        return {factor.name for factor in self._intensities()}
+
+    def _intensities(self) -> Iterator[Factor]:
+        return (factor for factor in self.all() if factor.kind is FactorKind.INTENSITY)
+
     def _replaced(self, factor: Factor, at_ms: int) -> bool:
         return any(new.is_valid_at(at_ms) for new in self.successors(factor.id))
 

@@ -12,6 +12,7 @@ from carbon.domain.cloud_factors import CLOUD_PUES
 from carbon.domain.cloud_region_factors import CLOUD_REGIONS
 from carbon.domain.factor import CRADLE_TO_GATE, Factor, FactorKind, LifeCycleStage, Tier, Unit
 from carbon.domain.footprint import cpu_kg, dimm_kg, scaled_by_memory_kg
+from carbon.domain.source_factors import SOURCE_FACTORS
 
 CITED = "a single figure, cited"
 NVIDIA_PCF = "https://images.nvidia.com/aem-dam/Solutions/documents/HGX-{}-PCF-Summary.pdf"
@@ -299,4 +300,5 @@ SHIPPED: tuple[Factor, ...] = (
     PUE,
     *CLOUD_PUES,
     *CLOUD_REGIONS,
+    *SOURCE_FACTORS,
 )

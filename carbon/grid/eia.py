@@ -15,13 +15,13 @@ import httpx2
 import msgspec
 
 from carbon.clock import Clock
-from carbon.domain.intensity import Signal, Vintage
+from carbon.domain.intensity import EmissionScope, Signal, Vintage
 from carbon.domain.units import MS_PER_HOUR, ceil_to, floor_to
 from carbon.grid.answer import get_answer
 from carbon.grid.eia_zones import ZONES, authority_of, rated_as
 from carbon.grid.feed import FeedAnswerInvalid, Licence
 from carbon.grid.generation_mix import Output, mix_points
-from carbon.grid.source_factors import IPCC_AR5, Fuel, SourceFactors
+from carbon.grid.source_factors import IPCC_AR5, Fuel, Sets
 
 BASE_URL = "https://api.eia.gov/v2"
 PATH = "electricity/rto/fuel-type-data/data/"
@@ -74,6 +74,7 @@ class Eia:
         commercial=True,
     )
     signal = Signal.AVERAGE
+    scope = EmissionScope.LIFECYCLE
     period_ms = MS_PER_HOUR
     #: A forecast of demand alone.
     horizon_ms = 0
@@ -84,23 +85,22 @@ class Eia:
         clock: Clock,
         key: str,
         base_url: str = BASE_URL,
-        factors: SourceFactors = IPCC_AR5,
+        factors: Sets = lambda: IPCC_AR5,
     ) -> None:
         self._http, self._clock, self._key = http, clock, key
         self._base_url, self._factors = base_url.rstrip("/"), factors
-        self.scope = factors.scope
 
     def zones(self) -> Sequence[str]:
         return ZONES
 
     def fetch(self, zone: str, start_ms: int, end_ms: int) -> list[Vintage]:
         """One vintage, published now, of the hours of which every regular fuel is known."""
-        now_ms = self._clock.now_ms()
+        now_ms, factors = self._clock.now_ms(), self._factors()
         outputs: dict[str, list[Output]] = defaultdict(list)
         for row in self._rows(zone, start_ms, min(end_ms, now_ms)):
             if (output := _output(row)) is not None:
                 outputs[row.fueltype].append(output)
-        points = mix_points(outputs, FUELS, self._factors)
+        points = mix_points(outputs, FUELS, factors)
         if not points:
             raise FeedAnswerInvalid(self.name, f"no hour of {zone} has a whole mix")
         points, flags = rated_as(zone, points)
@@ -113,7 +113,7 @@ class Eia:
                 now_ms,
                 tuple(points),
                 self.licence.attribution,
-                (self._factors.flag, "production_mix", *flags),
+                (factors.flag, "production_mix", *flags),
             )
         ]
 

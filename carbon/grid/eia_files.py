@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 import httpx2
 
 from carbon.clock import Clock
-from carbon.domain.intensity import IntensityPoint, PointKind, Signal, Vintage
+from carbon.domain.intensity import EmissionScope, IntensityPoint, PointKind, Signal, Vintage
 from carbon.domain.units import MS_PER_DAY, MS_PER_HOUR
 from carbon.grid.answer import read_lines
 from carbon.grid.eia import Eia
@@ -22,7 +22,7 @@ from carbon.grid.eia_balance import Authority, BalanceUnreadable, read_balance, 
 from carbon.grid.eia_zones import AUTHORITIES, COUNTRY, ZONES, authority_of, rated_as
 from carbon.grid.feed import FeedAnswerInvalid
 from carbon.grid.generation_mix import mix_points
-from carbon.grid.source_factors import IPCC_AR5, Fuel, SourceFactors
+from carbon.grid.source_factors import IPCC_AR5, Fuel, Sets, SourceFactors
 
 BASE_URL = "https://www.eia.gov/electricity/gridmonitor/sixMonthFiles"
 #: What is kept of a file: as far back as anybody asks.
@@ -45,6 +45,7 @@ class EiaFiles:
     name = "eia_files"
     licence = Eia.licence
     signal = Signal.AVERAGE
+    scope = EmissionScope.LIFECYCLE
     #: The file grows once a day, at no promised hour.
     period_ms = 6 * MS_PER_HOUR
     horizon_ms = 0
@@ -54,11 +55,10 @@ class EiaFiles:
         http: httpx2.Client,
         clock: Clock,
         base_url: str = BASE_URL,
-        factors: SourceFactors = IPCC_AR5,
+        factors: Sets = lambda: IPCC_AR5,
     ) -> None:
         self._http, self._clock = http, clock
         self._base_url, self._factors = base_url.rstrip("/"), factors
-        self.scope = factors.scope
         self._held: dict[str, _Read] = {}
 
     def zones(self) -> Sequence[str]:
@@ -66,11 +66,12 @@ class EiaFiles:
 
     def fetch(self, zone: str, start_ms: int, end_ms: int) -> list[Vintage]:
         """One vintage, published now, of the hours of which every regular fuel is known."""
-        now_ms = self._clock.now_ms()
+        now_ms, factors = self._clock.now_ms(), self._factors()
         points = [
             point
             for name in _files_of(start_ms, min(end_ms, now_ms))
-            for point in self._points(name, zone, start_ms, end_ms)
+            for point in self._points(name, zone, factors)
+            if point.end_ms > start_ms and point.start_ms < end_ms
         ]
         if not points:
             raise FeedAnswerInvalid(self.name, f"no hour of {zone} has a whole mix")
@@ -84,21 +85,20 @@ class EiaFiles:
                 now_ms,
                 tuple(points),
                 self.licence.attribution,
-                (self._factors.flag, "production_mix", *flags),
+                (factors.flag, "production_mix", *flags),
             )
         ]
 
-    def _points(self, name: str, zone: str, start_ms: int, end_ms: int) -> Iterator[IntensityPoint]:
+    def _points(self, name: str, zone: str, factors: SourceFactors) -> Iterator[IntensityPoint]:
         authorities = self._file(name)
         if zone == COUNTRY:
             told = together(authorities)
         else:
             told = authorities.get(authority_of(zone), Authority())
         outputs = {str(fuel): outs for fuel, outs in told.outputs().items()}
-        for point in mix_points(outputs, _FUELS, self._factors):
-            if point.end_ms > start_ms and point.start_ms < end_ms:
-                is_filled = point.end_ms in told.imputed
-                yield replace(point, kind=PointKind.ESTIMATED) if is_filled else point
+        for point in mix_points(outputs, _FUELS, factors):
+            is_filled = point.end_ms in told.imputed
+            yield replace(point, kind=PointKind.ESTIMATED) if is_filled else point
 
     def _file(self, name: str) -> dict[str, Authority]:
         now_ms = self._clock.now_ms()

@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 import httpx2
 
 from carbon.clock import Clock
-from carbon.domain.intensity import IntensityPoint, Signal, Vintage
+from carbon.domain.intensity import EmissionScope, IntensityPoint, Signal, Vintage
 from carbon.domain.price import PricePoint
 from carbon.domain.units import MS_PER_HOUR, ceil_to, floor_to
 from carbon.grid.answer import get_content
@@ -21,7 +21,7 @@ from carbon.grid.entsoe_xml import ALL_PLANTS, XmlInvalid, read_generation, read
 from carbon.grid.feed import CC_BY_4, CC_BY_4_URL, FeedAnswerInvalid, FeedUnreachable, Licence
 from carbon.grid.generation_forecast import forecast_points
 from carbon.grid.generation_mix import Output, mix_points
-from carbon.grid.source_factors import IPCC_AR5, Fuel, SourceFactors
+from carbon.grid.source_factors import IPCC_AR5, Fuel, Sets, SourceFactors
 
 BASE_URL = "https://web-api.tp.entsoe.eu/api"
 
@@ -100,6 +100,7 @@ class Entsoe:
         commercial=True,
     )
     signal = Signal.AVERAGE
+    scope = EmissionScope.LIFECYCLE
     period_ms = MS_PER_HOUR // 4
     #: It foretells, but not every zone.
     horizon_ms = 0
@@ -110,26 +111,26 @@ class Entsoe:
         clock: Clock,
         token: str,
         base_url: str = BASE_URL,
-        factors: SourceFactors = IPCC_AR5,
+        factors: Sets = lambda: IPCC_AR5,
     ) -> None:
         self._http, self._clock, self._token = http, clock, token
         self._base_url, self._factors = base_url, factors
-        self.scope = factors.scope
 
     def zones(self) -> Sequence[str]:
         return tuple(AREAS)
 
     def fetch(self, zone: str, start_ms: int, end_ms: int) -> list[Vintage]:
         """Published now: the times of which every regular kind is known, and what is foretold."""
-        now_ms = self._clock.now_ms()
+        now_ms, factors = self._clock.now_ms(), self._factors()
         lo, hi = floor_to(start_ms, MS_PER_HOUR), ceil_to(min(end_ms, now_ms), MS_PER_HOUR)
         outputs = self._generation(zone, "A75", "A16", lo, hi)
-        points = mix_points(outputs, FUELS, self._factors)
+        points = mix_points(outputs, FUELS, factors)
         if not points:
             raise FeedAnswerInvalid(self.name, f"no time of {zone} has a whole mix yet")
-        said = [self._vintage(zone, now_ms, points, ())]
-        if end_ms > now_ms and (ahead := self._ahead(zone, outputs, now_ms)):
-            said.append(self._vintage(zone, now_ms, ahead, ("from_generation_forecast",)))
+        flags = (factors.flag, "production_mix")
+        said = [self._vintage(zone, now_ms, points, flags)]
+        if end_ms > now_ms and (ahead := self._ahead(zone, outputs, factors, now_ms)):
+            said.append(self._vintage(zone, now_ms, ahead, (*flags, "from_generation_forecast")))
         return said
 
     def fetch_prices(self, zone: str, start_ms: int, end_ms: int) -> list[PricePoint]:
@@ -143,7 +144,11 @@ class Entsoe:
             raise FeedAnswerInvalid(self.name, f"prices of {zone}: {error}") from None
 
     def _ahead(
-        self, zone: str, outputs: Mapping[str, Sequence[Output]], now_ms: int
+        self,
+        zone: str,
+        outputs: Mapping[str, Sequence[Output]],
+        factors: SourceFactors,
+        now_ms: int,
     ) -> list[IntensityPoint]:
         """None where it foretells nothing, or not now: what was measured counts without."""
         lo, hi = floor_to(now_ms, MS_PER_HOUR), ceil_to(now_ms + AHEAD_MS, MS_PER_HOUR)
@@ -152,7 +157,7 @@ class Entsoe:
             total = self._generation(zone, "A71", "A01", lo, hi).get(ALL_PLANTS, [])
         except (FeedAnswerInvalid, FeedUnreachable):
             return []
-        return forecast_points(outputs, weather, total, FUELS, self._factors, now_ms)
+        return forecast_points(outputs, weather, total, FUELS, factors, now_ms)
 
     def _generation(
         self, zone: str, document: str, process: str, start_ms: int, end_ms: int
@@ -183,7 +188,7 @@ class Entsoe:
             now_ms,
             tuple(points),
             self.licence.attribution,
-            (self._factors.flag, "production_mix", *flags),
+            flags,
         )
 
 

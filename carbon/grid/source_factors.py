@@ -1,91 +1,66 @@
-"""gCO2e per kWh by kind of plant, in named and dated sets: they differ by a fifth on coal.
+"""A named set of gCO2e per kWh by kind of plant, as feeds of generation use it.
 
-From a set and a generation mix comes an intensity; each vintage made so names its set.
+From a set and a generation mix comes an intensity; each vintage made so names its set, and whether
+any of its figures was superseded here.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from enum import StrEnum
+from hashlib import sha256
 from types import MappingProxyType
 from typing import Final
 
+from carbon.domain.factor import Factor
+from carbon.domain.factor_book import FactorBook
 from carbon.domain.intensity import EmissionScope
+from carbon.domain.source_factors import AR5, SRREN, Fuel
+from carbon.errors import InvalidInput
 
-
-class Fuel(StrEnum):
-    """What a plant runs on."""
-
-    BIOMASS = "biomass"
-    COAL = "coal"
-    GAS = "gas"
-    GEOTHERMAL = "geothermal"
-    HYDRO = "hydro"
-    NUCLEAR = "nuclear"
-    OIL = "oil"
-    SOLAR = "solar"
-    WIND = "wind"
-    WIND_OFFSHORE = "wind_offshore"
-    #: Gives back what was generated before: counted where it was generated.
-    STORAGE = "storage"
-    #: A plant of which the source does not say what it burns.
-    OTHER = "other"
+__all__ = ["IPCC_AR5", "IPCC_SRREN", "SETS", "Fuel", "Sets", "SourceFactors", "source_factors"]
 
 
 @dataclass(frozen=True, slots=True)
 class SourceFactors:
-    """A published set. A fuel that it lacks has no figure here, and never 0."""
+    """A set as it holds at a moment. A fuel that it lacks has no figure here, and never 0."""
 
+    #: Its name; with a digest behind it where figures of it were superseded.
     version: str
     scope: EmissionScope
     g_per_kwh: Mapping[Fuel, float]
-    source: str
 
     @property
     def flag(self) -> str:
         return f"factors_{self.version}"
 
 
-IPCC_AR5: Final = SourceFactors(
-    "ipcc_ar5_2014",
-    EmissionScope.LIFECYCLE,
-    MappingProxyType(
-        {
-            Fuel.COAL: 820.0,
-            Fuel.GAS: 490.0,
-            Fuel.BIOMASS: 230.0,
-            Fuel.SOLAR: 48.0,
-            Fuel.GEOTHERMAL: 38.0,
-            Fuel.HYDRO: 24.0,
-            Fuel.NUCLEAR: 12.0,
-            Fuel.WIND_OFFSHORE: 12.0,
-            Fuel.WIND: 11.0,
-            Fuel.OIL: 840.0,
-        }
-    ),
-    "IPCC AR5 WG III (2014), Annex III, table A.III.2, medians; oil, which it lacks, from the "
-    "IPCC SRREN (2011), annex II, median",
-)
+#: What a feed asks for its set, each time anew: it may have been superseded since.
+Sets = Callable[[], SourceFactors]
 
-IPCC_SRREN: Final = SourceFactors(
-    "ipcc_srren_2011",
-    EmissionScope.LIFECYCLE,
-    MappingProxyType(
-        {
-            Fuel.COAL: 1001.0,
-            Fuel.OIL: 840.0,
-            Fuel.GAS: 469.0,
-            Fuel.SOLAR: 46.0,
-            Fuel.GEOTHERMAL: 45.0,
-            Fuel.BIOMASS: 18.0,
-            Fuel.NUCLEAR: 16.0,
-            Fuel.WIND: 12.0,
-            Fuel.WIND_OFFSHORE: 12.0,
-            Fuel.HYDRO: 4.0,
-        }
-    ),
-    "IPCC SRREN (2011), annex II, table A.II.4, medians",
-)
 
+def source_factors(book: FactorBook, name: str, at_ms: int) -> SourceFactors:
+    """The set of that name as it holds at a moment. All sets are of the life cycle.
+
+    Raises InvalidInput(`unknown_factor_set`), naming those that there are.
+    """
+    held = book.of_set(name, at_ms)
+    found = {Fuel(factor.subject): factor for factor in held if factor.subject in set(Fuel)}
+    if not found:
+        known = ", ".join(sorted(book.set_names()))
+        raise InvalidInput("unknown_factor_set", f"no set of factors {name!r}: there are {known}")
+    values = {fuel: factor.value for fuel, factor in found.items()}
+    version = _version(name, found.values())
+    return SourceFactors(version, EmissionScope.LIFECYCLE, MappingProxyType(values))
+
+
+def _version(name: str, factors: Iterable[Factor]) -> str:
+    changed = sorted(factor.id for factor in factors if factor.supersedes is not None)
+    if not changed:
+        return name
+    return f"{name}_{sha256(' '.join(changed).encode()).hexdigest()[:8]}"
+
+
+IPCC_AR5: Final = source_factors(FactorBook(), AR5, 0)
+IPCC_SRREN: Final = source_factors(FactorBook(), SRREN, 0)
 SETS: Final = MappingProxyType({made.version: made for made in (IPCC_AR5, IPCC_SRREN)})

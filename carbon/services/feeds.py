@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator, Sequence
+from functools import partial
 
 import httpx2
 
@@ -21,8 +22,11 @@ from carbon.grid.feed import Feed
 from carbon.grid.neso import Neso
 from carbon.grid.rte import Rte
 from carbon.grid.site_meter import SiteMeter
+from carbon.grid.source_factors import Sets, SourceFactors, source_factors
 from carbon.grid.watttime import WattTime
 from carbon.services.context import Context
+from carbon.storage.engine import reading
+from carbon.storage.factors import factor_book
 
 log = logging.getLogger("carbon.grid")
 
@@ -30,18 +34,19 @@ log = logging.getLogger("carbon.grid")
 def build_feeds(context: Context) -> Sequence[Feed]:
     settings, clock = context.settings, context.clock
     http = feed_client(settings.feed_timeout_s, clock)
-    keyed = list(_keyed(context, http))
+    sets = partial(_factors, context)
+    keyed = list(_keyed(context, http, sets))
     keyless: list[Feed] = [
         Neso(http, clock, settings.neso_url),
         EnergyCharts(http, clock, settings.energy_charts_url),
         Rte(http, clock, settings.rte_url),
     ]
     if not any(feed.name == Eia.name for feed in keyed):  # the same, later and in a large file
-        keyless.append(EiaFiles(http, clock, settings.eia_files_url))
+        keyless.append(EiaFiles(http, clock, settings.eia_files_url, sets))
     return [*keyed, *keyless]
 
 
-def _keyed(context: Context, http: httpx2.Client) -> Iterator[Feed]:
+def _keyed(context: Context, http: httpx2.Client, sets: Sets) -> Iterator[Feed]:
     settings, clock = context.settings, context.clock
     if settings.site_intensity and settings.zone:
         yield SiteMeter(http, clock, settings.site_intensity, normal_zone(settings.zone))
@@ -55,9 +60,17 @@ def _keyed(context: Context, http: httpx2.Client) -> Iterator[Feed]:
             http, clock, settings.watttime_user, password, regions, settings.watttime_url
         )
     if key := _secret(context, "entsoe_key"):
-        yield Entsoe(http, clock, key, settings.entsoe_url)
+        yield Entsoe(http, clock, key, settings.entsoe_url, sets)
     if key := _secret(context, "eia_key"):
-        yield Eia(http, clock, key, settings.eia_url)
+        yield Eia(http, clock, key, settings.eia_url, sets)
+
+
+def _factors(context: Context) -> SourceFactors:
+    """The set that the site has chosen, as it holds now; an unknown one is an error that the
+    feed's status shows, and another set never stands in."""
+    with reading(context.engine) as connection:
+        book = factor_book(connection)
+    return source_factors(book, context.settings.source_factors, context.clock.now_ms())
 
 
 def _secret(context: Context, name: str) -> str | None:

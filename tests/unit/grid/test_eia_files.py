@@ -187,7 +187,7 @@ def test_a_file_without_an_end_is_no_answer(
 def test_another_set_of_factors_is_named_in_the_flags(
     http: httpx2.Client, clock: FakeClock, double: GridDouble, now_ms: int
 ) -> None:
-    feed = EiaFiles(http, clock, double.url + PATH, IPCC_SRREN)
+    feed = EiaFiles(http, clock, double.url + PATH, lambda: IPCC_SRREN)
     [vintage] = feed.fetch("US-TEX-ERCO", now_ms - DAY_MS, now_ms)
     assert IPCC_SRREN.flag in vintage.flags
 

@@ -320,7 +320,7 @@ def test_entsoe_mixes_quarter_hours_and_hours_and_leaves_pumping_out(
 def test_the_set_of_factors_can_be_chosen_and_is_named(
     http: httpx2.Client, clock: FakeClock, double: GridDouble, now_ms: int
 ) -> None:
-    feed = Entsoe(http, clock, TOKEN, f"{double.url}/api", IPCC_SRREN)
+    feed = Entsoe(http, clock, TOKEN, f"{double.url}/api", lambda: IPCC_SRREN)
     vintage, _ahead = fetch(feed, "DE", now_ms)
     assert "factors_ipcc_srren_2011" in vintage.flags
     grams = 3000 * 16 + 2000 * 469 + 1000 * 1001 + 500 * 46
