@@ -51,8 +51,8 @@ def import_(
 ) -> None:
     """Take hosts over from another inventory; again is the same.
 
-    Of csv the columns name, site, zone, pue, owner, region, commissioned, retired, valid_from,
-    trackers; of kubernetes also the grid zones of cloud regions.
+    Of csv the columns name, site, zone, pue, owner, region, server, gpus, commissioned, retired,
+    valid_from, trackers; of kubernetes also the grid zones of cloud regions.
     """
     from carbon.errors import InvalidInput
     from carbon.imports import host_inventory

@@ -21,6 +21,11 @@ Owner = Annotated[str | None, typer.Option(help="Who answers for it.")]
 Region = Annotated[
     str | None, typer.Option(help="Of a cloud, such as aws/eu-west-1: brings its zone and PUE.")
 ]
+Server = Annotated[
+    str | None,
+    typer.Option(help="Its model without GPUs, which share its making: 'Dell R740', generic."),
+]
+Gpus = Annotated[int | None, typer.Option(help="How many share it, where not all are metered.")]
 Commissioned = Annotated[str | None, typer.Option(help="RFC 3339: expected to report from then.")]
 Retired = Annotated[str | None, typer.Option(help="RFC 3339: expected to report until then.")]
 Trackers = Annotated[
@@ -43,6 +48,8 @@ def add(
     pue: Pue = None,
     owner: Owner = None,
     region: Region = None,
+    server: Server = None,
+    gpus: Gpus = None,
     commissioned: Commissioned = None,
     retired: Retired = None,
     tracker: Trackers = None,
@@ -53,9 +60,9 @@ def add(
 ) -> None:
     """Note what is known of a host; what it ran since is priced anew."""
     stated = {"site": site, "zone": zone, "pue": pue, "owner": owner, "valid_from": valid_from}
-    stated["region"] = region
+    machine = {"region": region, "server": server, "gpus": gpus}
     dates = {"commissioned": commissioned, "retired": retired, "trackers": tracker}
-    _record(name, json, **stated, **dates)
+    _record(name, json, **stated, **machine, **dates)
 
 
 @host.command("set")
@@ -66,6 +73,8 @@ def set_(
     pue: Pue = None,
     owner: Owner = None,
     region: Region = None,
+    server: Server = None,
+    gpus: Gpus = None,
     commissioned: Commissioned = None,
     retired: Retired = None,
     tracker: Trackers = None,
@@ -80,9 +89,9 @@ def set_(
     _check_known(name)
     since = valid_from or to_rfc3339(SystemClock().now_ms())
     stated = {"site": site, "zone": zone, "pue": pue, "owner": owner, "valid_from": since}
-    stated["region"] = region
+    machine = {"region": region, "server": server, "gpus": gpus}
     dates = {"commissioned": commissioned, "retired": retired, "trackers": tracker}
-    _record(name, json, **stated, **dates)
+    _record(name, json, **stated, **machine, **dates)
 
 
 @host.command()

@@ -23,6 +23,10 @@ class EmbodiedCharge:
     reserved_ms: int = 0
     #: The device was older than its expected life, so that nothing was left to charge.
     past_life: bool = False
+    #: Model of the server of which this is a share, and among how many devices it is divided;
+    #: empty and 1 for a device's own footprint.
+    server: str = ""
+    shared_by: int = 1
 
 
 def embodied_g(total_g: float, reserved: float, lifespan: float, share: float = 1.0) -> float:
@@ -30,11 +34,20 @@ def embodied_g(total_g: float, reserved: float, lifespan: float, share: float = 
     return total_g * (min(reserved, lifespan) / lifespan) * share
 
 
-def embodied_ng(total_g: float, reserved_ms: int, lifespan_ms: int, share_ppm: int = PPM) -> int:
-    """M of one reservation in nanograms, rounded down; time beyond the lifespan is free."""
+def embodied_ng(
+    total_g: float,
+    reserved_ms: int,
+    lifespan_ms: int,
+    share_ppm: int = PPM,
+    shared_by: int = 1,
+) -> int:
+    """M of one reservation in nanograms, rounded down; time beyond the lifespan is free.
+
+    `shared_by` divides what several devices carry alike, as the server around eight GPUs.
+    """
     grams, per_grams = float(total_g).as_integer_ratio()
     reserved = min(reserved_ms, lifespan_ms)
-    return grams * NG_PER_G * reserved * share_ppm // (per_grams * lifespan_ms * PPM)
+    return grams * NG_PER_G * reserved * share_ppm // (per_grams * lifespan_ms * PPM * shared_by)
 
 
 def end_of_life_ms(commissioned_ms: int, lifespan_ms: int) -> int:

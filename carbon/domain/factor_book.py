@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import Final
 
 from carbon.domain.factor import Factor, FactorKind
 from carbon.domain.factors import GENERIC_FLAG, LIFESPAN, SHIPPED, factor_for_device, words
@@ -22,6 +23,33 @@ class Holding:
     factor: Factor
     start_ms: int
     end_ms: int
+
+
+#: What a recorded lifespan may speak of; of `host` and `device` its name says which.
+LIFESPAN_SUBJECTS: Final = ("gpu", "cpu", "dram", "module", "server", "host", "device")
+_ONE: Final = ("host", "device")
+
+
+@dataclass(frozen=True, slots=True)
+class Hardware:
+    """A device, or the server around it, as factors name it."""
+
+    kind: str
+    model: str
+    device: str = ""  #: its UUID
+    host: str = ""
+
+    def rank(self, factor: Factor) -> tuple[int, int] | None:
+        """How closely a lifespan names it: the greater outweighs; None for another's."""
+        if factor.kind is not FactorKind.LIFESPAN or not factor.subject:
+            return None
+        if factor.subject in _ONE:
+            one = self.host if factor.subject == "host" else self.device
+            return (1 + _ONE.index(factor.subject), 0) if one and factor.name == one else None
+        named = words(factor.name) - {""}
+        if factor.subject == self.kind.lower() and named <= words(self.model):
+            return 0, len(named)
+        return None
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,10 +71,20 @@ class FactorBook:
     def for_device(self, kind: str, model: str, start_ms: int, end_ms: int) -> list[Holding]:
         """The embodied factors of a device over a window, in order of time; never none of it."""
         shipped = factor_for_device(kind, model)
-        return self._held(shipped, self._named(shipped, kind, model), start_ms, end_ms)
+        named = self._named(shipped, kind, model)
+        chain = [*self._chain(shipped), *(self._chain(named) if named else ())]
+        return _held(chain, start_ms, end_ms)
 
-    def lifespan(self, start_ms: int, end_ms: int) -> list[Holding]:
-        return self._held(LIFESPAN, None, start_ms, end_ms)
+    def lifespan(self, of: Hardware, start_ms: int, end_ms: int) -> list[Holding]:
+        """The expected lives of a device over a window: its own, else its host's, its model's,
+        its kind's; else the default."""
+        own = sorted(
+            (rank, factor.id, factor)
+            for factor in self.recorded
+            if factor.supersedes is None and (rank := of.rank(factor)) is not None
+        )
+        chain = [new for first in (LIFESPAN, *(f for *_, f in own)) for new in self._chain(first)]
+        return _held(chain, start_ms, end_ms)
 
     def of_region(self, kind: FactorKind, region: str, at_ms: int) -> Factor | None:
         """The newest vintage of a region's (or a zone's) PUE or WUE that is valid at a moment and
@@ -106,6 +144,8 @@ class FactorBook:
             self._check_successor(factor, self.find(factor.supersedes))
 
     def _check_alone(self, factor: Factor) -> None:
+        if factor.kind is FactorKind.LIFESPAN:
+            _check_subject(factor)
         for other in self.all():
             if _thing(other) == _thing(factor) and other.overlaps(factor):
                 raise Conflicting(
@@ -137,26 +177,6 @@ class FactorBook:
         known = 0 if GENERIC_FLAG in shipped.flags else len(words(shipped.name))
         return best if best is not None and len(words(best.name)) > known else None
 
-    def _held(
-        self, shipped: Factor, named: Factor | None, start_ms: int, end_ms: int
-    ) -> list[Holding]:
-        chain = [*self._chain(shipped), *(self._chain(named) if named else ())]
-        cuts = {start_ms, end_ms}
-        for factor in chain:
-            cuts |= {
-                at
-                for at in (factor.valid_from_ms, factor.valid_to_ms)
-                if at is not None and start_ms < at < end_ms
-            }
-        found: list[Holding] = []
-        for lo, hi in pairwise(sorted(cuts)):
-            factor = [f for f in chain if f.is_valid_at(lo)][-1]
-            if found and found[-1].factor is factor:
-                found[-1] = Holding(factor, found[-1].start_ms, hi)
-            else:
-                found.append(Holding(factor, lo, hi))
-        return found
-
     def _chain(self, first: Factor) -> Iterator[Factor]:
         """A factor, what supersedes it, what supersedes those: the later outweighs."""
         generation: Iterable[Factor] = (first,)
@@ -165,8 +185,36 @@ class FactorBook:
             generation = [new for old in generation for new in self.successors(old.id)]
 
 
+def _held(chain: Sequence[Factor], start_ms: int, end_ms: int) -> list[Holding]:
+    """Of a chain of which the first is always valid, the last that is valid at each moment."""
+    cuts = {start_ms, end_ms}
+    for factor in chain:
+        cuts |= {
+            at
+            for at in (factor.valid_from_ms, factor.valid_to_ms)
+            if at is not None and start_ms < at < end_ms
+        }
+    found: list[Holding] = []
+    for lo, hi in pairwise(sorted(cuts)):
+        factor = [f for f in chain if f.is_valid_at(lo)][-1]
+        if found and found[-1].factor is factor:
+            found[-1] = Holding(factor, found[-1].start_ms, hi)
+        else:
+            found.append(Holding(factor, lo, hi))
+    return found
+
+
 def _thing(factor: Factor) -> tuple[str, str, str]:
     return factor.kind, factor.subject.lower(), " ".join(factor.name.lower().split())
+
+
+def _check_subject(factor: Factor) -> None:
+    if factor.subject not in LIFESPAN_SUBJECTS:
+        raise InvalidInput(
+            "unknown_subject", f"a lifespan is that of one of {', '.join(LIFESPAN_SUBJECTS)}"
+        )
+    if factor.subject in _ONE and not factor.name:
+        raise InvalidInput("name_missing", f"say by its name which {factor.subject} lives so long")
 
 
 def _is_of(factor: Factor, kind: str) -> bool:

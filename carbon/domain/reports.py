@@ -97,6 +97,8 @@ class Mark(StrEnum):
     UNITS_SET_ASIDE = "units_set_aside"
     NOT_MEASURED = "mostly_not_measured"
     UNIT_BASIS = "unit_basis_not_stated"
+    #: GPUs are charged for their making, and nothing for the server that they stand in.
+    SERVER_UNKNOWN = "server_not_stated"
 
 
 def marks_of(
@@ -107,6 +109,7 @@ def marks_of(
     operational_g: float,
     excluded: Iterable[Mapping[str, Any]],
     lacks_basis: bool = False,
+    lacks_server: bool = False,
 ) -> list[Mark]:
     """In the order in which they matter."""
     found = []
@@ -122,6 +125,8 @@ def marks_of(
         found.append(Mark.EXCLUDED_SHARE)
     if lacks_basis:
         found.append(Mark.UNIT_BASIS)
+    if lacks_server:
+        found.append(Mark.SERVER_UNKNOWN)
     return found
 
 

@@ -130,7 +130,8 @@ def _embodied(part: dict[str, Any], known: dict[str, Any]) -> Iterator[str]:
             yield f"{part['factor']} is not the footprint that was charged"
     grams, per_grams = float(part["total_g"]).as_integer_ratio()
     time_ms = min(part["reserved_ms"], part["lifespan_ms"])
-    charged_ng = grams * NG_PER_G * time_ms // (per_grams * part["lifespan_ms"])
+    shared_by = part.get("shared_by", 1)  # a server, by the devices in it
+    charged_ng = grams * NG_PER_G * time_ms // (per_grams * part["lifespan_ms"] * shared_by)
     if part.get("past_life"):  # it has been paid for
         charged_ng = 0
     if charged_ng != part["embodied_ng"]:

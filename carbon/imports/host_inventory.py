@@ -23,6 +23,8 @@ COLUMNS: Final = (
     "pue",
     "owner",
     "region",
+    "server",
+    "gpus",
     "commissioned",
     "retired",
     "valid_from",
@@ -66,6 +68,12 @@ def _from_row(line: int, row: Mapping[str, Any]) -> Host:
             raise InvalidInput(
                 "invalid_host", f"line {line}: PUE {found['pue']!r} is no number"
             ) from None
+    if "gpus" in found:
+        if not found["gpus"].isascii() or not found["gpus"].isdigit():
+            raise InvalidInput(
+                "invalid_host", f"line {line}: {found['gpus']!r} is no number of GPUs"
+            )
+        found["gpus"] = int(found["gpus"])
     if "trackers" in found:
         found["trackers"] = found["trackers"].split()
     return found

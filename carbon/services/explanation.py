@@ -162,9 +162,10 @@ def _counting(answer: SciAnswer) -> str:
 def _embodied_formula(part: EmbodiedPart) -> str:
     if part.past_life:
         return f"{part.device}: 0 ng, older than its expected life ({part.lifespan})"
+    share = f" / {part.shared_by} devices of the server" if part.kind == "server" else ""
     return (
         f"{part.device}: {part.total_g:.10g} g x {part.reserved_ms} ms / {part.lifespan_ms} ms"
-        f" = {part.embodied_ng} ng ({part.factor}, {part.lifespan})"
+        f"{share} = {part.embodied_ng} ng ({part.factor}, {part.lifespan})"
     )
 
 

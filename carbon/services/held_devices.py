@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from carbon.domain.embodied import EmbodiedCharge, embodied_ng, end_of_life_ms
 from carbon.domain.factor import Factor
-from carbon.domain.factor_book import FactorBook, Holding
+from carbon.domain.factor_book import FactorBook, Hardware, Holding
 from carbon.storage.ledger_rows import DeviceRef, LedgerRow
 
 
@@ -26,26 +26,59 @@ def embodied_charges(
     start_ms: int,
     end_ms: int,
 ) -> list[EmbodiedCharge]:
-    """M of a device's reserved time in a window; where a factor changes inside of it, or the
-    device reaches the end of its expected life, by the share of the window for which each holds."""
+    """M of a device's reserved time in a window, with its part of the server that is around it;
+    where a factor changes inside of the window, or the device reaches the end of its expected
+    life, by the share of the window for which each holds."""
     if not reserved_ms:
         return []
-    end_ms = max(end_ms, start_ms + 1)  # a moment may have been snapped outward to its bucket
-    charges, so_far = [], 0
-    for factor, lifespan, until_ms, past_life in _holding(book, device, start_ms, end_ms):
-        part_ms = reserved_ms * (until_ms - start_ms) // (end_ms - start_ms) - so_far
-        so_far += part_ms
-        mass_ng = 0 if past_life else embodied_ng(factor.total_g, part_ms, lifespan.duration_ms)
-        charges.append(EmbodiedCharge(device_id, mass_ng, factor, lifespan, part_ms, past_life))
+    window = start_ms, max(end_ms, start_ms + 1)  # a moment may have been snapped to its bucket
+    charges: list[EmbodiedCharge] = []
+    if device.server is None or not device.server.is_inside:
+        own = Hardware(device.kind, device.model, device.uuid, device.host)
+        charges += _charges(book, device_id, device, own, reserved_ms, *window)
+    if device.server is not None and device.server.shared_by:
+        around = Hardware("server", device.server.model, host=device.host)
+        charges += _charges(
+            book, device_id, device, around, reserved_ms, *window, device.server.shared_by
+        )
     return charges
 
 
+def _charges(
+    book: FactorBook,
+    device_id: int,
+    device: DeviceRef,
+    made: Hardware,
+    reserved_ms: int,
+    start_ms: int,
+    end_ms: int,
+    shared_by: int = 0,
+) -> Iterator[EmbodiedCharge]:
+    """Of a device itself; with `shared_by`, of its server."""
+    so_far = 0
+    for factor, lifespan, until_ms, past_life in _holding(book, device, made, start_ms, end_ms):
+        part_ms = reserved_ms * (until_ms - start_ms) // (end_ms - start_ms) - so_far
+        so_far += part_ms
+        years_ms = lifespan.duration_ms
+        mass_ng = embodied_ng(factor.total_g, part_ms, years_ms, shared_by=shared_by or 1)
+        yield EmbodiedCharge(
+            device_id,
+            0 if past_life else mass_ng,
+            factor,
+            lifespan,
+            part_ms,
+            past_life,
+            made.model if shared_by else "",
+            shared_by or 1,
+        )
+
+
 def _holding(
-    book: FactorBook, device: DeviceRef, start_ms: int, end_ms: int
+    book: FactorBook, device: DeviceRef, made: Hardware, start_ms: int, end_ms: int
 ) -> list[tuple[Factor, Factor, int, bool]]:
     """(embodied factor, lifespan, until when, past its life) over a window, in order of time."""
-    embodied = book.for_device(device.kind, device.model, start_ms, end_ms)
-    lifespans = book.lifespan(start_ms, end_ms)
+    embodied = book.for_device(made.kind, made.model, start_ms, end_ms)
+    lifespans = book.lifespan(made, start_ms, end_ms)
     ends = [_end_of_life(device, held.factor) for held in lifespans]
     inside = [at_ms for at_ms in ends if at_ms is not None and start_ms < at_ms < end_ms]
     found = []

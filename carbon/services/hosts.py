@@ -29,7 +29,10 @@ from carbon.storage.rollups import quarter_hour
 from carbon.storage.settled import Piece, pieces_between
 from carbon.wire.hosts import HostAnswer, HostBody, HostList
 
-_FACTS = ("site", "zone", "pue", "owner", "region", "commissioned_ms", "retired_ms")
+_FACTS = (
+    *("site", "zone", "pue", "owner", "region", "server", "gpus"),
+    *("commissioned_ms", "retired_ms"),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +65,8 @@ def record_host(context: Context, body: HostBody, times: HostTimes) -> HostAnswe
             "pue": body.pue,
             "owner": body.owner,
             "region": body.region,
+            "server": body.server,
+            "gpus": body.gpus,
             "commissioned_ms": times.commissioned_ms,
             "retired_ms": times.retired_ms,
         }
@@ -176,6 +181,8 @@ def _answer(
         pue=known["pue"],
         owner=known["owner"],
         region=known["region"],
+        server=known["server"],
+        gpus=known["gpus"],
         valid_from=_stamp(known["start_ms"]),
         devices=report.devices,
         commissioned=_stamp(known["commissioned_ms"]),

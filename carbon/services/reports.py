@@ -217,6 +217,7 @@ def _line(account: Account, request: ReportBody) -> ReportLine:
         answer.operational_g,
         answer.boundary["excluded"],
         _lacks_basis(answer),
+        _lacks_server(account),
     )
     return ReportLine(
         answer,
@@ -232,6 +233,14 @@ def _lacks_basis(answer: SciAnswer) -> bool:
     if answer.boundary["persona"] != "provider" or answer.unit in DERIVED_UNITS:
         return False
     return answer.unit_meaning is UNSET or answer.unit_meaning.basis is None
+
+
+def _lacks_server(account: Account) -> bool:
+    """Whether a GPU is charged for its making and nothing for the server around it."""
+    held = {int(charge.device) for charge in account.embodied if not charge.server}
+    around = {int(charge.device) for charge in account.embodied if charge.server}
+    kinds = {account.devices[device].kind for device in held - around}
+    return "gpu" in kinds and "server" not in {one.kind for one in account.devices.values()}
 
 
 def _simulated(account: Account) -> Simulated:
@@ -279,8 +288,8 @@ def _embodied(account: Account) -> list[EmbodiedPart]:
         parts.append(
             EmbodiedPart(
                 device=device.uuid,
-                kind=device.kind,
-                model=device.model,
+                kind="server" if charge.server else device.kind,
+                model=charge.server or device.model,
                 factor=charge.factor.id,
                 total_g=charge.factor.total_g,
                 lifespan=charge.lifespan.id,
@@ -288,9 +297,12 @@ def _embodied(account: Account) -> list[EmbodiedPart]:
                 reserved_ms=charge.reserved_ms,
                 embodied_ng=charge.embodied_ng,
                 past_life=charge.past_life,
+                shared_by=charge.shared_by,
             )
         )
-    return sorted(parts, key=lambda part: (part.device, part.factor, part.lifespan, part.past_life))
+    return sorted(
+        parts, key=lambda part: (part.device, part.kind, part.factor, part.lifespan, part.past_life)
+    )
 
 
 def store_report(

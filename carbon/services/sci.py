@@ -152,6 +152,13 @@ def _flags(ledger: Ledger, embodied: Sequence[EmbodiedCharge]) -> Iterable[str]:
     yield from ledger.flags
     if any(charge.past_life for charge in embodied):
         yield "fully_depreciated"
+    if any(_is_inside_of_server(ledger, row) for row in ledger.rows):
+        yield "parts_in_server"
+
+
+def _is_inside_of_server(ledger: Ledger, row: LedgerRow) -> bool:
+    server = ledger.devices[row.device_id].server
+    return bool(row.reserved_ms) and server is not None and server.is_inside
 
 
 def _hashed(answer: SciAnswer, ledger: Ledger, embodied: Sequence[EmbodiedCharge]) -> SciAnswer:
@@ -166,9 +173,20 @@ def _hashed(answer: SciAnswer, ledger: Ledger, embodied: Sequence[EmbodiedCharge
         [factor.id for factor in answer.factors],
         [_row_inputs(ledger, row) for row in ledger.rows],
         *([ledger.devices[int(c.device)].uuid, c.reserved_ms] for c in embodied if c.past_life),
+        *(_own_inputs(ledger, charge) for charge in embodied if _is_of_its_own(charge)),
     ]
     digest = sha256(msgspec.json.encode(inputs, order="sorted")).hexdigest()
     return msgspec.structs.replace(answer, input_hash=f"sha256:{digest}")
+
+
+def _is_of_its_own(charge: EmbodiedCharge) -> bool:
+    """Whether its device alone does not tell how it is charged."""
+    return bool(charge.server or charge.lifespan.subject)
+
+
+def _own_inputs(ledger: Ledger, charge: EmbodiedCharge) -> list[object]:
+    uuid = ledger.devices[int(charge.device)].uuid
+    return [uuid, charge.server, charge.shared_by, charge.factor.id, charge.lifespan.id]
 
 
 def _row_inputs(ledger: Ledger, row: LedgerRow) -> list[object]:

@@ -9,7 +9,8 @@ from zoneinfo import ZoneInfo
 from sqlalchemy import Connection, Select, Table, func, select
 
 from carbon.domain.units import BUCKET_MS, QUARTER_MS, ceil_to, floor_to
-from carbon.storage.names import device, device_model, host_period
+from carbon.storage.host_servers import ServerShare, server_shares
+from carbon.storage.names import device, device_model, host, host_period
 from carbon.storage.rollups import bucket, quarter_hour
 from carbon.storage.sealed_days import buckets_kept_from
 from carbon.storage.settled import pieces_between
@@ -169,6 +170,9 @@ class DeviceRef:
     model: str
     #: When its host first came into service, where the inventory says so.
     commissioned_ms: int | None = None
+    host: str = ""
+    #: What it carries of a server that somebody stated.
+    server: ServerShare | None = None
 
 
 def devices_by_id(connection: Connection, ids: Sequence[int]) -> dict[int, DeviceRef]:
@@ -180,8 +184,10 @@ def devices_by_id(connection: Connection, ids: Sequence[int]) -> dict[int, Devic
     )
     d, m = device.c, device_model.c
     query = (
-        select(d.id, d.uuid, m.kind, m.model, commissioned)
+        select(d.id, d.uuid, m.kind, m.model, commissioned, host.c.name)
         .join_from(device, device_model)
+        .join(host, host.c.id == d.host_id)
         .where(device.c.id.in_(ids))
     )
-    return {row[0]: DeviceRef(*row[1:]) for row in connection.execute(query)}
+    servers = server_shares(connection, ids)
+    return {row[0]: DeviceRef(*row[1:], servers.get(row[0])) for row in connection.execute(query)}

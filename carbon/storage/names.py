@@ -118,6 +118,9 @@ host_period = Table(
     Column("owner", Text, nullable=True),
     #: Of a cloud, `aws/eu-west-1`: whose published PUE and WUE hold.
     Column("region", Text, nullable=True),
+    #: Model of the server without its GPUs, and among how many of these it is shared.
+    Column("server", Text, nullable=True),
+    Column("gpus", Integer, nullable=True),
     #: In service from and until then: when it is expected to report.
     Column("commissioned_ms", Ms, nullable=True),
     Column("retired_ms", Ms, nullable=True),

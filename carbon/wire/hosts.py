@@ -21,6 +21,11 @@ class HostBody(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=Tr
     #: Of a cloud, `aws/eu-west-1`: its published PUE holds where `pue` is not said, its grid zone
     #: where `zone` is not.
     region: Text | None = None
+    #: Model of the server without its GPUs, which share its embodied carbon, each by the time for
+    #: which it is held; its CPUs and memory are part of it.
+    server: Text | None = None
+    #: How many GPUs share it, where not all are metered.
+    gpus: Annotated[int, Meta(ge=1, le=1024)] | None = None
     #: From then on it is expected to report, and until then: readings that are missing between
     #: them lower completeness.
     commissioned: str | None = None
@@ -37,6 +42,8 @@ class HostAnswer(Struct, frozen=True):
     pue: float | None
     owner: str | None
     region: str | None
+    server: str | None
+    gpus: int | None
     valid_from: str | None
     devices: int
     commissioned: str | None

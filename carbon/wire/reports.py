@@ -68,6 +68,8 @@ class EmbodiedPart(Struct, frozen=True):
     embodied_ng: int
     #: Older than its expected life: nothing was left to charge.
     past_life: bool = False
+    #: Of a server's part (`kind` is `server`): among how many devices it is divided.
+    shared_by: int = 1
 
 
 class Simulated(Struct, frozen=True):

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from carbon.domain.factor import Factor, FactorKind, Tier, Unit
-from carbon.domain.factor_book import FactorBook
+from carbon.domain.factor_book import FactorBook, Hardware
 from carbon.domain.factors import LIFESPAN, SHIPPED, factor_for_device
 from carbon.errors import Conflicting, InvalidInput, NotFound
 
@@ -30,7 +30,7 @@ def ids(book: FactorBook, start_ms: int = 0, end_ms: int = 100) -> list[tuple[st
 
 def test_without_records_what_ships_holds() -> None:
     assert ids(FactorBook()) == [(H100.id, 0, 100)]
-    assert FactorBook().lifespan(0, 1)[0].factor is LIFESPAN
+    assert FactorBook().lifespan(Hardware("gpu", ""), 0, 1)[0].factor is LIFESPAN
 
 
 def test_the_newest_of_a_line_holds() -> None:
