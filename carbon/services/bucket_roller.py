@@ -11,7 +11,7 @@ from carbon.domain.claims import Claim, workload_of
 from carbon.domain.energy import MeterView, Reading, settle
 from carbon.domain.intensity import EmissionScope, Signal
 from carbon.domain.rollup import BucketRow, Rate, Reservation, roll_bucket
-from carbon.domain.units import BUCKET_MS
+from carbon.domain.units import BUCKET_MS, QUARTER_MS, floor_to
 from carbon.services.bucket_columns import Bucket, roll_columns
 from carbon.services.context import Context
 from carbon.services.prices import Prices
@@ -20,6 +20,7 @@ from carbon.storage.attributed import claims_of
 from carbon.storage.energy import reservations_between
 from carbon.storage.interval_columns import SUBJECT, columns_between
 from carbon.storage.ledger_rows import LedgerRow
+from carbon.storage.metered import wholes_set_aside
 from carbon.storage.names import MeterRef, meters_of
 from carbon.storage.ratings import Ratings
 
@@ -34,7 +35,7 @@ def rolled_devices(
     """The rows of devices over the whole bucket that begins at `start_ms`: by columns where they
     are plain, the others by the rule itself."""
     end_ms = start_ms + BUCKET_MS
-    meters = meters_of(connection, devices)
+    meters = _counted_meters(connection, devices, start_ms)
     meter_ids = [ref.meter for refs in meters.values() for ref in refs]
     columns = columns_between(connection, start_ms, end_ms, meter_ids)
     reservations = reservations_between(connection, devices, start_ms, end_ms)
@@ -49,6 +50,17 @@ def rolled_devices(
         roller = BucketRoller.load(context, connection, ratings, others, start_ms, end_ms)
         found |= {device: roller.rows(device) for device in others}
     return found
+
+
+def _counted_meters(
+    connection: Connection, devices: Collection[int], start_ms: int
+) -> dict[int, list[MeterRef]]:
+    """The meters of each device; none of a whole host in a quarter-hour in which parts of it were
+    read, in whichever order both came."""
+    meters = meters_of(connection, devices)
+    for whole in wholes_set_aside(connection, devices, floor_to(start_ms, QUARTER_MS)):
+        meters.pop(whole, None)
+    return meters
 
 
 class BucketRoller:
@@ -84,7 +96,7 @@ class BucketRoller:
     ) -> BucketRoller:
         """Reads the raw rows of the whole bucket around [start, end)."""
         bucket_ms = start_ms - start_ms % BUCKET_MS
-        meters = meters_of(connection, devices)
+        meters = _counted_meters(connection, devices, start_ms)
         meter_ids = [ref.meter for refs in meters.values() for ref in refs]
         readings: dict[int, list[Reading]] = {}
         subjects = set()

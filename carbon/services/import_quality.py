@@ -20,7 +20,6 @@ from carbon.storage.imports import (
     last_heard,
     troubles_between,
 )
-from carbon.storage.metered import hosts_counted_twice
 from carbon.storage.screens import count_conflicts
 from carbon.wire.quality import QualityAnswer, TroubleLine, TroublesBody
 
@@ -47,10 +46,7 @@ def troubles_in(connection: Connection, start_ms: int, end_ms: int) -> list[Trou
     """Those met within [start, end), the latest first, and what has fallen silent since."""
     met = troubles_between(connection, start_ms, end_ms, _MOST)
     silent = [row for row in _silent(connection) if start_ms <= row.last_ms < end_ms]
-    twice = _counted_twice(connection, start_ms, end_ms)
-    rows = sorted(
-        [*met, *silent, *twice], key=lambda row: (-row.last_ms, row.source, row.code, row.about)
-    )
+    rows = sorted([*met, *silent], key=lambda row: (-row.last_ms, row.source, row.code, row.about))
     return [
         TroubleLine(
             *(row.source, row.code, row.about, row.detail, row.count),
@@ -68,13 +64,6 @@ def note_troubles(context: Context, body: TroublesBody) -> None:
     ]
     with writing(context.engine) as connection:
         add_troubles(connection, rows)
-
-
-def _counted_twice(connection: Connection, start_ms: int, end_ms: int) -> Iterator[TroubleRow]:
-    """Hosts whose devices were read after their accounts had come in as a whole."""
-    detail = "both the host as a whole and devices of it are in the totals"
-    for twice in hosts_counted_twice(connection, start_ms, end_ms, _MOST):
-        yield TroubleRow("ledger", "host_counted_twice", twice.host, detail, *twice[1:])
 
 
 def _silent(connection: Connection) -> Iterator[TroubleRow]:

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future
 from hashlib import sha256
 
-from sqlalchemy import bindparam, select
+from sqlalchemy import Connection, bindparam, select
 
 from carbon.domain.claims import SubjectKind, SubjectRef
 from carbon.domain.principal import Principal
 from carbon.domain.rollup import Reservation, most_held_ppm
 from carbon.domain.tenancy import WorkloadName
-from carbon.domain.units import BUCKET_MS, MS_PER_DAY, PPM, floor_to
+from carbon.domain.units import BUCKET_MS, MS_PER_DAY, MS_PER_HOUR, PPM, QUARTER_MS, floor_to
 from carbon.domain.yearly import normal_zone
 from carbon.errors import InvalidInput
 from carbon.services.column_sending import ColumnSending
@@ -30,6 +30,7 @@ from carbon.services.writer import Writer
 from carbon.storage import energy, names
 from carbon.storage.engine import reading
 from carbon.storage.identities import Identities, check_room, device_ids
+from carbon.storage.metered import read_quarters
 from carbon.storage.places import state_zone
 from carbon.storage.rollups import buckets_of_subject
 from carbon.storage.upsert import insert_new
@@ -281,10 +282,20 @@ class _Write:
             "recorded_ms": sending.now_ms,
         }
         insert_new(ids.connection, energy.reservation, [row])
-        past = range(
-            floor_to(sent.start_ms, BUCKET_MS), min(sent.end_ms, sending.now_ms), BUCKET_MS
-        )
-        ids.pending.dirty.update([(at, device_id) for at in past])
+        ids.pending.dirty.update(self._held_buckets(ids.connection, sent, device_id))
+
+    def _held_buckets(
+        self, connection: Connection, sent: ReservationInfo, device_id: int
+    ) -> Iterator[tuple[int, int]]:
+        """What a reservation changes: buckets that were read. A quarter's accounts of a cluster
+        hold ten thousands of others. Of the last hour all of them, since other servers may be
+        writing their readings just now."""
+        now_ms = self._sending.now_ms
+        window = (floor_to(sent.start_ms, QUARTER_MS), min(sent.end_ms, now_ms))
+        quarters = set(read_quarters(connection, [device_id], *window))
+        for at_ms in range(floor_to(sent.start_ms, BUCKET_MS), window[1], BUCKET_MS):
+            if at_ms > now_ms - MS_PER_HOUR or floor_to(at_ms, QUARTER_MS) in quarters:
+                yield at_ms, device_id
 
     def _check_share(
         self, ids: Identities, sent: ReservationInfo, device_id: int, subject_id: int

@@ -11,10 +11,12 @@ from carbon.domain.rollup import BucketRow, Rate
 from carbon.domain.units import BUCKET_MS, MS_PER_DAY, MS_PER_HOUR, QUARTER_MS, floor_to
 from carbon.services.bucket_roller import rolled_devices
 from carbon.services.context import Context
+from carbon.services.host_sums import mark_wholes, sums_set_aside
 from carbon.services.raw_readings import open_devices
 from carbon.services.repricing import reprice
 from carbon.services.settling import mark_unsettled
 from carbon.storage.engine import reading, writing
+from carbon.storage.imports import add_troubles
 from carbon.storage.ratings import Ratings, is_stored
 from carbon.storage.repricing import price_marks
 from carbon.storage.rollups import (
@@ -105,6 +107,7 @@ def _roll_some(
         rolled = {
             at: rolled_devices(context, connection, seen, list(dirty.marks), at) for at in starts
         }
+        aside = sums_set_aside(context, connection, dirty.marks, dirty.start_ms)
     used = {rate.rating for of_start in rolled.values() for rate, _ in of_start.values()}
     rating_ids = _stored_ratings(context, seen, used)
     pause(time.perf_counter() - began)
@@ -121,6 +124,8 @@ def _roll_some(
                     rating_id = rating_ids[rate.rating]
                     rows += [_stored_row(at, device, part, rate, rating_id) for part in parts]
                 set_buckets(connection, at, taken, rows, context.clock.now_ms())
+            mark_wholes(connection, taken, dirty.start_ms)
+            add_troubles(connection, [aside[device] for device in taken if device in aside])
             if dirty.start_ms < context.hot_from_ms:
                 change_day(connection, floor_to(dirty.start_ms, MS_PER_DAY))
         took_s = time.perf_counter() - began

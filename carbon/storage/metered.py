@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from typing import NamedTuple
 
-from sqlalchemy import Connection, func, select, union
+from sqlalchemy import ColumnElement, Connection, Exists, select, union
 
 from carbon.domain.claims import SubjectKind
 from carbon.domain.units import QUARTER_MS, floor_to
@@ -72,61 +71,75 @@ def read_quarters(
     return sorted({floor_to(at_ms, QUARTER_MS) for at_ms in starts})
 
 
-class CountedTwice(NamedTuple):
-    """A host of which both the whole and a part counted, in so many quarter-hours."""
-
-    host: str
-    first_ms: int
-    last_ms: int
-    quarters: int
-
-
-def hosts_counted_twice(
-    connection: Connection, start_ms: int, end_ms: int, limit: int
-) -> list[CountedTwice]:
-    if not _has_servers(connection):
-        return []  # nearly nobody has: not worth a look at every quarter-hour
-    q, part = quarter_hour, quarter_hour.alias("part")
-    whole_device, part_device = device.alias("whole_device"), device.alias("part_device")
-    counted = (
-        select(part.c.start_ms)
-        .join(part_device, part_device.c.id == part.c.device_id)
-        .where(
-            part.c.start_ms == q.c.start_ms,
-            part.c.energy_mj > 0,
-            part_device.c.host_id == whole_device.c.host_id,
-            part_device.c.id != whole_device.c.id,
-        )
-    )
+def wholes_set_aside(
+    connection: Connection, device_ids: Collection[int], quarter_ms: int
+) -> dict[int, str]:
+    """Of some devices those that are a whole host of which a part was read in a quarter-hour, with
+    the host's name: what the parts drew would count once more in the whole."""
+    if not _has_wholes(connection):
+        return {}
+    whole = device.alias("whole")
     query = (
-        select(
-            host.c.name,
-            func.min(q.c.start_ms),
-            func.max(q.c.start_ms),
-            func.count(q.c.start_ms.distinct()),
-        )
-        .join_from(q, whole_device, whole_device.c.id == q.c.device_id)
-        .join(device_model, device_model.c.id == whole_device.c.model_id)
-        .join(host, host.c.id == whole_device.c.host_id)
+        select(whole.c.id, host.c.name)
+        .join_from(whole, host, host.c.id == whole.c.host_id)
+        .join(device_model, device_model.c.id == whole.c.model_id)
         .where(
             device_model.c.kind == SERVER,
-            q.c.start_ms >= start_ms,
-            q.c.start_ms < end_ms,
-            q.c.energy_mj > 0,
-            counted.exists(),
+            whole.c.id.in_(device_ids),
+            _parts_read(whole.c.host_id, quarter_ms),
         )
-        .group_by(host.c.name)
-        .order_by(host.c.name)
-        .limit(limit)
     )
-    return [CountedTwice(*tuple(row)) for row in connection.execute(query)]
+    return {row[0]: row[1] for row in connection.execute(query)}
 
 
-def _has_servers(connection: Connection) -> bool:
-    query = (
-        select(device.c.id)
+def wholes_to_look_at(
+    connection: Connection, device_ids: Collection[int], quarter_ms: int
+) -> list[int]:
+    """Whole hosts whose quarter-hour has to be rolled up anew now that that of some of their parts
+    is: they count and a part was read, or they do not and none was."""
+    if not _has_wholes(connection):
+        return []
+    whole, q = device.alias("whole"), quarter_hour.alias("of_whole")
+    hosts = (
+        select(device.c.host_id)
         .join(device_model, device_model.c.id == device.c.model_id)
-        .where(device_model.c.kind == SERVER)
-        .limit(1)
+        .where(device.c.id.in_(device_ids), device_model.c.kind != SERVER)
     )
+    counts = (
+        select(q.c.start_ms)
+        .where(q.c.start_ms == quarter_ms, q.c.device_id == whole.c.id, q.c.covered_ms > 0)
+        .exists()
+    )
+    query = (
+        select(whole.c.id)
+        .join(device_model, device_model.c.id == whole.c.model_id)
+        .where(
+            device_model.c.kind == SERVER,
+            whole.c.host_id.in_(hosts),
+            counts == _parts_read(whole.c.host_id, quarter_ms),
+        )
+        .order_by(whole.c.id)
+    )
+    return list(connection.scalars(query))
+
+
+def _parts_read(host_id: ColumnElement[int], quarter_ms: int) -> Exists:
+    q, part, model = quarter_hour.alias("q"), device.alias("part"), device_model.alias("of_part")
+    return (
+        select(q.c.start_ms)
+        .join_from(q, part, part.c.id == q.c.device_id)
+        .join(model, model.c.id == part.c.model_id)
+        .where(
+            q.c.start_ms == quarter_ms,
+            q.c.covered_ms > 0,
+            part.c.host_id == host_id,
+            model.c.kind != SERVER,
+        )
+        .exists()
+    )
+
+
+def _has_wholes(connection: Connection) -> bool:
+    """Nearly nobody has any: asked of the few models, before anything of the many devices."""
+    query = select(device_model.c.id).where(device_model.c.kind == SERVER).limit(1)
     return connection.scalar(query) is not None
