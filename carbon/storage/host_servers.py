@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from sqlalchemy import Connection, func, select
+from sqlalchemy import Connection, select
 
 from carbon.storage.names import device, device_model, host_period
 from carbon.storage.places import last_begun
@@ -53,7 +53,7 @@ def _stated(connection: Connection, device_ids: Collection[int]) -> Mapping[int,
     hosts = select(device.c.host_id).where(device.c.id.in_(device_ids))
     query = select(host_period).where(p.host_id.in_(hosts), p.correction_id.is_(None))
     periods: dict[int, list[Any]] = defaultdict(list)
-    for row in connection.execute(query.where(func.coalesce(p.server, p.gpus).is_not(None))):
+    for row in connection.execute(query.where(p.server.is_not(None) | p.gpus.is_not(None))):
         periods[row.host_id].append(row._mapping)
     found = {}
     for host_id, own in periods.items():
