@@ -115,12 +115,22 @@ def _folder(kept: Path | None) -> Iterator[Path]:
 
 @contextmanager
 def generated_year(
-    url: str | None, fleet: Fleet, days: int, rows: int, hot_days: int = 14
+    url: str | None,
+    fleet: Fleet,
+    days: int,
+    rows: int,
+    hot_days: int = 14,
+    kept_in: Path | None = None,
 ) -> Iterator[Year]:
-    """Its roll-ups; readings, of which `rows` fit, are the caller's to write."""
+    """Its roll-ups; readings, of which `rows` fit, are the caller's to write. It is thrown away
+    at the end, unless a folder is named to keep it in."""
     with tempfile.TemporaryDirectory(prefix="carbon-bench-") as folder:
         settings = Settings(
-            data_dir=Path(folder), db_url=url, feeds=False, timezone="UTC", hot_days=hot_days
+            data_dir=kept_in or Path(folder),
+            db_url=url,
+            feeds=False,
+            timezone="UTC",
+            hot_days=hot_days,
         )
         context = Context(create_engine(settings.database_url), settings, SystemClock())
         upgrade(context.engine)

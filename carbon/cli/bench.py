@@ -33,7 +33,7 @@ _PARTS = frozenset(
     }
 )
 #: Those that can keep what they generate.
-_KEEPING = frozenset({"query", "restate"})
+_KEEPING = frozenset({"query", "restate", "web"})
 
 
 def register(app: typer.Typer) -> None:
@@ -53,7 +53,7 @@ def register(app: typer.Typer) -> None:
             Path | None,
             typer.Option(
                 "--data",
-                help="Of query and restate: keep the generated ledgers there and use them again.",
+                help="Of query, restate and web: keep the generated ledgers there and use them again.",
                 file_okay=False,
                 resolve_path=True,
             ),
@@ -69,7 +69,9 @@ def register(app: typer.Typer) -> None:
         if part is not None and part not in parts:
             raise InvalidInput("invalid_choice", f"--part is one of {', '.join(parts)}")
         if data is not None and (db is not None or name not in _KEEPING):
-            raise InvalidInput("invalid_choice", "--data is for query and restate, without --db")
+            raise InvalidInput(
+                "invalid_choice", "--data is for query, restate and web, without --db"
+            )
         figures = module.measure(Options(db, _data_dir(), quick, rows, part, data))
         body = report(name, figures)
         if json:

@@ -34,12 +34,14 @@ class SpooledBatch(Struct, frozen=True):
     kind: BodyKind
     body: bytes
 
-    def request_body(self, sent_ms: int) -> bytes:
-        """The JSON to post; the number of an energy batch is its place in the spool."""
+    def request_body(self, sent_ms: int, spooled: int | None = None) -> bytes:
+        """The JSON to post; the number of an energy batch is its place in the spool. `spooled`
+        is how many others wait."""
         if self.kind is not BodyKind.ENERGY:
             return self.body
         batch = msgspec.json.decode(self.body, type=EnergyBatch)
-        return msgspec.json.encode(msgspec.structs.replace(batch, seq=self.seq, sent_ms=sent_ms))
+        sent = {"seq": self.seq, "sent_ms": sent_ms, "spooled": spooled}
+        return msgspec.json.encode(msgspec.structs.replace(batch, **sent))
 
 
 class Spool:

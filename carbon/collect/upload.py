@@ -116,16 +116,17 @@ class Uploader(Struct):
             if server is None:
                 self.last_error = "no server is known: start one with `carbon up`"
                 return False
-            for batch in batches:
-                if self._deliver(batch, server) is _Outcome.LATER:
+            waiting = self.spool.depth
+            for place, batch in enumerate(batches, 1):
+                if self._deliver(batch, server, max(0, waiting - place)) is _Outcome.LATER:
                     return False
         return True
 
-    def _deliver(self, batch: SpooledBatch, server: ServerAddress) -> _Outcome:
+    def _deliver(self, batch: SpooledBatch, server: ServerAddress, waiting: int) -> _Outcome:
         import httpx2  # late: the first look need not wait for an HTTP client
 
         try:
-            answer = self._post(batch, server)
+            answer = self._post(batch, server, waiting)
         except (httpx2.HTTPError, httpx2.InvalidURL) as error:
             self._failed(f"{server.url}: {error or type(error).__name__}")
             return _Outcome.LATER
@@ -140,8 +141,9 @@ class Uploader(Struct):
         self._asked_wait_s = _retry_after_s(answer, self.clock)
         return _Outcome.LATER
 
-    def _post(self, batch: SpooledBatch, server: ServerAddress) -> httpx2.Response:
-        body = gzip.compress(batch.request_body(self.clock.now_ms()), compresslevel=1, mtime=0)
+    def _post(self, batch: SpooledBatch, server: ServerAddress, waiting: int) -> httpx2.Response:
+        told = batch.request_body(self.clock.now_ms(), waiting)
+        body = gzip.compress(told, compresslevel=1, mtime=0)
         headers = {"Content-Type": "application/json", "Content-Encoding": "gzip"}
         if server.key:
             headers["Authorization"] = f"Bearer {server.key}"

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
+
 from msgspec import Struct
 
 from carbon.domain.principal import Principal
-from carbon.domain.units import kwh
+from carbon.domain.units import MS_PER_HOUR, kwh
 from carbon.services.context import Context
 from carbon.services.time_range import TimeRange
 from carbon.storage.engine import reading
@@ -29,10 +31,25 @@ class AvoidedJob(Struct, frozen=True):
     flags: list[str]
 
 
+class AvoidedStep(Struct, frozen=True):
+    """Sums of the jobs booked in one step of time."""
+
+    start_ms: int
+    count: int
+    counterfactual_g: float
+    actual_g: float
+    saving_g: float
+    #: Of that the losses alone, as a negative figure.
+    lost_g: float
+
+
 class Avoided(Struct, frozen=True):
     start_ms: int
     end_ms: int
     timezone: str
+    step_h: int
+    #: Up to the last step in which something was booked.
+    steps: list[AvoidedStep]
     count: int
     losses: int
     counterfactual_g: float
@@ -56,6 +73,8 @@ def avoided(context: Context, principal: Principal, window: TimeRange) -> Avoide
         window.start_ms,
         window.end_ms,
         context.settings.timezone,
+        window.step_ms // MS_PER_HOUR,
+        _steps(jobs, window),
         len(jobs),
         len(losses),
         sum(job.counterfactual_g for job in jobs),
@@ -66,6 +85,23 @@ def avoided(context: Context, principal: Principal, window: TimeRange) -> Avoide
         sum(job.expected_saving_g or 0.0 for job in jobs),
         jobs,
     )
+
+
+def _steps(jobs: list[AvoidedJob], window: TimeRange) -> list[AvoidedStep]:
+    by_step: dict[int, list[AvoidedJob]] = defaultdict(list)
+    for job in jobs:
+        by_step[(job.booked_ms - window.start_ms) // window.step_ms].append(job)
+    return [
+        AvoidedStep(
+            window.start_ms + step * window.step_ms,
+            len(own := by_step[step]),
+            sum(job.counterfactual_g for job in own),
+            sum(job.actual_g for job in own),
+            sum(job.saving_g for job in own),
+            sum(min(0.0, job.saving_g) for job in own),
+        )
+        for step in range(max(by_step, default=-1) + 1)
+    ]
 
 
 def _job(line: SavingLine) -> AvoidedJob:

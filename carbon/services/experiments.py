@@ -387,4 +387,5 @@ def _summary(found: stored.StoredExperiment) -> ExperimentSummary:
         sci.relative_high,
         told.config_diff,
         found.statement_hash,
+        told.deltas.quality,
     )

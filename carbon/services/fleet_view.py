@@ -27,6 +27,8 @@ class Sender(Struct, frozen=True):
     last_seen_ms: int | None
     #: The sender's clock less ours.
     skew_s: float | None
+    #: Batches that waited in its spool when it was last heard; null where it does not tell.
+    spooled: int | None
     is_silent: bool
 
 
@@ -44,6 +46,8 @@ class FleetView(Struct, frozen=True):
     #: Of the whole deployment; empty for a single team.
     senders: list[Sender]
     silent_senders: int
+    #: Batches that wait at all senders that tell; null where none does.
+    spooled: int | None
     #: 5-minute buckets whose roll-up is behind.
     buckets_behind: int
 
@@ -67,6 +71,7 @@ def fleet_view(context: Context, principal: Principal, looked_for: str = "") -> 
         [device for device in power.devices if device.power_w is None][:_UNHEARD],
         heard,
         sum(sender.is_silent for sender in heard),
+        _waiting(heard),
         behind,
     )
 
@@ -76,6 +81,11 @@ def _found(devices: list[DevicePower], looked_for: str) -> list[DevicePower]:
     return [d for d in devices if text in f"{d.device} {d.model} {d.host}".casefold()]
 
 
+def _waiting(senders: list[Sender]) -> int | None:
+    told = [sender.spooled for sender in senders if sender.spooled is not None]
+    return sum(told) if told else None
+
+
 def _sender(line: SourceLine, now_ms: int) -> Sender:
     seen = line.last_seen_ms
     return Sender(
@@ -83,5 +93,6 @@ def _sender(line: SourceLine, now_ms: int) -> Sender:
         MeterKind(line.kind).name.lower(),
         seen,
         None if line.skew_ms is None else line.skew_ms / 1000,
+        line.spooled,
         seen is None or seen < now_ms - SILENT_AFTER_MS,
     )

@@ -218,7 +218,7 @@ class _Write:
         if abs(now_ms - ids.cache.get(heard, 0)) >= _HEAR_EVERY_MS:
             ids.fresh[heard] = now_ms
             skew_ms = batch.sent_ms - now_ms if batch.sent_ms is not None else None
-            ids.pending.sources[source_id] = (now_ms, skew_ms)
+            ids.pending.sources[source_id] = (now_ms, skew_ms, batch.spooled)
 
     def _devices(self, ids: Identities, source_id: int, team_id: int) -> Mapping[str, int]:
         """Ids of the devices of the batch that this key may write for (among others, perhaps);

@@ -8,6 +8,7 @@ from typing import Final
 from msgspec import Struct
 
 from carbon.domain.intensity import RatedPoint
+from carbon.domain.uncertainty import INTENSITY_HALF_WIDTH, Interval
 from carbon.domain.units import MS_PER_DAY, MS_PER_HOUR
 from carbon.errors import InvalidInput
 from carbon.planning.series import IntensitySeries
@@ -27,6 +28,14 @@ class OutlookPoint(Struct, frozen=True):
     g_per_kwh: float
     kind: str
     source: str
+    #: Bounds of its central 95 %, by what kind of figure it is.
+    low: float
+    high: float
+
+    @classmethod
+    def of(cls, p: RatedPoint) -> OutlookPoint:
+        band = Interval.within(p.g_per_kwh, INTENSITY_HALF_WIDTH[p.kind])
+        return cls(p.start_ms, p.end_ms, p.g_per_kwh, str(p.kind), p.source, band.low, band.high)
 
 
 class CleanWindow(Struct, frozen=True):
@@ -70,7 +79,7 @@ def outlook(context: Context, zone: str, zone_flags: Sequence[str] = ()) -> Outl
         str(now.scope) if now else None,
         now.published_ms or None if now else None,
         list(flags),
-        [OutlookPoint(p.start_ms, p.end_ms, p.g_per_kwh, str(p.kind), p.source) for p in points],
+        [OutlookPoint.of(point) for point in points],
         cleanest(points, now_ms, end_ms),
     )
 

@@ -92,6 +92,8 @@ source = Table(
     #: Measured from `sent_ms`: the source's clock less ours.
     Column("skew_ms", Ms, nullable=True),
     Column("last_seen_ms", Ms, nullable=True),
+    #: Batches that waited at it when it was seen; null where it does not tell.
+    Column("spooled", BigInteger, nullable=True),
     Column("created_ms", Ms, nullable=False),
     UniqueConstraint("team_id", "name"),
 )

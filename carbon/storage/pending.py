@@ -18,7 +18,7 @@ from carbon.storage.upsert import Row, insert_new
 _SOURCE_SEEN = (
     update(source)
     .where(source.c.id == bindparam("of_source"))
-    .values(last_seen_ms=bindparam("last_seen_ms"), skew_ms=bindparam("skew_ms"))
+    .values({name: bindparam(name) for name in ("last_seen_ms", "skew_ms", "spooled")})
 )
 
 
@@ -28,8 +28,8 @@ class Pending:
     dirty: set[tuple[int, int]] = field(default_factory=set)
     #: Rows of the table `ingest_batch`, by its key.
     batches: dict[tuple[int, str, int], Row] = field(default_factory=dict)
-    #: When each source was last seen, and its skew.
-    sources: dict[int, tuple[int, int | None]] = field(default_factory=dict)
+    #: When each source was last seen, its skew, and how many batches still wait at it.
+    sources: dict[int, tuple[int, int | None, int | None]] = field(default_factory=dict)
     _columns: list[Ints] = field(default_factory=list)
     _dirty: list[Ints] = field(default_factory=list)
 
@@ -55,8 +55,8 @@ class Pending:
         insert_new(connection, ingest_batch, list(self.batches.values()))
         if self.sources:
             seen = [
-                {"of_source": one, "last_seen_ms": at_ms, "skew_ms": skew_ms}
-                for one, (at_ms, skew_ms) in sorted(self.sources.items())
+                {"of_source": one, "last_seen_ms": at_ms, "skew_ms": skew_ms, "spooled": spooled}
+                for one, (at_ms, skew_ms, spooled) in sorted(self.sources.items())
             ]
             connection.execute(_SOURCE_SEEN, seen)
         few = np.array([pack(*bucket) for bucket in self.dirty], dtype=np.int64)

@@ -96,13 +96,14 @@ class SourceLine:
     kind: int
     last_seen_ms: int | None
     skew_ms: int | None
+    spooled: int | None
 
 
 def sources(connection: Connection) -> list[SourceLine]:
     """All senders, the one longest silent first; not each series of an importer's counts."""
     s = source.c
     query = (
-        select(s.name, s.team_id, s.kind, s.last_seen_ms, s.skew_ms)
+        select(s.name, s.team_id, s.kind, s.last_seen_ms, s.skew_ms, s.spooled)
         .where(s.family.is_(None))
         .order_by(s.last_seen_ms, s.id)
     )

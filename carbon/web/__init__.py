@@ -12,6 +12,7 @@ from carbon.web import (
     people_routes,
     platform_routes,
     proof_routes,
+    report_routes,
     routes,
     team_routes,
 )
@@ -23,6 +24,7 @@ def mount(app: FastAPI) -> None:
     for module in (
         routes,
         lead_routes,
+        report_routes,
         proof_routes,
         budget_routes,
         people_routes,

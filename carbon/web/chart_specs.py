@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from carbon.clock import from_rfc3339, to_rfc3339
+from carbon.services.avoided import Avoided
 from carbon.services.breakdown import MOST_DRAWN, Breakdown
 from carbon.services.changes import Changed
 from carbon.services.job_outlook import JobOutlook
@@ -52,6 +53,44 @@ def _summed(rows: Sequence[Sequence[float | None]], size: float) -> list[float |
         None if all(v is None for v in column) else sum(v or 0.0 for v in column) / size
         for column in zip(*rows, strict=True)
     ]
+
+
+def avoided_chart(answer: Avoided) -> dict[str, Any]:
+    """What was and what would have been, side by side; losses below the line."""
+    tallest = max((max(s.counterfactual_g, s.actual_g) for s in answer.steps), default=0.0)
+    size, unit = MASS.unit_for(tallest)
+
+    def scaled(name: str) -> list[float | None]:
+        return [getattr(s, name) / size if s.count else None for s in answer.steps]
+
+    return {
+        "id": "avoided-chart",
+        "kind": "pairs",
+        "timezone": answer.timezone,
+        "step_h": answer.step_h,
+        "unit": unit,
+        "times": [to_rfc3339(step.start_ms) for step in answer.steps],
+        "series": [
+            {
+                "name": say("chart.counterfactual"),
+                "hue": "others",
+                "is_hatched": True,
+                "values": scaled("counterfactual_g"),
+            },
+            {
+                "name": say("chart.as_run"),
+                "hue": "1",
+                "is_hatched": False,
+                "values": scaled("actual_g"),
+            },
+            {
+                "name": say("chart.lost"),
+                "hue": "lost",
+                "is_hatched": False,
+                "values": scaled("lost_g"),
+            },
+        ],
+    }
 
 
 def workload_chart(answer: WorkloadView) -> dict[str, Any]:
@@ -142,7 +181,7 @@ def plan_chart(answer: JobOutlook) -> dict[str, Any]:
         "now": to_rfc3339(answer.now_ms),
         "window": window,
         "points": [
-            [to_rfc3339(p.start_ms), to_rfc3339(p.end_ms), p.g_per_kwh, p.kind]
+            [to_rfc3339(p.start_ms), to_rfc3339(p.end_ms), p.g_per_kwh, p.kind, p.low, p.high]
             for p in answer.points
         ],
     }

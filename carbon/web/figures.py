@@ -61,6 +61,8 @@ POWER = Quantity(((1e-3, "mW"), (1.0, "W"), (1e3, "kW"), (1e6, "MW")))
 INTENSITY = Quantity(((1.0, "g/kWh"),))
 VOLUME = Quantity(((1e-3, "mL"), (1.0, "L"), (1e3, "m³")))
 COUNT = Quantity(((1.0, ""), (1e3, "k"), (1e6, "M"), (1e9, "G")), is_counted=True)
+#: Of a unit that stands beside it.
+PLAIN = Quantity(((1.0, ""),))
 BY_NAME = {
     "energy": ENERGY,
     "mass": MASS,
@@ -68,6 +70,7 @@ BY_NAME = {
     "intensity": INTENSITY,
     "volume": VOLUME,
     "count": COUNT,
+    "plain": PLAIN,
 }
 
 

@@ -59,6 +59,8 @@ class EnergyBatch(Struct, frozen=True, omit_defaults=True):
     seq: Seq
     intervals: list[EnergyInterval]
     sent_ms: Ms | None = None
+    #: Batches that still wait at the sender, this one not counted.
+    spooled: Annotated[int, Meta(ge=0, le=1 << 53)] | None = None
     host: str | None = None
     zone: str | None = None
     #: The zone was guessed, as from the system's time zone: weaker than what people stated.

@@ -284,6 +284,8 @@ class ExperimentSummary(Struct, frozen=True):
     relative_high: float | None
     config_diff: dict[str, Any]
     statement_hash: str
+    #: Of the results; null where it was not measured.
+    quality: DeltaAnswer | None
 
 
 class ExperimentList(Struct, frozen=True):

@@ -200,8 +200,14 @@ def test_a_job_that_cannot_be_planned_is_told(admin: TestClient, query: str, cod
 def test_a_planned_window_is_the_cleanest_and_before_the_deadline(admin: TestClient) -> None:
     plan = admin.get("/web/plan.json?length=2h&deadline=20h&power_w=500").json()
     assert plan["start"] < plan["end"] <= plan["deadline"]
-    assert plan["expected_g"] <= plan["start_now_g"]
-    assert plan["expected_g"] == pytest.approx(plan["mean_g_per_kwh"] * 1.0)
+    expected, at_once = plan["expected_g"], plan["start_now_g"]
+    assert expected["value"] <= at_once["value"]
+    assert expected["value"] == pytest.approx(plan["mean_g_per_kwh"] * 1.0)
+    for point in plan["points"]:
+        assert point["low"] < point["g_per_kwh"] < point["high"]
+    [width] = {round(p["high"] / p["g_per_kwh"] - 1, 9) for p in plan["points"][1:]}
+    assert width == 0.35  # a forecast's, of `domain.uncertainty`
+    assert expected["high"] == pytest.approx(1.35 * expected["value"])
 
 
 def test_a_stranger_signs_in_and_comes_back_to_the_view(day: Context) -> None:

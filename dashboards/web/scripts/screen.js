@@ -1,10 +1,10 @@
 // Draws the charts of a screen from the page's own data and keeps it fresh.
-import { drawBand, drawStack, drawSteps } from "./timecharts.js";
+import { drawBand, drawPairs, drawStack, drawSteps } from "./timecharts.js";
 import { onPower } from "./fleet.js";
 import { keepFresh } from "./live.js";
 import { savedByButtons } from "./saving.js";
 
-const DRAWN_BY = { stack: drawStack, band: drawBand, steps: drawSteps };
+const DRAWN_BY = { stack: drawStack, band: drawBand, pairs: drawPairs, steps: drawSteps };
 
 function draw() {
   const page = JSON.parse(document.getElementById("page-data").textContent);

@@ -36,6 +36,19 @@ export function drawStack(box, spec, strings) {
   show(box, { ...frame(spec, told), series: bars });
 }
 
+// Bars beside each other; what is below 0 stands below the line.
+export function drawPairs(box, spec) {
+  const bars = spec.series.map((one, at) => ({
+    ...bar(one.name, one.values, hue(one.hue), one.is_hatched), stack: `${at}`, barGap: "8%", barMaxWidth: 36,
+  }));
+  const told = (items) => {
+    const shown = items.filter((item) => item.value);
+    return shown.length ? tip(items[0].axisValue, shown.map((item) => [item.color, item.seriesName, item.value]), spec.unit) : "";
+  };
+  const axes = frame(spec, told);
+  show(box, { ...axes, aria: { enabled: true, decal: { show: true }, label: { enabled: false } }, yAxis: { ...axes.yAxis, min: null }, series: bars });
+}
+
 // Curves over time; a single one with its 95 % band. Marks are moments at which what stands behind
 // a figure changed. A year of hours is thinned to what a screen can show.
 export function drawBand(box, spec, strings) {
@@ -81,15 +94,27 @@ function marked(marks) {
   };
 }
 
+// The 95 % of each step; the unseen curve of its upper bounds makes room for it on the axis.
+function bandOf(points) {
+  return {
+    type: "line", symbol: "none", silent: true, animation: false, lineStyle: { opacity: 0 },
+    data: points.map((p) => [p.from, p.high]),
+    markArea: {
+      silent: true, itemStyle: { color: css("--curve"), opacity: 0.13 },
+      data: points.map((p) => [{ coord: [p.from, p.low] }, { coord: [p.to, p.high] }]),
+    },
+  };
+}
+
 const DASHES = { actual: "solid", estimated: "solid", forecast: [6, 4], typical: [2, 3], yearly: [1, 3] };
 
 export function drawSteps(box, spec, strings) {
-  const points = spec.points.map(([from, to, value, kind]) => ({ from: Date.parse(from), to: Date.parse(to), value, kind }));
+  const points = spec.points.map(([from, to, value, kind, low, high]) => ({ from: Date.parse(from), to: Date.parse(to), value, kind, low, high }));
   const window = spec.window?.map((at) => Date.parse(at));
   const told = (items) => {
     const at = items[0]?.axisValue;
     const point = points.find((p) => p.from <= at && at < p.to);
-    return point ? tip(clock(spec.timezone).format(point.from), [[css("--curve"), strings[point.kind] ?? point.kind, point.value]], spec.unit) : "";
+    return point ? tip(clock(spec.timezone).format(point.from), [[css("--curve"), strings[point.kind] ?? point.kind, point.value], [null, strings.low, point.low], [null, strings.high, point.high]], spec.unit) : "";
   };
   const last = points.at(-1)?.to;
   show(box, {
@@ -102,10 +127,10 @@ export function drawSteps(box, spec, strings) {
     yAxis: valueAxis(spec.unit),
     tooltip: tooltip(told),
     series: [
+      bandOf(points),
       {
         type: "line", symbol: "none", animation: false, data: points.flatMap((p) => [[p.from, p.value], [p.to, p.value]]),
         lineStyle: { color: css("--curve"), width: 2, type: DASHES[points.at(-1)?.kind] ?? "solid" },
-        areaStyle: { color: css("--curve"), opacity: 0.06 },
         markLine: nowLine(Date.parse(spec.now), strings.now),
         markArea: window && {
           silent: true, itemStyle: { color: css("--clean-ground"), opacity: 0.9, borderColor: css("--clean"), borderWidth: 1 },

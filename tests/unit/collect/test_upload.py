@@ -75,6 +75,7 @@ def test_all_is_sent_in_order_with_key_and_number(spool: Spool) -> None:
     assert {r.headers["Authorization"] for r in requests} == {"Bearer secret"}
     assert [body_of(r).get("seq") for r in requests] == [1, 2, None]
     assert body_of(requests[0])["sent_ms"] == NOW_MS
+    assert [body_of(r).get("spooled") for r in requests] == [2, 1, None]
     assert spool.depth == 0
     assert (upload.last_upload_ms, upload.last_error) == (NOW_MS, None)
 
