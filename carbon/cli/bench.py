@@ -53,7 +53,7 @@ def register(app: typer.Typer) -> None:
             Path | None,
             typer.Option(
                 "--data",
-                help="Of query, restate and web: keep the generated ledgers there and use them again.",
+                help="Of query, restate and web: keep what is generated there and use it again.",
                 file_okay=False,
                 resolve_path=True,
             ),

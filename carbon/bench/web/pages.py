@@ -3,6 +3,7 @@ it."""
 
 from __future__ import annotations
 
+import shutil
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,10 +15,13 @@ from carbon.bench.generated.fleet import Fleet
 from carbon.bench.ledger import SMALL, generated_year
 from carbon.bench.serving import Service, service
 from carbon.bench.web.browsing import browsing
+from carbon.errors import InvalidInput
 from carbon.web.screens import SCREENS
 
 _DAYS, _QUICK_DAYS = 365, 20
 _ROUNDS, _QUICK_ROUNDS = 20, 5
+#: Written beside a kept year once all of it is there.
+_WHOLE = "whole"
 _RANGES = ("7d", "30d", "365d")
 #: Screens that are asked for a time range.
 _RANGED = frozenset({"breakdown", "workloads", "quality", "avoided"})
@@ -38,16 +42,25 @@ def pages(options: Options) -> list[Figure]:
 
 @contextmanager
 def _year(options: Options, fleet: Fleet, days: int) -> Iterator[Path]:
-    """The data folder of a generated year: one that was kept whole, else written now."""
-    whole = options.kept / "year-is-whole" if options.kept else None
-    if options.kept and whole and whole.exists():
-        yield options.kept
+    """The data folder of a generated year: one that was kept whole, else written now.
+
+    Raises InvalidInput(`other_year`) where one of another size is kept."""
+    kept = options.kept / "web" if options.kept else None
+    size = f"{fleet.gpus} GPUs, {days} days"
+    if kept and (note := kept / _WHOLE).exists():
+        found = note.read_text("utf-8").strip()
+        if found != size:
+            raise InvalidInput("other_year", f"{kept} holds {found}: name another folder")
+        yield kept
         return
-    with generated_year(options.db_url, fleet, days, fleet.gpus * 90, kept_in=options.kept) as y:
-        y.write_readings(y.raw_from_ms, y.end_ms)
-        if whole:
-            whole.write_text(f"{fleet.gpus} GPUs, {days} days\n", "utf-8")
-        yield y.context.settings.data_dir
+    if kept:
+        shutil.rmtree(kept, ignore_errors=True)  # one that was broken off
+        kept.mkdir(parents=True)
+    with generated_year(options.db_url, fleet, days, fleet.gpus * 90, kept_in=kept) as year:
+        year.write_readings(year.raw_from_ms, year.end_ms)
+        if kept:
+            (kept / _WHOLE).write_text(f"{size}\n", "utf-8")
+        yield year.context.settings.data_dir
 
 
 def _paths(fleet: Fleet) -> Iterator[str]:

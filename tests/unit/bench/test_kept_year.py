@@ -113,5 +113,5 @@ def test_a_folder_is_for_the_benches_that_generate_a_year(
     asked: list[str], tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     ended = call(capfd, "bench", *asked, "--data", str(tmp_path / "kept"))
-    assert "--data is for query and restate" in ended.failed(2)
+    assert "--data is for query, restate and web" in ended.failed(2)
     assert not (tmp_path / "kept").exists()
