@@ -195,6 +195,20 @@ def texts() -> Iterator[tuple[str, str]]:
             continue  # a picture
 
 
+def test_every_test_that_a_paper_names_is_there() -> None:
+    there = {
+        name
+        for path in (REPO / "tests").rglob("test_*.py")
+        for name in re.findall(r"def (test_\w+)", path.read_text("utf-8"))
+    }
+    named = {
+        (name_of(paper), name)
+        for paper in PAPERS
+        for name in re.findall(r"`(test_\w+)`", paper.read_text("utf-8"))
+    }
+    assert sorted(one for one in named if one[1] not in there) == []
+
+
 def test_no_file_names_a_path_of_the_machine_that_it_was_written_on() -> None:
     """This checkout, this user's home, and anybody's but that of the example."""
     here = [str(path) for path in (REPO, Path.home()) if len(path.parts) > 1]
