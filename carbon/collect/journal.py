@@ -17,7 +17,7 @@ class Journal(msgspec.Struct, frozen=True):
     #: The open period so far; empty right after it was closed.
     intervals: list[EnergyInterval] = []
     devices: list[DeviceInfo] = []
-    #: Hardware counters at the last look, mJ by device.
+    #: Hardware counters at that time, mJ by device: what they rise by from there is not told yet.
     counters: dict[str, int] = {}
 
     def without_intervals(self) -> Journal:

@@ -96,6 +96,11 @@ class Ladder(Struct):
             return Method.COUNTER
         return _power_method(self.last, self.last) if self.last else Method.INTEGRATED
 
+    @property
+    def stood_in_mj(self) -> int:
+        """Booked by power since the counter was last read: its next rise holds that once more."""
+        return self._epoch.stood_in_mj if self._epoch is not None else 0
+
     def observe(self, sample: Sample) -> tuple[Step | None, list[Fault]]:
         """The step that ends with this look, if anything is known of it.
 

@@ -85,6 +85,13 @@ class Odometer:
             covered_ns=sum(step.end_ns - step.start_ns for step in steps),
         )
 
+    @property
+    def unclosed_mj(self) -> int:
+        """What looks have shown less what has been closed; negative where a boundary was held
+        ahead of the look that shows it."""
+        shown_mj = sum(step.energy_mj for step in self._steps) - self._owed_mj
+        return shown_mj - self._ladder.stood_in_mj
+
     def _book(self, step: Step) -> None:
         """Books a step after what is booked already; never below zero, the rest stays owed."""
         due_mj = step.energy_mj - self._owed_mj

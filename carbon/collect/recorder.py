@@ -272,7 +272,7 @@ class Recorder:
             at_ms=self._ticked_ms,
             intervals=intervals,
             devices=list(device_infos(self.sampler.devices).values()),
-            counters=dict(self.sampler.counters),
+            counters=self.sampler.closed_counters(),
         )
 
     def _meters_of(

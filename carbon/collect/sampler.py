@@ -92,6 +92,14 @@ class Sampler(Struct):
             while (closed := metered.odometer.close(at_ns)) is not None:
                 yield metered.odometer.device, closed
 
+    def closed_counters(self) -> dict[str, int]:
+        """Hardware counters as of the last close, mJ by device: less what is not closed yet, as
+        looks that come late show energy from beyond the end of a period."""
+        return {
+            uuid: counter_mj - self._metered[uuid].odometer.unclosed_mj
+            for uuid, counter_mj in self.counters.items()
+        }
+
     def processes(self, device: str) -> Sequence[ProcessUse] | None:
         source = self._metered[device].source
         try:

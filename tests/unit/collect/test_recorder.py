@@ -201,6 +201,7 @@ def test_a_run_outlives_its_process_as_long_as_it_has_any(host: ScriptedHost) ->
     st.lists(
         st.tuples(
             st.floats(0.2, 25),  # seconds of work
+            st.floats(0, 3),  # seconds that its last look is late, as on a busy machine
             st.floats(0, 100),  # seconds away
             st.integers(1, 700_000),  # mW meanwhile
         ),
@@ -210,15 +211,16 @@ def test_a_run_outlives_its_process_as_long_as_it_has_any(host: ScriptedHost) ->
     st.sampled_from([0.0, 0.3]),
 )
 def test_kills_lose_nothing_of_a_counter_and_double_nothing(
-    lives: list[tuple[float, float, int]], loading_s: float
+    lives: list[tuple[float, float, float, int]], loading_s: float
 ) -> None:
     with TemporaryDirectory() as folder:
         host = ScriptedHost(Path(folder) / "spool.db")
         host.start()
         first_mj = host.sampler.counters["GPU-1"]
-        for work_s, away_s, power_mw in lives:
+        for work_s, late_s, away_s, power_mw in lives:
             host.meters[0].power_mw = power_mw
             host.run(round(work_s, 1))
+            host.run(late_s, look_s=late_s or 1)
             host.kill()
             host.pause(round(away_s, 1))
             host.start(loading_s=loading_s)
