@@ -11,7 +11,8 @@ INSTALL := $(PIP) install --quiet --constraint constraints.txt
 
 help:
 	@echo "make up         start carbon on http://127.0.0.1:8000"
-	@echo "make test       the suite, PostgreSQL and Chromium included"
+	@echo "make test       the suite, PostgreSQL included"
+	@echo "make test-browser  the pages in a real Chromium"
 	@echo "make test-faults  the service killed, stopped, without disk, feed or database"
 	@echo "make test-long  what takes long"
 	@echo "make check      lint, types, directions of imports"
@@ -45,7 +46,7 @@ up: $(VENV)/.server
 	@exec $(BIN)/carbon up
 
 test: $(VENV)/.dev
-	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not slow and not faults"
+	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not slow and not faults and not browser"
 
 test-faults: $(VENV)/.dev
 	$(BIN)/python -m pytest -n 2 --dist loadfile -m "faults and not slow" tests/faults
@@ -58,7 +59,7 @@ test-exactly-once: $(VENV)/.dev
 	$(BIN)/python -m pytest -n 0 -m slow -s tests/faults/test_exactly_once.py
 
 test-browser: $(VENV)/.dev
-	$(BIN)/python -m pytest -m browser
+	$(BIN)/python -m pytest -n 2 --dist loadfile -m "browser and not slow" tests/web
 
 check: lint types directions
 
