@@ -11,7 +11,7 @@ from typing import Any, Final
 from carbon.domain.uncertainty import Interval
 
 #: Names the arithmetic, so that a change of it is seen in what was issued before.
-METHOD: Final = "carbon-sci/1"
+METHOD: Final = "carbon-sci/2"
 #: A change above this part of a total is told to the report's readers, unless it says otherwise.
 MATERIALITY: Final = 0.05
 #: Below this coverage a report is marked; it is never refused for it.
@@ -29,8 +29,9 @@ class GapPolicy(StrEnum):
 
 _GAPS: Final = {
     GapPolicy.SHOW: "not filled: coverage tells how much of the device-time was read",
-    GapPolicy.FILL: "whole quarter-hours that were held and not read, at the power that the same "
-    "subject drew on the same device elsewhere in the window; counted as estimated",
+    GapPolicy.FILL: "time that was held and not read: one or two 5-minute intervals in a row along "
+    "the line from the power before to that after, more at the power that the same subject drew on "
+    "the same device elsewhere in the window; counted as estimated",
 }
 
 

@@ -97,6 +97,8 @@ _IN_WORDS = {
     Mark.WINDOW_OPEN: "The window was not over when the report was issued.",
     Mark.UNITS_SET_ASIDE: "Some units were counted while nothing was metered; they are set aside.",
     Mark.UNIT_BASIS: "Whether the unit counts all that was done or what was of use is not said.",
+    Mark.SERVER_UNKNOWN: "GPUs are counted without the servers in which they stand: nobody stated "
+    "these.",
     Mark.NOT_MEASURED: "More than half of the operational carbon is estimated or modelled.",
 }
 

@@ -13,23 +13,29 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from statistics import fmean, pstdev
+from typing import Final
 
 from carbon.domain.emissions import operational_ng
 from carbon.domain.energy import Method
 from carbon.domain.intensity import Signal, mean_g_per_kwh
-from carbon.domain.units import MS_PER_S, QUARTER_MS, ceil_to, floor_to
+from carbon.domain.units import BUCKET_MS, MS_PER_S, QUARTER_MS, ceil_to, floor_to
 from carbon.services.intensity import points_of
 from carbon.services.window_ledger import Ledger, Scope
 from carbon.storage.energy import reservations_between
 from carbon.storage.ledger_rows import LedgerRow, RowKey, added
 from carbon.storage.names import runs_between
 from carbon.storage.places import places_at
-from carbon.storage.quarters import Quarter, quarters_between
+from carbon.storage.quarters import Quarter, drawn_buckets, quarters_between
 from carbon.storage.ratings import rating_of
+from carbon.storage.sealed_days import buckets_kept_from
 
 #: Not even an even profile is known better: our assumption.
 _LEAST_HALF_WIDTH = 0.10
 _Z_95 = 1.959963984540054
+
+#: So many 5-minute intervals in a row are filled along a line; more from the profile.
+LINEAR_UP_TO: Final = 2
+INTERPOLATED: Final = ("gaps_interpolated",)
 
 #: (device, subject)
 _Holder = tuple[int, int]
@@ -54,6 +60,7 @@ class Gaps:
     rows: Sequence[LedgerRow]
     bounds: Mapping[RowKey, tuple[int, int]]
     spans: Sequence[Span]
+    is_interpolated: bool = False
 
 
 def with_gaps_filled(scope: Scope, ledger: Ledger) -> Ledger:
@@ -65,40 +72,116 @@ def with_gaps_filled(scope: Scope, ledger: Ledger) -> Ledger:
         rows=added([*ledger.rows, *gaps.rows]),
         ratings=scope.ratings.by_id,
         bounds={**ledger.bounds, **gaps.bounds},
-        flags=(*ledger.flags, "gaps_filled"),
+        flags=(*ledger.flags, "gaps_filled", *INTERPOLATED[: gaps.is_interpolated]),
         filled=gaps.spans,
         added_rows=gaps.rows,
     )
 
 
 def find_gaps(scope: Scope, ledger: Ledger) -> Gaps:
-    start_ms, end_ms = ceil_to(ledger.start_ms, QUARTER_MS), floor_to(ledger.end_ms, QUARTER_MS)
+    """Over the whole 5-minute intervals of the window."""
+    start_ms, end_ms = ceil_to(ledger.start_ms, BUCKET_MS), floor_to(ledger.end_ms, BUCKET_MS)
     held = _held(scope, ledger, start_ms, end_ms) if start_ms < end_ms else {}
     devices = {device for device, _ in held}
     if not devices:
         return Gaps((), {}, ())
-    quarters = quarters_between(scope.connection, devices, start_ms, end_ms)
+    first, last = floor_to(start_ms, QUARTER_MS), ceil_to(end_ms, QUARTER_MS)
+    quarters = quarters_between(scope.connection, devices, first, last)
     read: dict[int, set[int]] = defaultdict(set)
     for q in quarters:
         read[q.device_id].add(q.start_ms)
+    fine = _buckets_of(scope, quarters, devices)
     profiles = _profiles(q for q in quarters if q.workload_id == scope.workload_id)
     rows: list[LedgerRow] = []
     bounds: dict[RowKey, tuple[int, int]] = {}
     spans: set[Span] = set()
+    is_interpolated = False
     for holder, own in held.items():
         if holder not in profiles:
             continue
-        for gap in _unread(own, read[holder[0]], start_ms, end_ms):
-            row = _filled(scope, holder, profiles[holder], gap)
-            margin = round(row.operational_ng * profiles[holder].half_width)
-            low, high = bounds.get(row.key, (0, 0))
-            rows.append(row)
-            bounds[row.key] = (
-                low + max(0, row.operational_ng - margin),
-                high + row.operational_ng + margin,
-            )
+        missing = _unread(own, read[holder[0]], start_ms, end_ms)
+        missing += fine.missing(holder[0], own, start_ms, end_ms)
+        for gap in merged(missing):
+            parts = fine.interpolated(holder, gap, profiles[holder].held_share)
+            is_interpolated |= bool(parts)
+            for part, profile in parts or [(gap, profiles[holder])]:
+                row = _filled(scope, holder, profile, part)
+                margin = round(row.operational_ng * profile.half_width)
+                low, high = bounds.get(row.key, (0, 0))
+                rows.append(row)
+                bounds[row.key] = (
+                    low + max(0, row.operational_ng - margin),
+                    high + row.operational_ng + margin,
+                )
             spans.add(gap)
-    return Gaps(rows, bounds, merged(spans))
+    return Gaps(rows, bounds, merged(spans), is_interpolated)
+
+
+@dataclass(frozen=True, slots=True)
+class _Buckets:
+    """5-minute buckets of the quarter-hours that were read in part, while they are kept."""
+
+    #: (device, subject) -> bucket -> (energy, covered time)
+    drawn: Mapping[_Holder, Mapping[int, tuple[int, int]]]
+    #: device -> its quarter-hours read in part, and all of its buckets that were read
+    partly: Mapping[int, set[int]]
+    read: Mapping[int, set[int]]
+
+    def missing(self, device: int, held: Iterable[Span], start_ms: int, end_ms: int) -> list[Span]:
+        """Whole buckets of the held time in which nothing of the device was read."""
+        spans = [(max(lo, start_ms), min(hi, end_ms)) for lo, hi in held]
+        return [
+            (at, at + BUCKET_MS)
+            for quarter in sorted(self.partly.get(device, ()))
+            for at in range(quarter, quarter + QUARTER_MS, BUCKET_MS)
+            if at not in self.read[device]
+            and any(lo <= at and at + BUCKET_MS <= hi for lo, hi in spans)
+        ]
+
+    def interpolated(
+        self, holder: _Holder, gap: Span, held_share: float
+    ) -> list[tuple[Span, Profile]]:
+        """Bucket by bucket along the line from the power before a short gap to that after it;
+        nothing of a longer one, or where the subject drew on one side alone."""
+        start_ms, end_ms = gap
+        count = (end_ms - start_ms) // BUCKET_MS
+        drawn = self.drawn.get(holder, {})
+        before, after = drawn.get(start_ms - BUCKET_MS), drawn.get(end_ms)
+        if count > LINEAR_UP_TO or before is None or after is None:
+            return []
+        first, last = (energy_mj * MS_PER_S / ms for energy_mj, ms in (before, after))
+        mean = (first + last) / 2
+        half_width = max(_LEAST_HALF_WIDTH, abs(last - first) / 2 / mean if mean else 1.0)
+        return [
+            (
+                (start_ms + n * BUCKET_MS, start_ms + (n + 1) * BUCKET_MS),
+                Profile(first + (last - first) * (n + 1) / (count + 1), half_width, held_share),
+            )
+            for n in range(count)
+        ]
+
+
+def _buckets_of(scope: Scope, quarters: Sequence[Quarter], devices: set[int]) -> _Buckets:
+    """Of one device and bucket the reserved times sum to the covered one: where a quarter-hour
+    lacks a whole bucket of it, one may not have been read."""
+    covered: dict[tuple[int, int], int] = defaultdict(int)
+    for q in quarters:
+        covered[q.device_id, q.start_ms] += q.reserved_ms
+    kept_ms = buckets_kept_from(scope.connection)
+    partly: dict[int, set[int]] = defaultdict(set)
+    for (device, at), covered_ms in covered.items():
+        if covered_ms <= QUARTER_MS - BUCKET_MS and at >= kept_ms:
+            partly[device].add(at)
+    drawn: dict[_Holder, dict[int, tuple[int, int]]] = defaultdict(dict)
+    read: dict[int, set[int]] = defaultdict(set)
+    if partly:
+        first = min(min(own) for own in partly.values()) - BUCKET_MS
+        last = max(max(own) for own in partly.values()) + QUARTER_MS
+        for b in drawn_buckets(scope.connection, devices, first, last + BUCKET_MS):
+            read[b.device_id].add(b.start_ms)
+            if b.covered_ms:
+                drawn[b.device_id, b.subject_id][b.start_ms] = (b.energy_mj, b.covered_ms)
+    return _Buckets(drawn, partly, read)
 
 
 def _profiles(quarters: Iterable[Quarter]) -> dict[_Holder, Profile]:

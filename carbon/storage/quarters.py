@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
-from sqlalchemy import ColumnElement, Connection, select
+from sqlalchemy import ColumnElement, Connection, func, select
 
 from carbon.domain.claims import SubjectKind
 from carbon.domain.energy import Method
 from carbon.storage.names import subject
-from carbon.storage.rollups import quarter_hour
+from carbon.storage.rollups import bucket, quarter_hour
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +46,31 @@ def quarters_between(
     if method is not None:
         wanted.append(q.method == int(method))
     return _read(connection, start_ms, end_ms, wanted)
+
+
+class DrawnBucket(NamedTuple):
+    """What a subject drew on a device in one 5-minute bucket, by all methods but estimates."""
+
+    start_ms: int
+    device_id: int
+    subject_id: int
+    energy_mj: int
+    covered_ms: int
+
+
+def drawn_buckets(
+    connection: Connection, device_ids: Collection[int], start_ms: int, end_ms: int
+) -> list[DrawnBucket]:
+    """Those that begin in [start, end), of some devices."""
+    b = bucket.c
+    keys = (b.start_ms, b.device_id, b.subject_id)
+    query = (
+        select(*keys, func.sum(b.energy_mj), func.sum(b.covered_ms))
+        .where(b.start_ms >= start_ms, b.start_ms < end_ms, b.device_id.in_(device_ids))
+        .where(b.method != int(Method.ESTIMATED))
+        .group_by(*keys)
+    )
+    return [DrawnBucket(*(int(n) for n in row)) for row in connection.execute(query)]
 
 
 def all_quarters(

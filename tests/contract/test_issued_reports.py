@@ -22,6 +22,7 @@ from carbon.services.restatement import affected_by, restate_report
 from carbon.storage.engine import writing
 from carbon.storage.factors import factor as factor_table
 from carbon.storage.keys import audit as audit_table
+from carbon.storage.report_tables import report_table as kept_table
 from carbon.storage.reports import report as report_table
 from carbon.wire.factors import FactorBody
 from carbon.wire.reports import ReportBody, RestateBody, Statement
@@ -335,7 +336,6 @@ SOMEBODY_ELSE = "k9"
         (lambda r: update(report_table).values(issued_ms=1), "report_changed"),
         (lambda r: update(report_table).values(actor=SOMEBODY_ELSE), "report_changed"),
         (lambda r: update(report_table).values(request="{}"), "report_changed"),
-        (lambda r: delete(report_table), "report_missing"),
         (lambda r: update(factor_table).values(value=1.0), "factor_changed"),
         (lambda r: update(factor_table).values(note="better"), "factor_changed"),
         (lambda r: delete(factor_table), "factor_missing"),
@@ -353,6 +353,15 @@ def test_any_changed_row_is_found(ledger: Ledger, tamper: Tampering, code: str) 
     proof = verify_audit(ledger.context)
     assert not proof.intact
     assert code in {fault.code for fault in proof.faults}
+
+
+def test_a_report_that_is_gone_is_found(ledger: Ledger) -> None:
+    issue_report(ledger.context, ADMIN, BODY)
+    with writing(ledger.context.engine) as connection:
+        connection.execute(delete(kept_table))
+        connection.execute(delete(report_table))
+    codes = {fault.code for fault in verify_audit(ledger.context).faults}
+    assert codes == {"report_missing", "report_table_changed"}
 
 
 def test_a_log_cut_short_is_found_by_a_hash_noted_before(ledger: Ledger) -> None:

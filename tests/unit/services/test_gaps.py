@@ -73,6 +73,56 @@ def test_an_unread_hour_is_filled_from_the_profile_as_estimated(ledger: Ledger) 
     assert filled.low < (filled.sci_g_per_unit or 0) < filled.high
 
 
+B = HOUR // 12
+
+
+def read_but_for(ledger: Ledger, missing: set[int], power: int = KWH // 12) -> None:
+    """An hour's run in twelve intervals, each drawing a thousandth more than the one before."""
+    ledger.send(
+        [
+            interval(T + n * B, T + (n + 1) * B, power + n * power // 1_000, run="r")
+            for n in range(12)
+            if n not in missing
+        ]
+    )
+
+
+@pytest.mark.parametrize("missing", [{4}, {5}, {4, 5}, {5, 6}, {2, 9}])
+def test_a_short_gap_is_filled_along_a_line(ledger: Ledger, missing: set[int]) -> None:
+    read_but_for(ledger, missing)
+    shown, filled = ledger.sci(unit="run"), ledger.sci(unit="run", fill_gaps=True)
+    whole_mj = sum(KWH // 12 + n * (KWH // 12) // 1_000 for n in range(12))
+    assert filled.energy_mj == pytest.approx(whole_mj, rel=1e-9)
+    assert filled.measured_g == shown.measured_g
+    assert filled.estimated_g > 0
+    assert {"gaps_filled", "gaps_interpolated"} <= set(filled.flags)
+    assert filled.methods["estimated"] == pytest.approx(len(missing) / 12, rel=0.01)
+
+
+@pytest.mark.parametrize("missing", [{4, 5, 6}, {4, 5, 6, 7}, {3, 4, 5, 6, 7, 8}])
+def test_a_longer_gap_is_not(ledger: Ledger, missing: set[int]) -> None:
+    read_but_for(ledger, missing)
+    filled = ledger.sci(unit="run", fill_gaps=True)
+    assert "gaps_filled" in filled.flags
+    assert "gaps_interpolated" not in filled.flags
+    assert filled.energy_mj == pytest.approx(KWH, rel=0.01)
+
+
+def test_a_steep_line_is_less_sure(ledger: Ledger) -> None:
+    read_but_for(ledger, {5})
+    even = ledger.sci(unit="run", fill_gaps=True)
+    for n, mj in ((4, KWH // 120), (6, KWH // 4)):
+        at = T + n * B
+        ledger.send([interval(at, at + B, mj, "gpu-1", workload="v", run="v")])
+    steep = ledger.sci("v", unit="run", fill_gaps=True)
+    assert even.high is not None
+    assert steep.high is not None
+    assert even.sci_g_per_unit is not None
+    assert steep.sci_g_per_unit is not None
+    assert steep.high / steep.sci_g_per_unit > even.high / even.sci_g_per_unit
+    assert steep.energy_mj == pytest.approx((KWH // 120 + KWH // 4) * 1.5)
+
+
 def test_what_was_wholly_read_is_not_changed_by_filling(ledger: Ledger) -> None:
     ledger.send([interval(T, T + HOUR, KWH, run="r")])
     assert ledger.sci(fill_gaps=True) == ledger.sci()
