@@ -6,11 +6,11 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
+from functools import cached_property
 from typing import Final
 from zoneinfo import ZoneInfo
 
 from msgspec import Struct
-from sqlalchemy import Connection
 
 from carbon.domain.claims import NO_WORKLOAD
 from carbon.domain.embodied import EmbodiedCharge
@@ -23,6 +23,7 @@ from carbon.domain.tenancy import WorkloadName
 from carbon.domain.units import MS_PER_HOUR, grams, kwh
 from carbon.services.context import Context
 from carbon.services.held_devices import embodied_charges
+from carbon.services.held_sums import held_sums
 from carbon.services.rollup import roll_up
 from carbon.services.time_range import TimeRange
 from carbon.services.today import Figure
@@ -30,7 +31,7 @@ from carbon.storage.engine import reading
 from carbon.storage.factors import factor_book
 from carbon.storage.identities import workload_names
 from carbon.storage.ledger_rows import DeviceRef
-from carbon.storage.period_sums import PeriodSum, models_by_id, period_sums
+from carbon.storage.period_sums import PeriodSum, models_by_id
 from carbon.storage.ratings import Rating, ratings
 
 #: Lines that the chart tells apart; the rest is one.
@@ -92,18 +93,18 @@ def breakdown(
         own = None if principal.sees_all_teams else principal.team
         names = dict(workload_names(connection, own or team))
         chosen = None if own is None and team is None else list(names)
-        rows = _sums(connection, window, window.step_ms, chosen)
+        rows = held_sums(connection, window, window.step_ms, chosen)
         # Of the time before only the whole is told: one step that holds it all.
         earlier = window.before()
-        before = _sums(connection, earlier, earlier.whole_ms, chosen)
+        before = held_sums(connection, earlier, earlier.whole_ms, chosen)
         models = models_by_id(connection)
         ledger = _Ledger(window, names, models, ratings(connection), factor_book(connection))
     grouped: dict[str, list[PeriodSum]] = defaultdict(list)
     for row in rows:
         grouped[ledger.key(row, by)].append(row)
-    whole = ledger.scored(rows)
-    steps = sorted({row.step for row in rows})
-    last = max(steps, default=-1)
+    kinds = [kind for own_rows in grouped.values() for kind in _of_kinds(own_rows)]
+    whole = ledger.scored(kinds)
+    last = max((row.step for row in rows), default=-1)
     lines = [ledger.line(name, own_rows, whole, last + 1) for name, own_rows in grouped.items()]
     return Breakdown(
         window.start_ms,
@@ -117,19 +118,11 @@ def breakdown(
         whole.operational_g,
         whole.embodied_g,
         _figure(whole),
-        _measured(rows),
+        _measured(kinds),
         _figure(ledger.scored(before)).value if before else None,
         kwh(sum(row.energy_mj for row in before)) if before else None,
         sorted(lines, key=lambda line: (-line.total_g.value, line.name)),
         sorted({flag for row in rows for flag in ledger.ratings[row.rating].flags}),
-    )
-
-
-def _sums(
-    connection: Connection, window: TimeRange, step_ms: int, workload_ids: Sequence[int] | None
-) -> list[PeriodSum]:
-    return period_sums(
-        connection, window.start_ms, window.end_ms, step_ms, window.is_daily, workload_ids
     )
 
 
@@ -145,15 +138,19 @@ class _Ledger:
     _per_ms: dict[int, float] = field(default_factory=dict)
 
     def key(self, row: PeriodSum, by: By) -> str:
+        if by is By.WORKLOAD:
+            return self._texts.get(row.workload, "")
         name = self.names.get(row.workload)
         if by is By.ZONE:
             return self.ratings[row.rating].zone
         if by is By.DEVICE:
             kind, model = self.models[row.model]
             return model or kind
-        if name is None:
-            return ""
-        return name.team if by is By.TEAM else str(name)
+        return "" if name is None else name.team
+
+    @cached_property
+    def _texts(self) -> dict[int, str]:
+        return {workload_id: str(name) for workload_id, name in self.names.items()}
 
     def scored(self, rows: Sequence[PeriodSum]) -> Score:
         device_hours = sum(row.covered_ms for row in rows) / MS_PER_HOUR
@@ -161,7 +158,8 @@ class _Ledger:
         return score(charges, self._embodied(rows), device_hours)
 
     def line(self, name: str, rows: Sequence[PeriodSum], whole: Score, steps: int) -> BreakdownLine:
-        own = self.scored(rows)
+        kinds = list(_of_kinds(rows))
+        own = self.scored(kinds)
         total_g, all_g = _figure(own), whole.operational_g + whole.embodied_g
         return BreakdownLine(
             name,
@@ -170,7 +168,7 @@ class _Ledger:
             own.operational_g,
             own.embodied_g,
             total_g,
-            _measured(rows),
+            _measured(kinds),
             own.covered_ms / MS_PER_HOUR,
             *self._by_step(rows, steps),
         )
@@ -179,16 +177,18 @@ class _Ledger:
         self, rows: Sequence[PeriodSum], steps: int
     ) -> tuple[list[float | None], list[float | None]]:
         """Grams and kWh of each step."""
+        per_ms = {model: self._embodied_ng_per_ms(model) for model in {row.model for row in rows}}
+        sums: dict[int, list[float]] = {}
+        for row in rows:
+            own = sums.setdefault(row.step, [0, 0.0, 0])
+            own[0] += row.operational_ng
+            own[1] += row.reserved_ms * per_ms[row.model]
+            own[2] += row.energy_mj
         total_g: list[float | None] = [None] * steps
         energy_kwh: list[float | None] = [None] * steps
-        by_step: dict[int, list[PeriodSum]] = defaultdict(list)
-        for row in rows:
-            by_step[row.step].append(row)
-        per_ms = self._embodied_ng_per_ms
-        for step, own in by_step.items():
-            embodied_ng = sum(row.reserved_ms * per_ms(row.model) for row in own)
-            total_g[step] = grams(sum(row.operational_ng for row in own) + round(embodied_ng))
-            energy_kwh[step] = kwh(sum(row.energy_mj for row in own))
+        for step, (operational_ng, embodied_ng, energy_mj) in sums.items():
+            total_g[step] = grams(int(operational_ng) + round(embodied_ng))
+            energy_kwh[step] = kwh(int(energy_mj))
         return total_g, energy_kwh
 
     def _embodied_ng_per_ms(self, model: int) -> float:

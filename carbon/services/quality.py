@@ -11,13 +11,14 @@ from carbon.domain.energy import Method
 from carbon.domain.principal import Principal
 from carbon.domain.units import MJ_PER_KWH
 from carbon.services.context import Context
+from carbon.services.held_sums import held_sums
 from carbon.services.hosts import list_hosts
 from carbon.services.import_quality import troubles_in
 from carbon.services.rollup import roll_up
 from carbon.services.time_range import TimeRange
 from carbon.storage.engine import reading
 from carbon.storage.identities import workload_names
-from carbon.storage.period_sums import PeriodSum, period_sums
+from carbon.storage.period_sums import PeriodSum
 from carbon.storage.ratings import Rating, ratings
 from carbon.storage.screens import count_conflicts, count_quarantined
 from carbon.wire.hosts import HostList
@@ -81,14 +82,8 @@ def quality(context: Context, principal: Principal, window: TimeRange) -> Qualit
     own = None if principal.sees_all_teams else principal.team
     with reading(context.engine) as connection:
         names = {id_: str(name) for id_, name in workload_names(connection, own)}
-        rows = period_sums(
-            connection,
-            window.start_ms,
-            window.end_ms,
-            window.whole_ms,
-            window.is_daily,
-            None if own is None else list(names),
-        )
+        chosen = None if own is None else list(names)
+        rows = held_sums(connection, window, window.whole_ms, chosen)
         priced_by = ratings(connection)
         conflicts = troubles = None
         if own is None:

@@ -48,6 +48,16 @@ def list_workloads(context: Context, principal: Principal) -> list[WorkloadAnswe
         return [_read(connection, key, name) for key, name in workload_names(connection, team)]
 
 
+def unnamed_workloads(context: Context, principal: Principal) -> tuple[list[WorkloadAnswer], int]:
+    """(those that a write created and nobody has named, how many others are known)."""
+    team = None if principal.sees_all_teams else principal.team
+    with reading(context.engine) as connection:
+        known = workload_names(connection, team)
+        named = set(connection.scalars(select(workload.c.id).where(workload.c.is_named)))
+        waiting = [_read(connection, key, name) for key, name in known if key not in named]
+    return waiting, len(known) - len(waiting)
+
+
 def get_workload(context: Context, principal: Principal, text: str) -> WorkloadAnswer:
     name = principal.workload(text)
     with reading(context.engine) as connection:

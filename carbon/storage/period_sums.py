@@ -33,8 +33,10 @@ def period_sums(
     step_ms: int,
     is_daily: bool,
     workload_ids: Collection[int] | None,
+    steps_from_ms: int | None = None,
 ) -> list[PeriodSum]:
-    """Hours, or civil days, that begin in [start, end), in steps counted from `start_ms`.
+    """Hours, or civil days, that begin in [start, end), in steps counted from `start_ms`,
+    or from `steps_from_ms`.
 
     A civil day is 23 to 25 h long, so a step of days is found by the middle of each.
     `workload_ids` None means all, and what no workload claims.
@@ -42,7 +44,8 @@ def period_sums(
     table: Table = workload_day if is_daily else workload_hour
     t = table.c
     middle_ms = 12 * 3_600_000 if is_daily else 0
-    step = (t.start_ms - start_ms + middle_ms) // step_ms
+    from_ms = start_ms if steps_from_ms is None else steps_from_ms
+    step = (t.start_ms - from_ms + middle_ms) // step_ms
     keys = [step, t.workload_id, t.model_id, t.method, t.rating_id]
     measures = (t.energy_mj, t.operational_ng, t.covered_ms, t.reserved_ms)
     query = (

@@ -19,7 +19,7 @@ from carbon.services.context import Context
 from carbon.services.correction_change import Period
 from carbon.services.corrections import correct, list_corrections, undo
 from carbon.services.workload_view import known_names
-from carbon.services.workloads import list_workloads
+from carbon.services.workloads import unnamed_workloads
 from carbon.storage.names import FOR_EVER_MS
 from carbon.web.screens import (
     answer_form,
@@ -52,10 +52,9 @@ class ToBeNamed(Struct, frozen=True):
 
 
 def _to_be_named(context: Context, principal: Principal) -> ToBeNamed:
-    known = list_workloads(context, principal)
-    waiting = [w for w in known if not w.is_named]
+    waiting, named = unnamed_workloads(context, principal)
     corrected = list_corrections(context, principal).corrections
-    return ToBeNamed(waiting, len(known) - len(waiting), corrected[:_MOST_CORRECTIONS])
+    return ToBeNamed(waiting, named, corrected[:_MOST_CORRECTIONS])
 
 
 def _page(
