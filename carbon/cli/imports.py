@@ -89,6 +89,7 @@ def sacct(
     simulate: Annotated[
         Path | None, typer.Option(help="Write the jobs for carbon simulate, too.")
     ] = None,
+    zone: Annotated[str | None, typer.Option(help="Grid zone of the nodes, such as DE.")] = None,
     json: Json = False,
 ) -> None:
     """Slurm's accounts: runs by account, who held which node, energy of exclusive jobs.
@@ -108,6 +109,8 @@ def sacct(
     batches = to_batches(jobs, harvest)
     if not energy:
         batches = (msgspec.structs.replace(batch, intervals=[]) for batch in batches)
+    if zone is not None:
+        batches = (msgspec.structs.replace(batch, zone=zone) for batch in batches)
     _bring("sacct", batches, harvest, json, f"{len(jobs)} jobs")
 
 
@@ -117,13 +120,20 @@ def focus(
     json: Json = False,
 ) -> None:
     """A cloud bill in the FOCUS format: machine hours as estimated energy by instance type."""
-    from carbon.imports.focus import read_focus
+    from carbon.imports.focus import Machines, read_focus
     from carbon.imports.harvest import Harvest
 
-    harvest = Harvest()
+    harvest, machines = Harvest(), Machines()
     with opened(file) as lines:
-        batches = list(read_focus(lines, harvest, tag))
-    _bring("focus", batches, harvest, json, "")
+        batches = list(read_focus(lines, harvest, tag, machines))
+    found = machines.by_energy()
+    if not json:
+        for one in found:
+            typer.echo(
+                f"{one.type}  {one.hours:,.0f} h at {one.watts:,.0f} W ({one.low_w:,.0f} to "
+                f"{one.high_w:,.0f}), {one.tier}: {one.source}"
+            )
+    _bring("focus", batches, harvest, json, "", machines=found)
 
 
 def codecarbon(
@@ -148,8 +158,14 @@ def codecarbon(
 
 
 def _bring(
-    source: str, batches: Iterable[EnergyBatch], harvest: Harvest, json: bool, told: str
+    source: str,
+    batches: Iterable[EnergyBatch],
+    harvest: Harvest,
+    json: bool,
+    told: str,
+    **beside: object,
 ) -> None:
+    """`beside` stands in the JSON with what became of it."""
     from carbon.client import Client
     from carbon.client.bringing import Bringer, Brought
 
@@ -159,7 +175,7 @@ def _bring(
         bringer.energy_of_all(batches, harvest)
         bringer.tell(harvest)
     if json:
-        print_json(brought)
+        print_json({**msgspec.to_builtins(brought), **beside})
         return
     typer.echo(", ".join(filter(None, [told, _told(brought)])))
     show_troubles(brought.troubles)

@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
+from zoneinfo import ZoneInfo
 
 import typer
 
+from carbon.cli.choices import choice
 from carbon.cli.output import mass, print_json, significant
 from carbon.cli.sci import sci_lines
+from carbon.domain.budget import Period
+from carbon.errors import InvalidInput
+
+if TYPE_CHECKING:
+    from carbon.client import Client
 
 report = typer.Typer(help="Statements that stay as they were issued.", no_args_is_help=True)
 
@@ -20,9 +27,14 @@ def register(app: typer.Typer) -> None:
 
 @report.command()
 def issue(
-    workloads: Annotated[list[str], typer.Argument(help="One or several.")],
-    start: Annotated[str, typer.Option(help="RFC 3339.")],
-    end: Annotated[str, typer.Option(help="RFC 3339.")],
+    workloads: Annotated[
+        list[str] | None, typer.Argument(help="By default all that drew energy meanwhile.")
+    ] = None,
+    start: Annotated[str | None, typer.Option(help="RFC 3339.")] = None,
+    end: Annotated[str | None, typer.Option(help="RFC 3339.")] = None,
+    period: Annotated[
+        str | None, typer.Option(help="Instead: last-month, last-quarter or last-year.")
+    ] = None,
     unit: Annotated[list[str] | None, typer.Option(help="By default all own units.")] = None,
     title: Annotated[str, typer.Option(help="What it is called.")] = "",
     idle: Annotated[
@@ -43,8 +55,10 @@ def issue(
     """Issue a report of a window: immutable, and chained into the audit log."""
     from carbon.client import Client
 
-    answer = Client().issue_report(
-        workloads=workloads,
+    client = Client()
+    start, end = _window(start, end, period)
+    answer = client.issue_report(
+        workloads=workloads or _drawing(client, start, end),
         start=start,
         end=end,
         units=unit or [],
@@ -144,6 +158,37 @@ def restate(
         print_json(answer)
         return
     typer.echo("\n".join(_differences(answer)) or f"{report_id} says the same today")
+
+
+def _window(start: str | None, end: str | None, period: str | None) -> tuple[str, str]:
+    """Raises InvalidInput(`missing_window`, `invalid_choice`)."""
+    if period is None:
+        if start is None or end is None:
+            raise InvalidInput(
+                "missing_window", "state --start and --end, or --period last-quarter"
+            )
+        return start, end
+    if start is not None or end is not None:
+        raise InvalidInput("invalid_choice", "state --period, or --start and --end")
+    from carbon.clock import SystemClock, to_rfc3339
+    from carbon.services.civil_period import period_around
+    from carbon.settings import Settings
+
+    length = choice(Period, period.removeprefix("last-"), "--period")
+    timezone = ZoneInfo(Settings().timezone)
+    this = period_around(SystemClock().now_ms(), Period(length), timezone)
+    last = period_around(this.start_ms - 1, Period(length), timezone)
+    return to_rfc3339(last.start_ms), to_rfc3339(last.end_ms)
+
+
+def _drawing(client: Client, start: str, end: str) -> list[str]:
+    """Every workload that drew energy in a window. Raises InvalidInput(`nothing_to_report`)."""
+    groups = client.sci_series(group_by="workload", start=start, end=end)["groups"]
+    names = [one["group"]["workload"] for one in groups]
+    found = sorted({name for name in names if name and "/" in name})
+    if not found:
+        raise InvalidInput("nothing_to_report", f"no workload drew anything from {start} to {end}")
+    return found
 
 
 def _print(answer: dict[str, Any], json: bool) -> None:

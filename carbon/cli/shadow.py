@@ -42,6 +42,7 @@ def shadow(
     hour: lengths of jobs that had ended, and a forecast from the hours before.
     """
     from carbon.client import Client
+    from carbon.clock import to_rfc3339
     from carbon.imports.harvest import Harvest
     from carbon.imports.sacct import read_sacct
 
@@ -60,6 +61,12 @@ def shadow(
         print_json({"zone": zone, **told})
     else:
         typer.echo(_lines(told))
+        if told["hours_known_share"] < 1:
+            since = to_rfc3339(first_ms - _BEFORE_H * _HOUR_MS)
+            typer.echo(
+                f"  of {told['hours_known_share']:.0%} of the hours the grid is known; the others "
+                f"save nothing: carbon intensity backfill --zone {zone} --since {since}"
+            )
 
 
 def _points(client: Any, zone: str, start_ms: int, end_ms: int) -> list[dict[str, Any]]:

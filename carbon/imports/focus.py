@@ -18,7 +18,7 @@ import msgspec
 from carbon.errors import InvalidInput
 from carbon.grid.cloud_regions import region_zone
 from carbon.imports.harvest import Harvest
-from carbon.imports.instance_power import instance_w
+from carbon.imports.instance_power import InstancePower, instance_power
 from carbon.wire.energy import DeviceInfo, EnergyBatch, EnergyInterval
 
 _NEEDED: Final = ("ChargePeriodStart", "ChargePeriodEnd", "ChargeCategory", "ConsumedQuantity")
@@ -38,18 +38,54 @@ _TYPE_IN_TEXT: Final = re.compile(
 _HOURS: Final = frozenset({"hours", "hour", "hrs", "instance-hours"})
 _UNNAMEABLE: Final = re.compile(r"[^\w.:@+-]+")
 _AT_ONCE: Final = 5_000
+_CURRENCIES: Final = ("BillingCurrency", "PricingCurrency")
 
 #: Zone, then the account that is the host.
 Place = tuple[str | None, str]
 
 
+class Machine(msgspec.Struct):
+    """What a type of a bill was taken to draw, and why."""
+
+    provider: str
+    type: str
+    hours: float
+    watts: float
+    low_w: float
+    high_w: float
+    tier: str
+    source: str
+
+
+class Machines:
+    """Types of a bill, as they come."""
+
+    def __init__(self) -> None:
+        self._found: dict[tuple[str, str], Machine] = {}
+
+    def add(self, provider: str, kind: str, power: InstancePower, hours: float) -> None:
+        known = self._found.get((provider, kind))
+        if known is None:
+            drawn = (power.watts, power.low_w, power.high_w, power.tier, power.source)
+            known = self._found[provider, kind] = Machine(provider, kind, 0.0, *drawn)
+        known.hours += hours
+
+    def by_energy(self) -> list[Machine]:
+        return sorted(self._found.values(), key=lambda one: -one.hours * one.watts)
+
+
 def read_focus(
-    lines: Iterable[str], harvest: Harvest, workload_tag: str = "app"
+    lines: Iterable[str],
+    harvest: Harvest,
+    workload_tag: str = "app",
+    machines: Machines | None = None,
 ) -> Iterator[EnergyBatch]:
-    """Machine hours of a bill as estimated energy by instance type; what is none is told.
+    """Machine hours of a bill as estimated energy by instance type; what is none is told. Which
+    power each type was taken at is noted in `machines`.
 
     Raises InvalidInput(`column_missing`).
     """
+    machines = Machines() if machines is None else machines
     rows = csv.DictReader(lines)
     missing = [name for name in _NEEDED if name not in (rows.fieldnames or [])]
     if missing:
@@ -59,9 +95,11 @@ def read_focus(
     currencies: Counter[str] = Counter()
     summed: dict[tuple[Place, str, int, int, str], int] = defaultdict(int)
     for line, row in enumerate(rows, 2):
-        currencies[row.get("BillingCurrency") or ""] += 1
+        currencies.update(
+            {row.get("BillingCurrency") or "", row.get("PricingCurrency") or ""} - {""}
+        )
         try:
-            found = _usage(row, harvest, workload_tag)
+            found = _usage(row, harvest, workload_tag, machines)
         except (ValueError, InvalidInput) as error:
             harvest.tell("line_unreadable", f"line {line}", str(error), 0)
             continue
@@ -73,7 +111,7 @@ def read_focus(
 
 
 def _usage(
-    row: Mapping[str, str], harvest: Harvest, tag: str
+    row: Mapping[str, str], harvest: Harvest, tag: str, machines: Machines
 ) -> tuple[tuple[Place, str, int, int, str], int] | None:
     start_ms, end_ms = (_moment(row[name]) for name in _NEEDED[:2])
     category = row["ChargeCategory"]
@@ -93,8 +131,8 @@ def _usage(
         return None
     hours = float(row["ConsumedQuantity"] or 0)
     provider = _provider(row)
-    watts = instance_w(provider, kind)
-    if watts is None:
+    power = instance_power(provider, kind)
+    if power is None:
         harvest.tell("unknown_instance_type", f"{provider} {kind}", "no power is known", end_ms)
         return None
     if not 0 < hours <= 1.01 * (end_ms - start_ms) / 3_600_000 * _machines(row):
@@ -104,7 +142,8 @@ def _usage(
     region = row.get("RegionId") or ""
     place = (region_zone(provider, region) if region else None, account)
     device = row.get("ResourceId") or f"{account}/{region}/{kind}"
-    energy_mj = round(watts * hours * 3_600_000)
+    energy_mj = round(power.watts * hours * 3_600_000)
+    machines.add(provider, kind, power, hours)
     return (
         place,
         f"{device}\0{kind}"[:200],
@@ -159,7 +198,7 @@ def _moment(text: str) -> int:
 
 def _tell_currencies(currencies: Counter[str], harvest: Harvest) -> None:
     if len(currencies) > 1:
-        told = ", ".join(f"{name or 'none'} ({rows})" for name, rows in currencies.most_common())
+        told = ", ".join(f"{name} ({rows})" for name, rows in currencies.most_common())
         harvest.tell("several_currencies", "bill", f"{told}; no money enters a figure", 0)
 
 

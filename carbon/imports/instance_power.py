@@ -4,31 +4,35 @@ Watts of a virtual CPU at half load, and of memory, are the coefficients that Cl
 publishes (https://www.cloudcarbonfootprint.org/docs/methodology, Compute and Memory; means over
 SPECpower's servers, of GCP medians). It adds memory only beyond what those servers have, which a
 type's name does not tell: here all of it counts, so that the estimate is rather high. A GPU is
-taken at half of its data sheet's power. A type whose size cannot be told from its name is none
-that we know: it is told, and not guessed.
+taken at half of its data sheet's power, between a tenth (idle, with its memory held) and the whole.
+A type whose size cannot be told from its name is none that we know: it is told, and not guessed.
 """
 
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 from typing import Final
 
-#: W of a vCPU at 50 % load: the mean of the idle and the full figure.
-_VCPU_W: Final = {"aws": (0.74 + 3.5) / 2, "gcp": (0.71 + 4.26) / 2, "azure": (0.78 + 3.76) / 2}
+#: W of a vCPU, idle and full; at 50 % load it is their mean.
+_VCPU_W: Final = {"aws": (0.74, 3.5), "gcp": (0.71, 4.26), "azure": (0.78, 3.76)}
+_VCPU_SOURCE: Final = "Cloud Carbon Footprint, methodology"
 #: W a GB.
 _MEMORY_W: Final = 0.392
 #: GB a vCPU of general types; what a name says of more or less is within the estimate.
 _GB_PER_VCPU: Final = 4.0
-#: W of the data sheet.
-_GPU_W: Final = {
-    "V100": 300,
-    "A100": 400,
-    "H100": 700,
-    "T4": 70,
-    "A10G": 300,
-    "L4": 72,
-    "A10": 150,
+#: Board power of each GPU in the form that clouds rent, W, and the maker's page that states it.
+GPU_W: Final = {
+    "V100": (300, "NVIDIA V100 data sheet, SXM2"),
+    "A100": (400, "NVIDIA A100 data sheet, SXM4"),
+    "H100": (700, "NVIDIA H100 data sheet, SXM5"),
+    "T4": (70, "NVIDIA T4 data sheet"),
+    "A10G": (300, "AWS G5: NVIDIA A10G; no data sheet, nvidia-smi's limit"),
+    "L4": (72, "NVIDIA L4 data sheet"),
+    "A10": (150, "NVIDIA A10 data sheet"),
 }
+#: Of a GPU's board power what it draws idle with its memory held, as a share: an assumption.
+_GPU_IDLE: Final = 0.1
 #: Type → (vCPUs, GPU, how many). Prefixes end in `*`, and then the size tells the vCPUs.
 _WITH_GPUS: Final = {
     "p3.2xlarge": (8, "V100", 1),
@@ -63,8 +67,20 @@ _GCP: Final = re.compile(r"[a-z]\w*-(?:standard|highmem|highcpu|highgpu)-(\d+)g?
 _AZURE: Final = re.compile(r"standard_[a-z]+(\d+)(?:-\d+)?[a-z]*(?:_\w+)*")
 
 
-def instance_w(provider: str, kind: str) -> float | None:
-    """Watts of a running machine of a type, or None for one that we do not know."""
+@dataclass(frozen=True, slots=True)
+class InstancePower:
+    """W of a running machine of a type at half load; `low_w` idle, `high_w` all of it at work."""
+
+    watts: float
+    low_w: float
+    high_w: float
+    #: `published`: CPUs and memory by coefficients; `data_sheet`: GPUs by their board power, too.
+    tier: str
+    source: str
+
+
+def instance_power(provider: str, kind: str) -> InstancePower | None:
+    """None for a type that we do not know."""
     name = kind.lower()
     vcpus = _vcpus(provider, name)
     with_gpus = _WITH_GPUS.get(name) or next(
@@ -79,8 +95,19 @@ def instance_w(provider: str, kind: str) -> float | None:
         vcpus = with_gpus[0] or vcpus
     if not vcpus or provider not in _VCPU_W:
         return None
-    watts = vcpus * (_VCPU_W[provider] + _GB_PER_VCPU * _MEMORY_W)
-    return watts + (_GPU_W[with_gpus[1]] * with_gpus[2] / 2 if with_gpus else 0.0)
+    memory_w = vcpus * _GB_PER_VCPU * _MEMORY_W
+    low_w, high_w = (vcpus * watts + memory_w for watts in _VCPU_W[provider])
+    if with_gpus is None:
+        return InstancePower((low_w + high_w) / 2, low_w, high_w, "published", _VCPU_SOURCE)
+    board_w, source = GPU_W[with_gpus[1]]
+    gpus_w = board_w * with_gpus[2]
+    return InstancePower(
+        (low_w + high_w) / 2 + gpus_w / 2,
+        low_w + gpus_w * _GPU_IDLE,
+        high_w + gpus_w,
+        "data_sheet",
+        f"{source}; {_VCPU_SOURCE}",
+    )
 
 
 def _vcpus(provider: str, name: str) -> int:

@@ -41,8 +41,9 @@ def coverage_of(
     backed = expected = 0
     for (device_id, subject_id), (drawn_ms, reserved_ms) in _times(rows).items():
         lo, hi = spans.get(subject_id, (0, 0))
-        is_short = 0 < hi - lo <= _READ_UP_TO_MS
-        read_ms = _read_ms(context, connection, device_id, lo, hi) if is_short else 0
+        # What was drawn throughout was read throughout: months of imported runs lie in cold files.
+        is_open = drawn_ms < hi - lo <= _READ_UP_TO_MS
+        read_ms = _read_ms(context, connection, device_id, lo, hi) if is_open else 0
         backed += max(drawn_ms, read_ms)
         expected += max(hi - lo, drawn_ms, read_ms, reserved_ms)
     return min(1.0, backed / expected) if expected else None

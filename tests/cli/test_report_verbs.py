@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -13,7 +14,7 @@ from service import HOUR, Service, T, an_hour, batch, count, vintage
 from sqlalchemy import Engine, update
 
 import carbon.client
-from carbon.clock import to_rfc3339
+from carbon.clock import SystemClock, from_rfc3339, to_rfc3339
 from carbon.domain.tenancy import ADMIN_SCOPES
 from carbon.services.context import Context
 from carbon.storage.engine import writing
@@ -21,6 +22,12 @@ from carbon.storage.reports import report as report_table
 
 WINDOW = ("--start", to_rfc3339(T), "--end", to_rfc3339(T + HOUR))
 H100 = "embodied/gpu/h100@nvidia-pcf-2025"
+#: How an error of `carbon report issue` reads.
+WORDS_OF = {
+    "missing_window": "state --start and --end",
+    "invalid_choice": "--period",
+    "nothing_to_report": "no workload drew anything",
+}
 STUDY = ("--source", "a study", "--vintage", "2026", "--licence", "CC-BY-4.0")
 
 
@@ -46,6 +53,41 @@ def service(
 
 Carbon = Callable[..., Ended]
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser"))), None)
+
+
+def test_a_report_of_all_that_drew_energy_names_no_workload(
+    service: Service, carbon: Carbon
+) -> None:
+    whole = carbon("report", "issue", *WINDOW, "--json").json
+    assert {one["answer"]["workload"] for one in whole["statement"]["lines"]} == {"default/w"}
+
+
+def test_last_quarter_is_the_civil_one_before_this(service: Service, carbon: Carbon) -> None:
+    """Nothing was read in it, which the answer says of its window."""
+    told = carbon("report", "issue", "w", "--period", "last-quarter").err
+    start, end = re.findall(r"\d{4}-\d\d-01T00:00:00Z", told)
+    days = (from_rfc3339(end) - from_rfc3339(start)) / (24 * HOUR)
+    assert 90 <= days <= 92
+    assert 0 <= SystemClock().now_ms() - from_rfc3339(end) < 93 * 24 * HOUR
+
+
+@pytest.mark.parametrize(
+    ("words", "code"),
+    [
+        (("w",), "missing_window"),
+        (("w", "--start", "2026-01-01T00:00:00Z"), "missing_window"),
+        (("w", "--period", "last-week"), "invalid_choice"),
+        (("w", *WINDOW, "--period", "last-year"), "invalid_choice"),
+        (("--start", "2001-01-01T00:00:00Z", "--end", "2001-02-01T00:00:00Z"), "nothing_to_report"),
+    ],
+)
+def test_a_report_of_no_window_is_one_line(
+    service: Service, carbon: Carbon, words: tuple[str, ...], code: str
+) -> None:
+    ended = carbon("report", "issue", *words)
+    assert ended.code == 2
+    assert len(ended.err.strip().splitlines()) == 1
+    assert WORDS_OF[code] in ended.err
 
 
 def test_a_report_is_issued_shown_explained_and_listed(service: Service, carbon: Carbon) -> None:

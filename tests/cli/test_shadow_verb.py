@@ -73,6 +73,14 @@ def test_nights_would_have_been_cleaner(carbon: Carbon, grid: type[Grid], accoun
     assert told["flags"] == ["power_assumed"]
 
 
+def test_a_grid_that_is_not_known_names_the_mend(
+    carbon: Carbon, grid: type[Grid], accounts: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(grid, "kind", "yearly")
+    shown = carbon("shadow", accounts, "--zone", "DE").out
+    assert "carbon intensity backfill --zone DE --since 2026-02-15T18:00:00Z" in shown
+
+
 def test_people_read_it_in_lines(carbon: Carbon, grid: type[Grid], accounts: Path) -> None:
     shown = carbon("shadow", accounts, "--zone", "DE", "--watts-per-cpu", "20").out
     assert shown.startswith("14 jobs: 2.69 kg CO2e as they came")

@@ -2,35 +2,33 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 import tempfile
-import time
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 
-import httpx2
 from sqlalchemy import select
 
-from carbon.bench.figure import Figure, Options, at_least, at_most
+from carbon.bench.figure import Figure, Options, at_most
+from carbon.bench.imports.history import history_figures
 from carbon.bench.imports.ways import by_history, by_otlp, by_remote_write, by_scrape
 from carbon.bench.imports.week import Gpu, scripted_week
-from carbon.bench.serving import Service, free_port, service
-from carbon.client import Client
-from carbon.client.prometheus_history import PrometheusHistory, Result, Window
+from carbon.bench.serving import Service, service
 from carbon.clock import SystemClock, to_rfc3339
 from carbon.domain.units import MS_PER_DAY, floor_to
-from carbon.imports.mapping import load_mapping
-from carbon.imports.prometheus_api import PrometheusApi
 from carbon.storage.energy import energy_interval
 from carbon.storage.engine import create_engine, reading
 
-_STEP_MS = 30_000
+#: Other tools' energy against its truth; a long history of many GPUs, of `--rows` points of 30 s.
+PARTS = ("ways", "history")
 
 
 def measure(options: Options) -> list[Figure]:
+    ways = _ways(options) if options.takes("ways") else []
+    return [*ways, *(history_figures(options) if options.takes("history") else [])]
+
+
+def _ways(options: Options) -> list[Figure]:
     hours = 6 if options.quick else 168
     week = scripted_week(SystemClock().now_ms(), hours, 2 if options.quick else 4)
     told = f"{hours} h of {len(week)} GPUs, scrapes missing, a driver loaded anew"
@@ -48,9 +46,6 @@ def measure(options: Options) -> list[Figure]:
     )
     figures.append(at_most("remote write and history apart", apart, "mJ", 0, "every GPU's energy"))
     figures.append(at_most("rows that an interruption changes", _changed(week), "rows", 0))
-    rate, result = _pace(options)
-    note = f"{result.points} points of 30 s, {result.intervals} rows, JSON to the commit"
-    figures.append(at_least("history of 1 000 GPUs", rate, "points/s", 100_000, note))
     return figures
 
 
@@ -111,44 +106,3 @@ def _rows(running: Service) -> Counter[tuple[int, ...]]:
             return Counter(tuple(row[name] for name in _COLUMNS) for row in rows)
     finally:
         engine.dispose()
-
-
-def _pace(options: Options) -> tuple[float, Result]:
-    gpus, hours = (200, 6) if options.quick else (1_000, 72)
-    until_ms = floor_to(SystemClock().now_ms(), MS_PER_DAY)
-    window = Window(until_ms - hours * 3_600_000, until_ms, _STEP_MS)
-    with (
-        service(options.db_url) as running,
-        _prometheus(gpus) as url,
-        tempfile.TemporaryDirectory() as folder,
-        Client(running.url, running.key) as client,
-    ):
-        api = PrometheusApi(url)
-        file = Path(folder) / "progress.json"
-        result = PrometheusHistory(api, client, load_mapping(), window, file).run()
-    return result.points / result.seconds, result
-
-
-@contextmanager
-def _prometheus(gpus: int) -> Iterator[str]:
-    port = free_port()
-    script = Path(__file__).with_name("steady_prometheus.py")  # alone, so that it starts at once
-    process = subprocess.Popen([sys.executable, str(script), str(port), str(gpus)])
-    url = f"http://127.0.0.1:{port}"
-    try:
-        _wait(url)
-        yield url
-    finally:
-        process.terminate()
-        process.wait(timeout=10)
-
-
-def _wait(url: str) -> None:
-    deadline = time.monotonic() + 60
-    while time.monotonic() < deadline:
-        try:
-            httpx2.get(f"{url}/api/v1/label/__name__/values", timeout=1.0)
-            return
-        except httpx2.TransportError:
-            time.sleep(0.05)
-    raise RuntimeError("the scripted Prometheus did not start")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from carbon.bench import imports
@@ -30,7 +30,7 @@ def measure(options: Options) -> list[Figure]:
     """Of the database given, else of SQLite and of PostgreSQL where pip has brought one; what an
     outage costs CodeCarbon; and other tools' energy against its truth."""
     own = [*_of_databases(options), *tracker_outage_figures(options.quick)]
-    return [*own, *imports.measure(options)]
+    return [*own, *imports.measure(replace(options, part=None))]
 
 
 def _of_databases(options: Options) -> list[Figure]:

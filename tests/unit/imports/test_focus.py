@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from carbon.errors import InvalidInput
-from carbon.imports.focus import read_focus
+from carbon.imports.focus import Machines, read_focus
 from carbon.imports.harvest import Harvest
-from carbon.imports.instance_power import instance_w
+from carbon.imports.instance_power import GPU_W, instance_power
 from carbon.wire.energy import EnergyBatch
 
 ROW = {
@@ -49,9 +49,9 @@ def energy(batches: list[EnergyBatch]) -> int:
     return sum(one.energy_mj for batch in batches for one in batch.intervals)
 
 
-WATTS = instance_w("aws", "p3.2xlarge")
-assert WATTS is not None
-AN_HOUR = round(WATTS * 3_600_000)
+P3 = instance_power("aws", "p3.2xlarge")
+assert P3 is not None
+AN_HOUR = round(P3.watts * 3_600_000)
 
 
 def test_machine_hours_are_estimated_energy_of_the_instance_type() -> None:
@@ -98,6 +98,18 @@ def test_a_bill_in_several_currencies_is_told() -> None:
     assert (energy(batches), told) == (2 * AN_HOUR, {"several_currencies"})
 
 
+def test_a_bill_priced_in_another_currency_than_it_is_billed_in_is_told() -> None:
+    priced = {**ROW, "PricingCurrency": "EUR"}
+    harvest = Harvest()
+    text = io.StringIO()
+    writer = csv.DictWriter(text, list(priced))
+    writer.writeheader()
+    writer.writerow(priced)
+    assert energy(list(read_focus(text.getvalue().splitlines(), harvest))) == AN_HOUR
+    [trouble] = harvest.troubles.values()
+    assert (trouble.code, "EUR (1)" in trouble.detail) == ("several_currencies", True)
+
+
 def test_storage_taxes_and_purchases_are_no_machines() -> None:
     others = [
         {"ServiceCategory": "Storage"},
@@ -127,18 +139,57 @@ def test_another_table_is_refused_in_one_line() -> None:
     ],
 )
 def test_types_that_a_name_tells(provider: str, kind: str) -> None:
-    watts = instance_w(provider, kind)
-    assert watts is not None
-    assert watts > 0
+    power = instance_power(provider, kind)
+    assert power is not None
+    assert 0 < power.low_w < power.watts < power.high_w
+    assert power.source
+
+
+def test_a_gpu_counts_half_of_its_board_power_between_idle_and_all_of_it() -> None:
+    """p3.2xlarge by hand: 8 vCPUs of 0.74 to 3.5 W, 32 GB of 0.392 W, a V100 of 300 W."""
+    assert P3 is not None
+    memory_w = 32 * 0.392
+    assert P3.watts == pytest.approx(8 * 2.12 + memory_w + 150)
+    assert (P3.low_w, P3.high_w) == pytest.approx(
+        (8 * 0.74 + memory_w + 30, 8 * 3.5 + memory_w + 300)
+    )
+    assert P3.tier == "data_sheet"
+
+
+@pytest.mark.parametrize("gpu", sorted(GPU_W))
+def test_each_gpu_names_where_its_watts_come_from(gpu: str) -> None:
+    watts, source = GPU_W[gpu]
+    assert 50 <= watts <= 1_000
+    assert gpu in source
+
+
+def test_a_bill_tells_what_power_each_type_was_taken_at() -> None:
+    machines = Machines()
+    rows = [
+        ROW,
+        {**ROW, "ResourceId": "i-2"},
+        {**ROW, "SkuPriceDetails": '{"InstanceType":"m5.large"}'},
+    ]
+    text = io.StringIO()
+    writer = csv.DictWriter(text, list(ROW))
+    writer.writeheader()
+    writer.writerows(rows)
+    list(read_focus(text.getvalue().splitlines(), Harvest(), machines=machines))
+    told = [(one.provider, one.type, one.hours, one.tier) for one in machines.by_energy()]
+    assert told == [
+        ("aws", "p3.2xlarge", 2.0, "data_sheet"),
+        ("aws", "m5.large", 1.0, "published"),
+    ]
 
 
 def test_larger_sizes_draw_more_and_gpus_more_again() -> None:
     kinds = ("m5.large", "m5.xlarge", "m5.4xlarge", "g5.4xlarge", "p4d.24xlarge", "p5.48xlarge")
-    watts = [instance_w("aws", kind) or 0.0 for kind in kinds]
+    powers = [instance_power("aws", kind) for kind in kinds]
+    watts = [power.watts if power else 0.0 for power in powers]
     assert watts == sorted(watts)
     assert watts[0] > 0
 
 
 @pytest.mark.parametrize("kind", ["", "metal", "m5.metal", "e2-custom", "db.r5"])
 def test_types_that_no_name_tells_are_unknown(kind: str) -> None:
-    assert instance_w("aws", kind) is None
+    assert instance_power("aws", kind) is None
