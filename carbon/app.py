@@ -38,6 +38,7 @@ from carbon.api.routes import (
     series,
     team_data,
     workloads,
+    zones,
 )
 from carbon.api.straight import Application
 from carbon.clock import Clock, SystemClock
@@ -76,6 +77,7 @@ _ROUTERS = (
     audit,
     budgets,
     intensity,
+    zones,
     prices,
     jobs,
     pools,

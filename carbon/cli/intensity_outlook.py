@@ -143,20 +143,43 @@ def _integral(marks: Sequence[datetime], area: Sequence[float], at: datetime) ->
     return area[index] + share * (area[index + 1] - area[index])
 
 
-def zones(json: Json = False) -> None:
-    """Zones with a bundled figure, and the live sources of each that need no key."""
+def zones(
+    at: Annotated[
+        str | None, typer.Option(help="LATITUDE,LONGITUDE in degrees: the zone that feeds it.")
+    ] = None,
+    json: Json = False,
+) -> None:
+    """The zones there are, and the sources of each that need no key; or that of a place."""
+    if at is not None:
+        _zone_at(at, json)
+        return
     from carbon.domain.yearly import ZONE_NAMES
+    from carbon.grid import eia_zones, neso
     from carbon.grid.ladder import sources_for
 
     rows = [
-        {"zone": zone, "name": name, "sources": list(sources_for(zone))}
-        for zone, name in sorted(ZONE_NAMES.items())
+        {"zone": zone, "name": ZONE_NAMES.get(zone, ""), "sources": list(sources_for(zone))}
+        for zone in sorted({*ZONE_NAMES, *eia_zones.ZONES, *neso.ZONES})
     ]
     if json:
         print_json(rows)
         return
     for row in rows:
-        typer.echo(f"{row['zone']:8} {row['name']:32} {', '.join(row['sources'])}")
+        typer.echo(f"{row['zone']:12} {row['name']:32} {', '.join(row['sources'])}")
+
+
+def _zone_at(place: str, json: bool) -> None:
+    from carbon.client import Client
+
+    try:
+        latitude, longitude = (float(part) for part in place.split(","))
+    except ValueError:
+        raise InvalidInput("invalid_place", "--at takes LATITUDE,LONGITUDE: 52.5,13.4") from None
+    told = Client().zone_at(latitude, longitude)
+    if json:
+        print_json(told)
+    else:
+        typer.echo(f"{told['zone']}  by {told['source']}")
 
 
 def configmap(

@@ -224,6 +224,11 @@ class Client:
         """`limit`, `after`: points that were not believed, latest first."""
         return self._object("GET", f"/v1/intensity/{zone}/quarantine", query=query)
 
+    def zone_at(self, latitude: float, longitude: float) -> Json:
+        """Which zone feeds a place, and which source says so."""
+        query = {"latitude": latitude, "longitude": longitude}
+        return self._object("GET", "/v1/zones/at", query=query)
+
     def post_intensity(self, zone: str, vintage: Mapping[str, object]) -> Json:
         return self._object("POST", f"/v1/intensity/{zone}", vintage)
 

@@ -14,6 +14,7 @@ import msgspec
 from carbon.clock import Clock, from_rfc3339
 from carbon.domain.intensity import EmissionScope, IntensityPoint, PointKind, Signal, Vintage
 from carbon.domain.units import MS_PER_HOUR
+from carbon.domain.yearly import normal_zone
 from carbon.grid.answer import Shape, get_answer
 from carbon.grid.feed import FeedAnswerInvalid, FeedKeyRefused, Licence
 
@@ -37,6 +38,10 @@ class _Forecast(msgspec.Struct, frozen=True, rename="camel"):
     zone: str
     forecast: list[_Value]
     updated_at: str
+
+
+class _Latest(msgspec.Struct, frozen=True):
+    zone: str
 
 
 class ElectricityMaps:
@@ -88,6 +93,11 @@ class ElectricityMaps:
         if not kept:
             raise FeedAnswerInvalid(self.name, f"the answer for {zone} holds no value")
         return kept
+
+    def zone_at(self, latitude: float, longitude: float) -> str | None:
+        """By the zone of the place's latest figure, whatever that is."""
+        params = {"lat": f"{latitude:g}", "lon": f"{longitude:g}"}
+        return normal_zone(self._ask("carbon-intensity/latest", _Latest, params).zone) or None
 
     def _ask(self, path: str, shape: type[Shape], params: Mapping[str, str]) -> Shape:
         url, headers = f"{self._base_url}/{path}", {"auth-token": self._key}

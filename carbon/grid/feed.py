@@ -85,6 +85,18 @@ class PriceFeed(Protocol):
         ...
 
 
+@runtime_checkable
+class PlacingFeed(Protocol):
+    """A source that knows the areas of its zones."""
+
+    name: str
+
+    def zone_at(self, latitude: float, longitude: float) -> str | None:
+        """The zone that feeds a place, in degrees; None where it has none there. Raises a
+        FeedError."""
+        ...
+
+
 class FeedError(Unavailable):
     """A feed gave nothing that can be used. `retry_after_s` is the source's wish or ours."""
 

@@ -14,7 +14,7 @@ import msgspec
 from carbon.clock import Clock, from_rfc3339, to_rfc3339
 from carbon.domain.intensity import EmissionScope, IntensityPoint, PointKind, Signal, Vintage
 from carbon.domain.units import MS_PER_HOUR, MS_PER_S
-from carbon.grid.answer import get_answer, get_content
+from carbon.grid.answer import Shape, get_answer, get_content
 from carbon.grid.feed import FeedAnswerInvalid, FeedKeyRefused, Licence
 
 BASE_URL = "https://api.watttime.org"
@@ -46,6 +46,10 @@ class _Meta(msgspec.Struct, frozen=True):
 class _Answer(msgspec.Struct, frozen=True):
     data: list[_Value]
     meta: _Meta
+
+
+class _Region(msgspec.Struct, frozen=True):
+    region: str
 
 
 class WattTime:
@@ -99,7 +103,7 @@ class WattTime:
 
     def _vintage(self, zone: str, path: str, span: Mapping[str, str], kind: PointKind) -> Vintage:
         region = self._regions[zone]
-        answer = self._ask(path, {"region": region, "signal_type": "co2_moer", **span})
+        answer = self._ask(path, {"region": region, "signal_type": "co2_moer", **span}, _Answer)
         if answer.meta.units != UNIT:
             told = f"asked for {UNIT}, got {answer.meta.units!r}"
             raise FeedAnswerInvalid(self.name, told)
@@ -113,18 +117,25 @@ class WattTime:
         attribution = self.licence.attribution
         return Vintage(zone, self.name, self.signal, self.scope, published_ms, points, attribution)
 
-    def _ask(self, path: str, params: Mapping[str, str]) -> _Answer:
+    def zone_at(self, latitude: float, longitude: float) -> str | None:
+        """Of the zones that it was given a region for."""
+        place = {"latitude": f"{latitude:g}", "longitude": f"{longitude:g}"}
+        region = self._ask("region-from-loc", place | {"signal_type": "co2_moer"}, _Region).region
+        named = (zone for zone, told in self._regions.items() if told == region)
+        return next(named, None)
+
+    def _ask(self, path: str, params: Mapping[str, str], shape: type[Shape]) -> Shape:
         try:
-            return self._ask_once(path, params)
+            return self._ask_once(path, params, shape)
         except FeedKeyRefused:
             self._token_ends_ms = 0
-            return self._ask_once(path, params)
+            return self._ask_once(path, params, shape)
 
-    def _ask_once(self, path: str, params: Mapping[str, str]) -> _Answer:
+    def _ask_once(self, path: str, params: Mapping[str, str], shape: type[Shape]) -> Shape:
         token = self._valid_token()
         headers = {"Authorization": f"Bearer {token}"}
         url = f"{self._base_url}/v3/{path}"
-        return get_answer(self._http, self.name, url, _Answer, params, headers, token)
+        return get_answer(self._http, self.name, url, shape, params, headers, token)
 
     def _valid_token(self) -> str:
         now_ms = self._clock.now_ms()

@@ -73,6 +73,13 @@ class IntensityAnswer(Struct, frozen=True):
     sources: list[SourceAnswer]
 
 
+class PlacedZone(Struct, frozen=True):
+    """Which zone feeds a place, and the source that says so."""
+
+    zone: str
+    source: str
+
+
 class QuarantineRow(Struct, frozen=True):
     """A point that was not believed: kept, shown, never used."""
 

@@ -40,6 +40,10 @@ def answer(
         return 200, {"token": tokens.valid}
     if not tokens.valid or authorization != f"Bearer {tokens.valid}":
         return 401, {"detail": "Invalid or expired token"}
+    if path.endswith("/region-from-loc"):
+        west = float(query["longitude"]) < -100
+        region = "CAISO_NORTH" if west else "PJM_DC"
+        return 200, {"region": region, "signal_type": "co2_moer", "region_full_name": region}
     if query.get("region") != "CAISO_NORTH":
         return 403, {"detail": "not in your plan"}
     return 200, {"data": values(path, query, now_ms, curve), "meta": meta(path, now_ms)}
