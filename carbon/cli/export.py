@@ -7,18 +7,20 @@ from typing import Annotated
 
 import typer
 
+from carbon.cli import export_series
 from carbon.cli.output import mass, print_json
 
 export = typer.Typer(no_args_is_help=True)
 
 
 def register(app: typer.Typer) -> None:
+    export_series.register(export)
     app.add_typer(export, name="export")
 
 
 @export.callback()
 def group() -> None:
-    """Reports as files for others."""
+    """Reports and series as files for others."""
 
 
 Out = Annotated[Path | None, typer.Option(help="File; by default standard output.")]

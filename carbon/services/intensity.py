@@ -172,11 +172,12 @@ def rated_points(
     to what may be passed on (`grid.licences`). `as_of_ms` keeps to what had been recorded by
     then: nothing is foretold anew.
     """
+    passed_on = allowed_of(context.settings.redistribute) if to_others else None
     if as_of_ms is not None:
         with reading(context.engine) as connection:
-            return points_of(connection, zone, start_ms, end_ms, signal, scope, as_of_ms)
+            known = zone, start_ms, end_ms, signal, scope, as_of_ms, passed_on
+            return points_of(connection, *known)
     hour_ms = floor_to(context.clock.now_ms(), MS_PER_HOUR)
-    passed_on = allowed_of(context.settings.redistribute) if to_others else None
     asked = (zone, signal, scope, passed_on)
     if start_ms < hour_ms or end_ms > hour_ms + HELD_MS:
         return _rated(context, *asked, start_ms, end_ms)

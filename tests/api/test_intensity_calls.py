@@ -10,6 +10,8 @@ from service import HOUR, NOON_MS, Service, T, refused, vintage
 from sqlalchemy import select
 
 from carbon.clock import FakeClock, to_rfc3339
+from carbon.domain.intensity import EmissionScope, IntensityPoint, Signal, Vintage
+from carbon.services.intensity import store_vintage
 from carbon.storage.engine import reading
 from carbon.storage.intensity import intensity_point
 
@@ -251,3 +253,20 @@ def test_each_source_names_its_licence_and_whether_it_may_be_passed_on(
     assert maps["may_redistribute"] is False
     assert yearly["licence"] == "CC BY 4.0"
     assert "Our World in Data" in yearly["attribution"]
+
+
+def test_to_others_goes_what_may_be_passed_on(service: Service, admin: TestClient) -> None:
+    points = tuple(
+        IntensityPoint(NOON_MS - hour * HOUR, NOON_MS - (hour - 1) * HOUR, 123.0)
+        for hour in range(3, 0, -1)
+    )
+    life = EmissionScope.LIFECYCLE
+    made = Vintage("DE", "electricity_maps", Signal.AVERAGE, life, NOON_MS, points)
+    store_vintage(service.context, made)
+    span = {"start": to_rfc3339(NOON_MS - 3 * HOUR), "end": to_rfc3339(NOON_MS)}
+    for as_of in ({}, {"as_of": to_rfc3339(NOON_MS + HOUR)}):
+        own = admin.get("/v1/intensity/DE", params=span | as_of).json()
+        others = admin.get("/v1/intensity/DE", params=span | as_of | {"to_others": "true"}).json()
+        assert {point["source"] for point in own["points"]} == {"electricity_maps"}
+        assert "electricity_maps" not in {point["source"] for point in others["points"]}
+        assert all(source["may_redistribute"] for source in others["sources"])

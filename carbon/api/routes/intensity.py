@@ -53,15 +53,18 @@ def get_intensity(
     signal: Signal = Signal.AVERAGE,
     scope: EmissionScope | None = None,
     as_of: str | None = None,
+    to_others: bool = False,
 ) -> Response:
     """Points that hold over a window; without one, over the last 24 h.
 
-    With `as_of`, those that held by what had been recorded at that moment.
+    With `as_of`, those that held by what had been recorded at that moment. With `to_others`, only
+    what its owner lets be passed on; the next step of the ladder takes the place of the rest.
     """
     start_ms, end_ms = moment(start, "start"), moment(end, "end")
     end_ms = context.clock.now_ms() if end_ms is None else end_ms
     start_ms = end_ms - MS_PER_DAY if start_ms is None else start_ms
-    return _window(context, zone, start_ms, end_ms, signal, scope, moment(as_of, "as_of"))
+    as_of_ms = moment(as_of, "as_of")
+    return _window(context, zone, start_ms, end_ms, signal, scope, as_of_ms, to_others)
 
 
 @router.get("/{zone}/forecast")
@@ -112,7 +115,8 @@ def _window(
     end_ms: int,
     signal: Signal,
     scope: EmissionScope | None,
-    as_of_ms: int | None = None,
+    as_of_ms: int | None,
+    to_others: bool,
 ) -> Response:
     if end_ms <= start_ms:
         raise InvalidInput("end_before_start", "end must lie after start")
@@ -120,7 +124,7 @@ def _window(
         raise InvalidInput("window_too_long", "ask for 400 days at most")
     with reading(context.engine) as connection:
         name = known_zone(connection, zone)
-    points = rated_points(context, name, start_ms, end_ms, signal, scope, as_of_ms=as_of_ms)
+    points = rated_points(context, name, start_ms, end_ms, signal, scope, to_others, as_of_ms)
     shown = [point_answer(point) for point in points]
     sources = sources_of(context, name, points)
     return answer(IntensityAnswer(name, to_rfc3339(start_ms), to_rfc3339(end_ms), shown, sources))
