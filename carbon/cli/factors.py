@@ -37,7 +37,7 @@ def register(app: typer.Typer) -> None:
 @factors.command("list")
 def list_(
     kind: Annotated[
-        str | None, typer.Option(help="embodied, lifespan, pue, wue, cfe, intensity.")
+        str | None, typer.Option(help="embodied, lifespan, pue, wue, grid_water, cfe, intensity.")
     ] = None,
     subject: Annotated[
         str | None, typer.Option(help="gpu, cpu, dram, server, region, fuel.")
@@ -78,7 +78,9 @@ def show(factor: str, json: Json = False) -> None:
 
 @factors.command()
 def add(
-    kind: Annotated[str, typer.Option(help="embodied, lifespan, pue, wue, cfe or intensity.")],
+    kind: Annotated[
+        str, typer.Option(help="embodied, lifespan, pue, wue, grid_water, cfe, intensity.")
+    ],
     subject: Annotated[str, typer.Option(help="gpu, cpu, dram, server, region, fuel.")],
     unit: Annotated[str, typer.Option(help="kgCO2e, gCO2e, year, 1, L/kWh or gCO2e/kWh.")],
     value: Value,

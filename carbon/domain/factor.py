@@ -20,6 +20,7 @@ class FactorKind(StrEnum):
     LIFESPAN = "lifespan"
     PUE = "pue"
     WUE = "wue"
+    GRID_WATER = "grid_water"  #: of the power plants that feed a zone, for the inventory
     INTENSITY = "intensity"
     CFE = "cfe"  #: carbon-free share of a zone's grid, for the inventory
 
@@ -29,7 +30,7 @@ class Unit(StrEnum):
     G = "gCO2e"
     YEAR = "year"  #: of 365 days, as ISO/IEC 21031 reads it
     RATIO = "1"
-    L_PER_KWH = "L/kWh"  #: per kWh of IT energy
+    L_PER_KWH = "L/kWh"  #: WUE per kWh of IT energy, grid water per kWh taken from the grid
     G_PER_KWH = "gCO2e/kWh"
 
 
@@ -38,6 +39,7 @@ UNITS_BY_KIND = {
     FactorKind.LIFESPAN: (Unit.YEAR,),
     FactorKind.PUE: (Unit.RATIO,),
     FactorKind.WUE: (Unit.L_PER_KWH,),
+    FactorKind.GRID_WATER: (Unit.L_PER_KWH,),
     FactorKind.INTENSITY: (Unit.G_PER_KWH,),
     FactorKind.CFE: (Unit.RATIO,),
 }

@@ -177,10 +177,14 @@ def _in_hour(contract: Contract, at_ms: int) -> float:
     return contract.energy_mj * max(0, overlap_ms) / (contract.end_ms - contract.start_ms)
 
 
-def site_water_l(
-    it_kwh: Mapping[str, float], wue: Mapping[str, float]
+def water_of(
+    kwh: Mapping[str, float], l_per_kwh: Mapping[str, float]
 ) -> tuple[float | None, list[str]]:
-    """(litres on site, zones or cloud regions whose WUE nobody stated); None where none is."""
-    known = [zone for zone in it_kwh if zone in wue]
-    missing = sorted(set(it_kwh) - set(known))
-    return (math.fsum(it_kwh[z] * wue[z] for z in known) if known else None), missing
+    """(litres, places whose factor nobody stated); None where none is.
+
+    On site it is IT energy by WUE, at the power plants what was taken from the grid by the
+    zone's own factor: PUE is in the second alone.
+    """
+    known = [place for place in kwh if place in l_per_kwh]
+    missing = sorted(set(kwh) - set(known))
+    return (math.fsum(kwh[p] * l_per_kwh[p] for p in known) if known else None), missing

@@ -13,7 +13,7 @@ from carbon.clock import from_rfc3339, to_rfc3339
 from carbon.domain.factor import FactorKind
 from carbon.domain.factor_book import FactorBook
 from carbon.domain.frames import FRAMES, Operated, Quantity, Row
-from carbon.domain.inventory import Contract, HourOfZone, inventory_of, site_water_l
+from carbon.domain.inventory import Contract, HourOfZone, inventory_of, water_of
 from carbon.domain.principal import Principal
 from carbon.domain.units import MS_PER_HOUR, NG_PER_G, ceil_to, energy_mj, floor_to, kwh
 from carbon.errors import Conflicting, InvalidInput, NotFound
@@ -169,9 +169,15 @@ def _inventory(read: _Read) -> InventoryAnswer:
     contracted = sum(zone.market.contracted_share * zone.energy_mj for zone in zones)
     cfe = [zone.cfe_score * zone.energy_mj for zone in zones if zone.cfe_score is not None]
     wue = _known(read, FactorKind.WUE, it_mj)
-    litres, dry = site_water_l({where: kwh(mj) for where, mj in it_mj.items()}, wue)
+    facility_mj: dict[str, int] = defaultdict(int)
+    for (zone, _), (drawn_mj, _) in sums.items():
+        facility_mj[zone] += drawn_mj
+    grid_water = _known(read, FactorKind.GRID_WATER, facility_mj)
+    off_site, unknown = water_of({at: kwh(mj) for at, mj in facility_mj.items()}, grid_water)
+    litres, dry = water_of({where: kwh(mj) for where, mj in it_mj.items()}, wue)
     flags = {"pue_unset"} if any("pue_unset" in p.flags for p in read.places.values()) else set()
     flags |= {"wue_unknown"} if dry else set()
+    flags |= {"grid_water_unknown"} if unknown else set()
     flags |= {"grid_cfe_unknown"} if any(zone.zone not in grid_cfe for zone in zones) else set()
     flags |= {"no_residual_mix"} if any(zone.market.grid_share > 0 for zone in zones) else set()
     return InventoryAnswer(
@@ -185,6 +191,7 @@ def _inventory(read: _Read) -> InventoryAnswer:
         contracted_share=contracted / total_mj if total_mj else 0.0,
         cfe_score=sum(cfe) / total_mj if total_mj else None,
         water_l=litres,
+        water_off_site_l=off_site,
         zones=[
             ZoneLine(
                 zone.zone,

@@ -11,7 +11,7 @@ from msgspec import Struct
 from sqlalchemy import Connection
 
 from carbon.domain.factor import FactorKind
-from carbon.domain.inventory import site_water_l
+from carbon.domain.inventory import water_of
 from carbon.domain.principal import Principal
 from carbon.domain.units import kwh
 from carbon.services.breakdown import By, breakdown
@@ -85,7 +85,7 @@ def _water(
     it_kwh = _by_place(energy_mj, places)
     book = factor_book(connection)
     found = {at: book.of_region(FactorKind.WUE, at, window.start_ms) for at in it_kwh}
-    return site_water_l(it_kwh, {at: factor.value for at, factor in found.items() if factor})
+    return water_of(it_kwh, {at: factor.value for at, factor in found.items() if factor})
 
 
 def _by_place(energy_mj: Mapping[int, int], places: Mapping[int, Place]) -> dict[str, float]:

@@ -72,6 +72,9 @@ class InventoryAnswer(Struct, frozen=True):
     cfe_score: float | None
     #: On site; null where no WUE is known.
     water_l: float | None
+    #: At the power plants, of all that was taken from the grid, PUE included; null where no
+    #: `grid_water` factor of any zone is recorded.
+    water_off_site_l: float | None
     zones: list[ZoneLine]
     flags: list[str]
 

@@ -73,6 +73,24 @@ def test_water_follows_the_recorded_wue_of_the_zone(house: Service) -> None:
     assert house.admin.get(f"/v1/inventory?{WINDOW}").json()["water_l"] == pytest.approx(1.5)
 
 
+def test_water_at_the_power_plants_follows_what_was_taken_from_the_grid(service: Service) -> None:
+    admin = service.admin
+    admin.post("/v1/hosts", json={"name": "n", "zone": "DE", "pue": 1.5})
+    admin.post("/v1/energy", json=batch(interval(T, T + HOUR, KWH), host="n"))
+    told = admin.get(f"/v1/inventory?{WINDOW}").json()
+    assert told["water_off_site_l"] is None
+    assert "grid_water_unknown" in told["flags"]
+    common = {"subject": "DE", "unit": "L/kWh", "source": "a study", "vintage": "2026"}
+    common |= {"licence": "own", "tier": "generic"}
+    for kind, value in (("grid_water", 2.0), ("wue", 0.5)):
+        body = {**common, "kind": kind, "value": value, "low": value / 2, "high": value * 2}
+        assert admin.post("/v1/factors", json=body).status_code == 201
+    told = admin.get(f"/v1/inventory?{WINDOW}").json()
+    assert told["water_off_site_l"] == pytest.approx(1.5 * 2.0)  # per kWh from the grid
+    assert told["water_l"] == pytest.approx(0.5)  # per kWh of IT energy: PUE is not in it
+    assert not {"grid_water_unknown", "wue_unknown"} & set(told["flags"])
+
+
 def test_water_follows_the_published_wue_of_a_hosts_cloud_region(service: Service) -> None:
     """aws/eu-central-1 publishes 0.17 L/kWh, of Bahrain nothing: what is blank is not 0."""
     admin = service.admin
