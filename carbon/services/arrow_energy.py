@@ -99,6 +99,8 @@ class _Faults:
         self._told: list[tuple[Ints, str, str]] = []
 
     def add(self, where: NDArray[np.bool_], code: str, detail: str) -> None:
+        if not where.any():
+            return
         fresh = np.flatnonzero(where & self.none)
         if fresh.size:
             self._told.append((fresh, code, detail))
@@ -140,7 +142,8 @@ def _numbers(table: pa.Table, name: str, most: int, faults: _Faults) -> Ints:
 
 
 def _coded(column: pa.Array, name: str) -> tuple[list[str | None], Ints]:
-    """The distinct texts, None first, and the place of each row's among them."""
+    """The distinct texts, None first where a row has none, and the place of each row's among
+    them."""
     import pyarrow as pa
 
     if pa.types.is_null(column.type):
@@ -149,9 +152,11 @@ def _coded(column: pa.Array, name: str) -> tuple[list[str | None], Ints]:
         column = column.dictionary_encode() if _is_text(column.type) else column
     if not pa.types.is_dictionary(column.type) or not _is_text(column.type.value_type):
         raise InvalidInput("invalid_body", f"the column {name!r} holds {column.type}, not text")
-    indices = column.indices.fill_null(-1) if column.null_count else column.indices
-    codes: Ints = indices.to_numpy().astype(np.int64)
-    return [None, *column.dictionary.to_pylist()], codes + 1
+    texts = column.dictionary.to_pylist()
+    if not column.null_count:
+        return texts, column.indices.to_numpy().astype(np.int64)
+    codes: Ints = column.indices.fill_null(-1).to_numpy().astype(np.int64)
+    return [None, *texts], codes + 1
 
 
 def _is_text(kind: pa.DataType) -> bool:
@@ -162,8 +167,9 @@ def _is_text(kind: pa.DataType) -> bool:
 
 def _words(table: pa.Table, name: str, faults: _Faults) -> tuple[Sequence[str], Ints]:
     texts, codes = _coded(_column(table, name), name)
-    is_missing = np.array([text is None for text in texts], dtype=bool)
-    faults.add(is_missing[codes], "missing_field", f"{name} is missing")
+    if None in texts:
+        is_missing = np.array([text is None for text in texts], dtype=bool)
+        faults.add(is_missing[codes], "missing_field", f"{name} is missing")
     is_bad = np.array(
         [text is not None and not 0 < len(text) <= _LONGEST_TEXT for text in texts], dtype=bool
     )

@@ -17,6 +17,7 @@ from carbon.services.sending import (
     MAX_POWER_W,
     MAX_SPAN_MS,
     METHODS,
+    NOBODY,
     Sending,
     Who,
     foreign_detail,
@@ -39,24 +40,25 @@ _TOO_MANY_PIECES = InvalidInput(
 @dataclass
 class ColumnSending(Sending):
     sent: InitVar[SentColumns]
-    #: The intervals that can be meant; `whos` and `methods` (values of `Method`) by the numbers
-    #: that stand in its columns.
+    #: The intervals that can be meant; `methods` (values of `Method`) by the numbers that stand in
+    #: its columns.
     accepted: SentColumns = field(init=False)
-    whos: dict[int, Who] = field(init=False)
     methods: Ints = field(init=False)
+    #: Whoever can be meant, by the same numbers.
+    _meant: dict[int, Who] = field(init=False)
 
     def __post_init__(self, sent: SentColumns) -> None:
         """Keeps what can be meant. Nearly all can: these are judged at once, the others again
         one by one, to be told what is wrong with them."""
         self.methods = np.array([METHODS.get(name, 0) for name in sent.methods], dtype=np.int64)
-        self.whos, errors = self._whos(sent.whos)
+        self._meant, errors = self._whos(sent.whos)
         span_ms = sent.end_ms - sent.start_ms
         is_good = (span_ms > 0) & (span_ms <= MAX_SPAN_MS)
         is_good &= sent.end_ms <= self.now_ms + MAX_AHEAD_MS
         is_good &= sent.energy_mj <= MAX_POWER_W * span_ms
         is_good &= self.methods[sent.method] > 0
         if errors:
-            knows_who = np.array([at in self.whos for at in range(len(sent.whos))], dtype=bool)
+            knows_who = np.array([at in self._meant for at in range(len(sent.whos))], dtype=bool)
             is_good &= knows_who[sent.who]
         for at in np.flatnonzero(~is_good).tolist():
             self._reject(int(sent.position[at]), self._fault(sent, at, errors))
@@ -64,7 +66,6 @@ class ColumnSending(Sending):
             is_good[at] = False
             self._reject(int(sent.position[at]), _TOO_MANY_PIECES)
         self.accepted = sent.kept(is_good)
-        self._note_spans()
 
     def _whos(self, texts: Sequence[WhoText]) -> tuple[dict[int, Who], dict[int, CarbonError]]:
         """Who is meant, and why nobody is, by their numbers."""
@@ -86,19 +87,26 @@ class ColumnSending(Sending):
             return error
         return errors[int(sent.who[at])]
 
-    def _note_spans(self) -> None:
+    @property
+    def whos(self) -> dict[int, Who]:
         """From when to when each subject was seen; who was not seen is nobody's concern."""
         sent = self.accepted
         first = _firsts(sent.who, sent.start_ms, len(sent.whos))
         last = [-ms for ms in _firsts(sent.who, -sent.end_ms, len(sent.whos))]
-        self.whos = {
-            at: Who(self.whos[at].subject, self.whos[at].workload, start_ms, end_ms)
+        return {
+            at: Who(self._meant[at].subject, self._meant[at].workload, start_ms, end_ms)
             for at, (start_ms, end_ms) in enumerate(zip(first, last, strict=True))
             if start_ms < FOR_EVER_MS
         }
 
     def __len__(self) -> int:
         return len(self.accepted)
+
+    @property
+    def devices(self) -> Collection[str]:
+        sent = self.accepted
+        seen = np.flatnonzero(np.bincount(sent.device, minlength=len(sent.devices)))
+        return [sent.devices[at] for at in seen.tolist()]
 
     @property
     def first_ms(self) -> dict[str, int]:
@@ -130,19 +138,27 @@ class ColumnSending(Sending):
         for at in np.flatnonzero(refused).tolist():
             self.rejected.append(Rejection(int(sent.position[at]), code, detail(at)))
         self.accepted = sent.kept(~refused)
-        self._note_spans()
 
     def pieces(
-        self, devices: Mapping[str, tuple[int, int]], subject_of: Callable[[WhoText, Who], int]
+        self,
+        devices: Mapping[str, tuple[int, int]],
+        meet: Callable[[WhoText, Who], int],
+        known: Mapping[WhoText, int] = NOBODY,
     ) -> Pieces:
         sent = self.accepted
-        subjects = np.zeros(len(sent.whos), dtype=np.int64)
-        for at, who in self.whos.items():
-            subjects[at] = subject_of(sent.whos[at], who)
-        # Devices of refused intervals alone have no id here, and no place in a column.
-        ids = np.array([devices.get(uuid, (0, 0)) for uuid in sent.devices], dtype=np.int64)
-        device, meter = ids[sent.device].T
-        return cut_at_marks(sent, device, meter, subjects[sent.who], self.methods[sent.method])
+        # Whom and what refused intervals alone name has no id here, and no place in a column.
+        ids = [known.get(text, 0) for text in sent.whos]
+        if 0 in ids:
+            for at, who in self.whos.items():
+                ids[at] = ids[at] or meet(sent.whos[at], who)
+        device, meter = zip(*[devices.get(uuid, (0, 0)) for uuid in sent.devices], strict=True)
+        return cut_at_marks(
+            sent,
+            np.array(device, dtype=np.int64)[sent.device],
+            np.array(meter, dtype=np.int64)[sent.device],
+            np.array(ids, dtype=np.int64)[sent.who],
+            self.methods[sent.method],
+        )
 
 
 def _firsts(which: Ints, ms: Ints, count: int) -> list[int]:

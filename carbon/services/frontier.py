@@ -45,11 +45,14 @@ class Frontier:
     def _follows(self, columns: Ints) -> bool:
         """Whether all go on in steps of one span, as readings do: that is seen, and noted, without
         a look at each meter."""
-        end, meter, span = columns[[END, METER, SPAN]]
-        steps = np.diff(end)
-        if not ((span == span[0]).all() and ((steps == 0) | (steps >= span[0])).all()):
+        end, meter, span = columns[END], columns[METER], columns[SPAN]
+        step = span[0]
+        if not (span == step).all():
             return False
-        if not (end - span >= self._end_ms[meter]).all():
+        steps = end[1:] - end[:-1]
+        if not ((steps == 0) | (steps >= step)).all():
+            return False
+        if not (end - step >= self._end_ms[meter]).all():
             return False
         self._end_ms[meter] = end  # of each meter the last stays
         return True

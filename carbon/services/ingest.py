@@ -180,17 +180,16 @@ class _Write:
         batch = self._sending.batch
         key = (source_id, batch.boot_id, batch.seq)
         if key in ids.pending.batches:
-            known = ids.pending.batches[key]
+            known = ids.pending.batches[key][:2]
         elif self._is_later(ids, source_id):
             return False
         else:
             named = dict(zip(("of_source", "of_boot", "of_seq"), key, strict=True))
-            found = ids.connection.execute(_SAME_BATCH, named).mappings().one_or_none()
+            found = ids.connection.execute(_SAME_BATCH, named).one_or_none()
             if found is None:
                 return False
-            known = dict(found)
-        as_now = (self._body_hash, len(self._sending))
-        return (known["body_hash"], known["intervals"]) == as_now
+            known = (found.body_hash, found.intervals)
+        return known == (self._body_hash, len(self._sending))
 
     def _is_later(self, ids: Identities, source_id: int) -> bool:
         """Its number is above all that this process took of the source's boot: it cannot have
@@ -205,14 +204,7 @@ class _Write:
         batch, now_ms = self._sending.batch, self._sending.now_ms
         ids.pending.batches.setdefault(
             (source_id, batch.boot_id, batch.seq),
-            {
-                "source_id": source_id,
-                "boot_id": batch.boot_id,
-                "seq": batch.seq,
-                "body_hash": self._body_hash,
-                "intervals": len(self._sending),
-                "recorded_ms": now_ms,
-            },
+            (self._body_hash, len(self._sending), now_ms),
         )
         heard = ("heard", source_id)
         if abs(now_ms - ids.cache.get(heard, 0)) >= _HEAR_EVERY_MS:
@@ -226,7 +218,7 @@ class _Write:
         where it reserves one of them."""
         batch, sending = self._sending.batch, self._sending
         reserved = {reservation.device for reservation in batch.reservations}
-        uuids = {*sending.first_ms, *reserved, *(info.device for info in batch.devices)}
+        uuids = {*sending.devices, *reserved, *(info.device for info in batch.devices)}
         known = self._known.devices(source_id)
         if known.keys() >= uuids:
             return known
@@ -343,19 +335,19 @@ class _Write:
         meters = self._known.meters(source_id)
         new_meters = {
             uuid: (devices[uuid], ids.meter(devices[uuid], source_id))
-            for uuid in sending.first_ms.keys() - meters.keys()
+            for uuid in sending.devices
+            if uuid not in meters
         }
         new_subjects: dict[WhoText, int] = {}
 
-        def subject_of(text: WhoText, who: Who) -> int:
-            subject_id = known.get(text)
-            if subject_id is None:
-                subject_id = self._seen(ids, who)
-                if self._is_settled(ids, who):
-                    new_subjects[text] = subject_id
+        def meet(text: WhoText, who: Who) -> int:
+            subject_id = self._seen(ids, who)
+            if self._is_settled(ids, who):
+                new_subjects[text] = subject_id
             return subject_id
 
-        pieces = sending.pieces({**meters, **new_meters} if new_meters else meters, subject_of)
+        all_meters = {**meters, **new_meters} if new_meters else meters
+        pieces = sending.pieces(all_meters, meet, known)
         if new_meters or new_subjects:
             new_devices = {uuid: ids_of[0] for uuid, ids_of in new_meters.items()}
             new = (source_id, new_devices, new_meters, team, new_subjects)

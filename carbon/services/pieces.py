@@ -28,11 +28,9 @@ def cut_at_marks(
 ) -> Pieces:
     """Nearly all intervals lie in one bucket and are stored as they are; the others are cut in
     whole numbers of any size."""
-    bucket_ms = sent.start_ms - sent.start_ms % BUCKET_MS
-    end_ms, energy_mj = sent.end_ms, sent.energy_mj
+    start_ms, end_ms, energy_mj = sent.start_ms, sent.end_ms, sent.energy_mj
     owners = np.arange(len(sent))
-    crosses = np.flatnonzero(end_ms > bucket_ms + BUCKET_MS)
-    start_ms = sent.start_ms
+    crosses = np.flatnonzero((end_ms - 1) // BUCKET_MS > start_ms // BUCKET_MS)
     if crosses.size:
         cut_up = [
             (at, *piece)
@@ -46,15 +44,7 @@ def cut_at_marks(
         end_ms = np.concatenate((end_ms[whole], hi))[order]
         energy_mj = np.concatenate((energy_mj[whole], part_mj))[order]
         owners = np.concatenate((whole, owner))[order]
-        bucket_ms = start_ms - start_ms % BUCKET_MS
-    columns = np.stack(
-        (
-            end_ms,
-            meter_ids[owners],
-            subject_ids[owners],
-            end_ms - start_ms,
-            energy_mj,
-            methods[owners],
-        )
-    )
-    return Pieces(columns, owners, packed(bucket_ms, device_ids[owners]))
+        of_owner = (device_ids, meter_ids, subject_ids, methods)
+        device_ids, meter_ids, subject_ids, methods = (ids[owners] for ids in of_owner)
+    columns = np.stack((end_ms, meter_ids, subject_ids, end_ms - start_ms, energy_mj, methods))
+    return Pieces(columns, owners, packed(start_ms, device_ids))

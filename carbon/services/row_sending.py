@@ -13,7 +13,14 @@ import numpy as np
 from carbon.domain.energy import cut
 from carbon.errors import CarbonError
 from carbon.services.pieces import Pieces
-from carbon.services.sending import FOREIGN_DEVICE, METHODS, Sending, Who, foreign_detail
+from carbon.services.sending import (
+    FOREIGN_DEVICE,
+    METHODS,
+    NOBODY,
+    Sending,
+    Who,
+    foreign_detail,
+)
 from carbon.services.sent_columns import SentRows, WhoText
 from carbon.storage.bulk import IntervalRow
 from carbon.storage.dirty import pack
@@ -55,6 +62,10 @@ class RowSending(Sending):
         return len(self.accepted)
 
     @property
+    def devices(self) -> Collection[str]:
+        return {one.device for _, one in self.accepted}
+
+    @property
     def first_ms(self) -> dict[str, int]:
         first: dict[str, int] = {}
         for _, one in self.accepted:
@@ -83,15 +94,18 @@ class RowSending(Sending):
             self._see(one)
 
     def pieces(
-        self, devices: Mapping[str, tuple[int, int]], subject_of: Callable[[WhoText, Who], int]
+        self,
+        devices: Mapping[str, tuple[int, int]],
+        meet: Callable[[WhoText, Who], int],
+        known: Mapping[WhoText, int] = NOBODY,
     ) -> Pieces:
-        subjects = {text: subject_of(text, who) for text, who in self.whos.items()}
+        ids = {text: known.get(text) or meet(text, who) for text, who in self.whos.items()}
         rows: list[IntervalRow] = []
         owners: list[int] = []
         dirty: set[int] = set()
         for owner, (_, one) in enumerate(self.accepted):
             device, meter = devices[one.device]
-            of = (meter, subjects[_who_text(one)])
+            of = (meter, ids[_who_text(one)])
             for start_ms, end_ms, energy_mj in cut(one.start_ms, one.end_ms, one.energy_mj):
                 rows.append((end_ms, *of, end_ms - start_ms, energy_mj, METHODS[one.method]))
                 owners.append(owner)

@@ -24,6 +24,7 @@ MAX_SPAN_MS = 31 * MS_PER_DAY
 #: No metered device draws more; sums of what claims to would leave the range of a column.
 MAX_POWER_W = 100_000_000
 FOREIGN_DEVICE = "foreign_device"
+NOBODY: Mapping[WhoText, int] = {}
 METHODS = {method.label: int(method) for method in Method}
 
 
@@ -54,6 +55,11 @@ class Sending(ABC):
 
     @property
     @abstractmethod
+    def devices(self) -> Collection[str]:
+        """Those that have intervals."""
+
+    @property
+    @abstractmethod
     def first_ms(self) -> dict[str, int]:
         """First start of each device."""
 
@@ -67,9 +73,13 @@ class Sending(ABC):
 
     @abstractmethod
     def pieces(
-        self, devices: Mapping[str, tuple[int, int]], subject_of: Callable[[WhoText, Who], int]
+        self,
+        devices: Mapping[str, tuple[int, int]],
+        meet: Callable[[WhoText, Who], int],
+        known: Mapping[WhoText, int] = NOBODY,
     ) -> Pieces:
-        """What is stored, given the ids of each device and of its meter, and of a subject."""
+        """What is stored, given the ids of each device and of its meter, and of the subjects that
+        are known; `meet` gives the id of any other."""
 
     def _reject(self, position: int, error: CarbonError) -> None:
         self.rejected.append(Rejection(position, error.code, error.detail))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
@@ -47,9 +48,9 @@ class SentColumns:
                 _once([one.run for one in intervals]),
                 _once([one.subject for one in intervals]),
             ),
-            np.array([one.start_ms for one in intervals], dtype=np.int64),
-            np.array([one.end_ms for one in intervals], dtype=np.int64),
-            np.array([one.energy_mj for one in intervals], dtype=np.int64),
+            _packed([one.start_ms for one in intervals]),
+            _packed([one.end_ms for one in intervals]),
+            _packed([one.energy_mj for one in intervals]),
             _numbers(positions),
         )
 
@@ -111,12 +112,28 @@ class SentBatch:
 Words = tuple[Sequence[Word], Ints]
 
 
-def _once(words: Sequence[Word]) -> Words[Word]:
-    if words and words[0] == words[-1] and words.count(words[0]) == len(words):
-        return [words[0]], np.zeros(len(words), dtype=np.int64)
+def _once(words: list[Word]) -> Words[Word]:
+    """Readings come in rounds, of the same devices again and again; a column that says one thing
+    is a round of one. That is told without a look at each word's place."""
+    one_round = _round(words)
+    if len(one_round) == 1:
+        return one_round, np.zeros(len(words), dtype=np.int64)
+    if one_round:
+        return one_round, np.arange(len(words)) % len(one_round)
     places: _Places[Word] = _Places()
     which = np.fromiter(map(places.__getitem__, words), dtype=np.int64, count=len(words))
     return list(places), which
+
+
+def _round(words: list[Word]) -> list[Word]:
+    """The distinct words that stand over and over in one order; none where they do not."""
+    try:
+        length = words.index(words[0], 1)
+    except (IndexError, ValueError):
+        return []
+    first = words[:length]
+    whole = (first * (len(words) // length + 1))[: len(words)]
+    return first if whole == words and len(set(first)) == length else []
 
 
 class _Places(dict[Word, int]):
@@ -142,6 +159,11 @@ def distinct_whos(
         for at, s_at in zip(places, last, strict=True)
     ]
     return whos, who.astype(np.int64)
+
+
+def _packed(numbers: list[int]) -> Ints:
+    """As `np.array`, which looks at the type of each."""
+    return np.frombuffer(struct.pack(f"{len(numbers)}q", *numbers), dtype=np.int64)
 
 
 def _numbers(positions: Sequence[int]) -> Ints:

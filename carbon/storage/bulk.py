@@ -13,7 +13,16 @@ from functools import cache
 from itertools import chain
 from typing import Any
 
-from sqlalchemy import BigInteger, Column, Connection, Dialect, SmallInteger, Table, Text
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    Connection,
+    Dialect,
+    LargeBinary,
+    SmallInteger,
+    Table,
+    Text,
+)
 from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlalchemy.types import TypeEngine
 
@@ -128,12 +137,23 @@ def upsert_rows(
     between = secrets.token_hex(8)  # which no text holds
     values: list[str] = []
     for column, told in zip(table.columns, zip(*rows, strict=True), strict=True):
-        values += [between.join(told), between] if _is_text(column) else [_written(told)]
+        if _is_text(column):
+            values += [between.join(told), between]
+        else:
+            values.append(_written_bytes(told) if _is_bytes(column) else _written(told))
     connection.exec_driver_sql(_unnesting(connection.dialect, table, on_conflict), tuple(values))
 
 
 def _is_text(column: Column[Any]) -> bool:
     return isinstance(column.type, Text)
+
+
+def _is_bytes(column: Column[Any]) -> bool:
+    return isinstance(column.type, LargeBinary)
+
+
+def _written_bytes(values: Sequence[bytes]) -> str:
+    return "{" + ",".join([rf'"\\x{value.hex()}"' for value in values]) + "}"
 
 
 def _written(numbers: Sequence[int | None]) -> str:

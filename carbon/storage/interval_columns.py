@@ -61,7 +61,10 @@ def in_order(columns: Ints) -> Ints:
     end, meter = columns[END], columns[METER]
     first = int(end.min())
     if int(end.max()) - first < 1 << 31 and int(meter.max()) < 1 << 32:
-        return columns[:, np.argsort((end - first) << 32 | meter, kind="stable")]
+        keys = (end - first) << 32 | meter
+        if (keys[1:] >= keys[:-1]).all():
+            return columns
+        return columns[:, np.argsort(keys, kind="stable")]
     return columns[:, np.argsort(end, kind="stable")]
 
 

@@ -7,12 +7,11 @@ from dataclasses import dataclass, field
 import numpy as np
 from sqlalchemy import Connection, bindparam, update
 
-from carbon.storage.bulk import add_columns
+from carbon.storage.bulk import add_columns, insert_new_rows
 from carbon.storage.dirty import mark_packed, pack
 from carbon.storage.energy import ingest_batch
 from carbon.storage.interval_columns import Ints, in_order
 from carbon.storage.names import source
-from carbon.storage.upsert import Row, insert_new
 
 # Built once: on the path of every small sending, building a statement costs more than running it.
 _SOURCE_SEEN = (
@@ -26,8 +25,8 @@ _SOURCE_SEEN = (
 class Pending:
     #: (start_ms, device_id) of the buckets that change.
     dirty: set[tuple[int, int]] = field(default_factory=set)
-    #: Rows of the table `ingest_batch`, by its key.
-    batches: dict[tuple[int, str, int], Row] = field(default_factory=dict)
+    #: The body's hash, how many intervals, and when recorded, of the table `ingest_batch`, by key.
+    batches: dict[tuple[int, str, int], tuple[bytes, int, int]] = field(default_factory=dict)
     #: When each source was last seen, its skew, and how many batches still wait at it.
     sources: dict[int, tuple[int, int | None, int | None]] = field(default_factory=dict)
     _columns: list[Ints] = field(default_factory=list)
@@ -52,7 +51,8 @@ class Pending:
     def flush(self, connection: Connection) -> None:
         """Raises NotAllNew."""
         self.flush_rows(connection)
-        insert_new(connection, ingest_batch, list(self.batches.values()))
+        noted = [(*key, *of_batch) for key, of_batch in self.batches.items()]
+        insert_new_rows(connection, ingest_batch, noted)
         if self.sources:
             seen = [
                 {"of_source": one, "last_seen_ms": at_ms, "skew_ms": skew_ms, "spooled": spooled}

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from job_house import fresh_engine
 from sqlalchemy import Connection, Engine, func, select, text
 
+from carbon.domain.energy import MeterKind
 from carbon.domain.units import MS_PER_DAY
 from carbon.errors import Unavailable
 from carbon.storage.bulk import (
@@ -18,9 +19,11 @@ from carbon.storage.bulk import (
     add_columns,
     insert_columns,
     insert_intervals,
+    insert_new_rows,
 )
-from carbon.storage.energy import energy_interval, keep_conflicts, write_intervals
+from carbon.storage.energy import energy_interval, ingest_batch, keep_conflicts, write_intervals
 from carbon.storage.engine import create_engine, is_sqlite, reading, writing
+from carbon.storage.identities import Identities
 from carbon.storage.interval_columns import columns_of
 from carbon.storage.partitions import day_of_end, make_days, partition_name
 from carbon.storage.pending import Pending
@@ -212,3 +215,14 @@ def test_contradictions_are_kept_for_people_to_see(memory: Engine) -> None:
         kept = connection.execute(select(interval_conflict)).one()
         assert (kept.start_ms, kept.end_ms, kept.energy_mj) == (T, T + 10, 9)
         assert (kept.reason, kept.recorded_ms) == ("value", 7)
+
+
+def test_hashes_of_any_bytes_are_kept_once(engine: Engine) -> None:
+    hashes = [bytes(range(at, at + 32)) for at in (0, 32, 64, 220)]
+    with writing(engine) as connection:
+        source_id = Identities(connection, T, {}).source(0, "s", MeterKind.AGENT)
+        rows = [(source_id, 'b"{,}\\', seq, told, 1, T) for seq, told in enumerate(hashes)]
+        for _ in range(2):
+            insert_new_rows(connection, ingest_batch, rows)
+        insert_new_rows(connection, ingest_batch, [(*rows[0][:3], b"other", 2, T)])
+        assert sorted(tuple(r) for r in connection.execute(select(ingest_batch))) == rows
