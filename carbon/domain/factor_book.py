@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Final
 
@@ -58,6 +58,10 @@ class FactorBook:
     outside of it the superseded factor holds as before."""
 
     recorded: tuple[Factor, ...] = ()
+    #: What was told already, of a fleet's few models: (kind, model, start, end) → holdings.
+    _told: dict[tuple[str, str, int, int], list[Holding]] = field(
+        default_factory=dict, init=False, repr=False, compare=False
+    )
 
     def as_of(self, at_ms: int) -> FactorBook:
         """The book as it was known at a moment."""
@@ -70,10 +74,13 @@ class FactorBook:
 
     def for_device(self, kind: str, model: str, start_ms: int, end_ms: int) -> list[Holding]:
         """The embodied factors of a device over a window, in order of time; never none of it."""
-        shipped = factor_for_device(kind, model)
-        named = self._named(shipped, kind, model)
-        chain = [*self._chain(shipped), *(self._chain(named) if named else ())]
-        return _held(chain, start_ms, end_ms)
+        key = kind, model, start_ms, end_ms
+        if key not in self._told:
+            shipped = factor_for_device(kind, model)
+            named = self._named(shipped, kind, model)
+            chain = [*self._chain(shipped), *(self._chain(named) if named else ())]
+            self._told[key] = _held(chain, start_ms, end_ms)
+        return self._told[key]
 
     def lifespan(self, of: Hardware, start_ms: int, end_ms: int) -> list[Holding]:
         """The expected lives of a device over a window: its own, else its host's, its model's,

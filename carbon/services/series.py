@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
@@ -39,7 +39,7 @@ from carbon.storage.series import (
     run_ends,
     series_rows,
 )
-from carbon.storage.unit_counts import units_of
+from carbon.storage.unit_counts import units_of_each
 from carbon.storage.unit_definitions import definition_of
 from carbon.wire.durations import parse_duration_ms
 from carbon.wire.series import SeriesAnswer
@@ -110,7 +110,9 @@ def _load(
         names = {id_: name for id_, name in names.items() if str(name) == asked.workload}
     is_whole = team is None and asked.workload is None
     rows = _rows(connection, steps, None if is_whole else list(names), timezone)
-    seen = sorted({row.workload_id for row in rows} & names.keys())
+    is_countable = _is_countable(asked.group_by)
+    seen = sorted({row.workload_id for row in rows} & names.keys()) if is_countable else []
+    own = units_of_each(connection, seen)
     made = Series(
         group_by=asked.group_by,
         steps=steps,
@@ -119,9 +121,9 @@ def _load(
         devices=devices_by_id(connection, sorted({row.device_id for row in rows})),
         ratings=ratings(connection),
         book=factor_book(connection),
-        counts={id_: _counts(connection, id_, asked.unit, steps, timezone) for id_ in seen}
-        if _is_countable(asked.group_by)
-        else {},
+        counts={
+            id_: _counts(connection, id_, own[id_], asked.unit, steps, timezone) for id_ in seen
+        },
     )
     if made.size > MOST_POINTS:
         raise _too_many()
@@ -157,12 +159,12 @@ def _is_countable(group_by: Collection[Dimension]) -> bool:
 def _counts(
     connection: Connection,
     workload_id: int,
+    own: Mapping[str, int],
     unit: str | None,
     steps: Sequence[tuple[int, int]],
     timezone: ZoneInfo,
 ) -> Counts:
-    """In the unit that was asked for, else the workload's only one, else runs."""
-    own = units_of(connection, workload_id)
+    """In the unit that was asked for, else the workload's only one of its own, else runs."""
     if unit is None and len(own) > 1:
         return Counts(None, {})
     unit = unit or next(iter(own), RUN)
@@ -170,7 +172,7 @@ def _counts(
         return Counts(DEVICE_HOUR, None)
     made = definition_of(connection, own[unit]) if unit in own else None
     if made is not None and made.conversion is not None:
-        of = _counts(connection, workload_id, made.conversion.of, steps, timezone)
+        of = _counts(connection, workload_id, own, made.conversion.of, steps, timezone)
         return _converted(unit, of, made.conversion.factor)
     start_ms, end_ms = steps[0][0], steps[-1][1]
     if unit in own and any(hi - lo >= MS_PER_DAY for lo, hi in steps):

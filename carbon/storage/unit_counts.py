@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_right, insort
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 
 from sqlalchemy import Connection, Select, or_, select, update
 
@@ -117,6 +117,18 @@ def units_of(connection: Connection, workload_id: int) -> dict[str, int]:
     u = workload_unit.c
     query = select(u.name, u.id).where(u.workload_id == workload_id).order_by(u.id)
     return {row[0]: row[1] for row in connection.execute(query)}
+
+
+def units_of_each(
+    connection: Connection, workload_ids: Collection[int]
+) -> dict[int, dict[str, int]]:
+    """As `units_of`, of many workloads at once."""
+    u = workload_unit.c
+    query = select(u.workload_id, u.name, u.id).where(u.workload_id.in_(workload_ids))
+    found: dict[int, dict[str, int]] = {workload_id: {} for workload_id in workload_ids}
+    for workload_id, name, unit_id in connection.execute(query.order_by(u.id)):
+        found[workload_id][name] = unit_id
+    return found
 
 
 def counts_between(
