@@ -69,7 +69,8 @@ _HOST: Final = {
 _POLICIES: Final = {
     "operational": "energy of the counting meter by 5-minute bucket times its intensity and PUE",
     "idle_reserved": "to who reserved the device",
-    "embodied": "by reserved device-time over the expected life; shared spans by energy",
+    "embodied": "by reserved device-time over the expected life; shared spans by energy; of a "
+    "server that was stated, the same part to each of its GPUs",
     "intensity": "location-based",
 }
 

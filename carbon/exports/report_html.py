@@ -69,6 +69,21 @@ def _cover(issued: Issued) -> Iterator[str]:
         [_score_row(line) for line in statement.lines],
         numbers=(2, 3, 4, 5),
     )
+    yield "<h2>Carbon in all</h2>"
+    firsts = {_workload(line): line for line in reversed(statement.lines)}
+    yield cell_table(
+        ("Workload", "Operational, measured", "estimated", "Embodied", "Together"),
+        [_mass_row(firsts[name]) for name in dict.fromkeys(map(_workload, statement.lines))],
+        numbers=(1, 2, 3, 4),
+    )
+
+
+def _mass_row(line: ReportLine) -> tuple[str, ...]:
+    """A rate may fall while its total rises: both stand on the cover."""
+    a = line.answer
+    parts = [round(grams * NG_PER_G) for grams in (a.measured_g, a.estimated_g, a.embodied_g)]
+    texts, total = mass_texts(parts)
+    return (a.workload, *texts, total)
 
 
 def _accountable(issued: Issued) -> tuple[str, str, str]:
@@ -170,9 +185,27 @@ def _shared(line: ReportLine) -> Iterator[str]:
         f"<p>{energy_text(a.energy_mj)} of IT energy. Operational {total}, of which measured "
         f"{measured} and estimated {estimated}.</p>"
     )
-    yield f"<h3>Components</h3>{_component_table(line)}"
+    yield f"<h3>Components</h3>{_component_table(line)}{_notes(a.flags)}"
     yield f"<h3>Factors</h3>{_factor_table(a.factors)}"
     yield f"<h3>Energy and its price</h3>{_energy_table(line.operational)}"
+
+
+#: What a reader would otherwise ask of the tables.
+_NOTES = {
+    "parts_in_server": "The making of CPUs and memory is counted in that of their server.",
+    "gaps_filled": "Time that was held and not read is filled, as estimated.",
+    "gaps_interpolated": "Of that, one or two intervals in a row lie on the line between the power "
+    "before and after.",
+    "fully_depreciated": "A device is older than its expected life: its making is paid for.",
+    "pue_unset": "Nobody stated a PUE: 1.0 is counted.",
+    "zone_unknown": "Nobody stated where it ran: the world's mean intensity is counted.",
+    "window_snapped": "The window's edges are whole buckets: finer readings are gone with age.",
+}
+
+
+def _notes(flags: Sequence[str]) -> str:
+    told = "<br>".join(_NOTES[flag] for flag in _NOTES if flag in flags)
+    return f"<p class='quiet'>{told}</p>" if told else ""
 
 
 def _component_table(line: ReportLine) -> str:

@@ -250,6 +250,21 @@ def test_the_page_says_why_there_is_no_rate() -> None:
     assert "No rate: no_units" in written(Format.HTML, line(0, None))
 
 
+def test_the_cover_states_the_whole_carbon_beside_the_rates() -> None:
+    cover = written(Format.HTML, line()).split("Functional units")[0]
+    assert "Carbon in all" in cover
+    assert mass_texts([part.total_ng for part in components(line())])[1] in cover
+
+
+def test_a_printed_report_says_what_was_done_to_its_figures() -> None:
+    made = line()
+    answer = msgspec.structs.replace(made.answer, flags=["gaps_filled", "parts_in_server"])
+    text = written(Format.HTML, msgspec.structs.replace(made, answer=answer))
+    assert "held and not read is filled" in text
+    assert "counted in that of their server" in text
+    assert "paid for" not in text
+
+
 def test_a_printed_report_says_every_mark_in_words() -> None:
     for mark in Mark:
         marked = issued(line())
