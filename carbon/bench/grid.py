@@ -40,18 +40,29 @@ FRESH_PERIOD_S = 900
 _QUARTER_MS = MS_PER_HOUR // 4
 
 
+#: `quality` needs no quiet machine, the others do.
+PARTS = ("quality", "fresh", "served")
+
+
 def measure(options: Options) -> list[Figure]:
+    figures = _quality(options) if options.takes("quality") else []
+    if options.takes("fresh"):
+        figures += [_refit(options.quick), _fresh(options.quick)]
+    if options.takes("served"):
+        figures += _served(options)
+    return figures
+
+
+def _quality(options: Options) -> list[Figure]:
     table_path = options.data and options.data / "carbon" / "zones_2022_hourly.csv"
     jobs_path = options.data and options.data / "jobs" / "pai-100k.csv"
-    figures: list[Figure] = []
-    if table_path and table_path.is_file():
-        table = read_hourly_table(table_path)
-        figures += _forecast(table, options.quick)
-        if jobs_path and jobs_path.is_file():
-            figures += _shares(table, jobs_path, options.quick)
-    else:
-        figures.append(not_taken("24 h error of the own forecast", "1", "no real traces at hand"))
-    return [*figures, _refit(options.quick), _fresh(options.quick), *_served(options)]
+    if not (table_path and table_path.is_file()):
+        return [not_taken("24 h error of the own forecast", "1", "no real traces at hand")]
+    table = read_hourly_table(table_path)
+    figures = _forecast(table, options.quick)
+    if jobs_path and jobs_path.is_file():
+        figures += _shares(table, jobs_path, options.quick)
+    return figures
 
 
 def _forecast(table: HourlyTable, quick: bool) -> list[Figure]:
