@@ -6,9 +6,10 @@ import time
 from datetime import UTC, datetime
 from typing import Final, Protocol
 
-#: What RFC 3339 can write: from the year 1 to the last millisecond of 9999.
-FIRST_MS: Final = -62_135_596_800_000
-LAST_MS: Final = 253_402_300_799_999
+#: Moments that may be stated: the years 2 to 9998. What they are snapped to, and the civil month
+#: around them, can then be written too: the calendar has the years 1 to 9999.
+FIRST_MS: Final = -62_104_060_800_000
+LAST_MS: Final = 253_370_764_799_999
 
 
 class Clock(Protocol):
@@ -69,7 +70,7 @@ def to_rfc3339(ms: int) -> str:
 def from_rfc3339(text: str) -> int:
     """RFC 3339 with an offset as epoch milliseconds.
 
-    Raises ValueError where the text is no time, lies outside the years 1 to 9999 of UTC, or
+    Raises ValueError where the text is no time, lies outside the years 2 to 9998 of UTC, or
     carries no offset: a local time without its zone is not a moment.
     """
     moment = datetime.fromisoformat(text.strip().replace(" ", "T", 1))
@@ -77,5 +78,5 @@ def from_rfc3339(text: str) -> int:
         raise ValueError(f"{text!r} has no UTC offset; write e.g. {text.strip()}Z")
     at_ms = round(moment.timestamp() * 1000)
     if not FIRST_MS <= at_ms <= LAST_MS:
-        raise ValueError(f"{text!r} lies outside the years 1 to 9999")
+        raise ValueError(f"{text!r} lies outside the years 2 to 9998")
     return at_ms

@@ -26,5 +26,10 @@ def civil_month(at_ms: int, timezone: ZoneInfo) -> tuple[int, int]:
     return _midnight_ms(first, timezone), _midnight_ms(next_first, timezone)
 
 
+def is_midnight(at_ms: int, timezone: ZoneInfo) -> bool:
+    """Whether a civil day begins at a moment."""
+    return _midnight_ms(datetime.fromtimestamp(at_ms / 1000, timezone).date(), timezone) == at_ms
+
+
 def _midnight_ms(day: date, timezone: ZoneInfo) -> int:
     return round(datetime(day.year, day.month, day.day, tzinfo=timezone).timestamp() * 1000)

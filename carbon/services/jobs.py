@@ -188,7 +188,7 @@ def _states(names: Collection[str]) -> list[JobState]:
         raise InvalidInput("unknown_state", f"{error}; known: {known}") from None
 
 
-#: Of a moment in ms until the year 9999.
+#: Of a moment in ms until the year 9998.
 _MOST_DIGITS: Final = 15
 
 

@@ -7,7 +7,7 @@ from zoneinfo import ZoneInfo
 
 from sqlalchemy import Connection
 
-from carbon.domain.civil import civil_days
+from carbon.domain.civil import is_midnight
 from carbon.domain.energy import energy_until
 from carbon.domain.units import BUCKET_MS, QUARTER_MS, ceil_to, floor_to
 from carbon.storage.ledger_rows import buckets_with_energy
@@ -52,10 +52,9 @@ def counted_by_step(
     pieces = pieces_between(connection, first, last, timezone, workload_id) if first < last else []
     settled = [(lo, hi) for table, lo, hi in pieces if table is not quarter_hour]
     days = unit_days(connection, unit_id, start_ms, end_ms)
-    midnights = {at_ms for day in civil_days(start_ms, end_ms, timezone) for at_ms in day}
     counted = {}
     for step, (lo, hi) in enumerate(steps):
-        is_of_days = lo in midnights and hi in midnights
+        is_of_days = is_midnight(lo, timezone) and is_midnight(hi, timezone)
         if is_of_days and any(begin <= lo and hi <= end for begin, end in settled):
             own = [day for day in days if lo <= day[0] < hi]
             counted[step] = sum(day[1] for day in own), sum(day[2] for day in own)

@@ -217,6 +217,8 @@ def pieces_between(
 
     Of one workload, or with None of all.
     """
+    if end_ms - start_ms >= MS_PER_DAY:
+        start_ms, end_ms = _where_recorded(connection, start_ms, end_ms, timezone)
     if end_ms - start_ms < MS_PER_DAY or not is_settled_in(connection, timezone):
         return [(quarter_hour, start_ms, end_ms)]
     unsettled = {kind: _marked(connection, kind, start_ms, end_ms, workload_id) for kind in (1, 2)}
@@ -236,6 +238,20 @@ def pieces_between(
         else:
             _append(pieces, (quarter_hour, max(lo, start_ms), min(hi, end_ms)))
     return pieces
+
+
+def _where_recorded(
+    connection: Connection, start_ms: int, end_ms: int, timezone: ZoneInfo
+) -> tuple[int, int]:
+    """The civil months of [start, end) that have rows: a window may span thousands of years."""
+    at = quarter_hour.c.start_ms
+    first_ms = connection.scalar(select(func.min(at)))
+    last_ms = connection.scalar(select(func.max(at)))
+    if first_ms is None or last_ms is None:
+        return start_ms, start_ms
+    lo_ms = max(start_ms, civil_month(first_ms, timezone)[0])
+    hi_ms = min(end_ms, civil_month(last_ms, timezone)[1])
+    return lo_ms, max(lo_ms, hi_ms)
 
 
 def _append(pieces: list[Piece], piece: Piece) -> None:

@@ -9,7 +9,7 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 from carbon.clock import LAST_MS
 
 Text = Annotated[str, Meta(min_length=1, max_length=200)]
-#: Until the end of the year 9999, the last that RFC 3339 can write.
+#: Until the end of the year 9998, as every moment.
 Ms = Annotated[int, Meta(ge=0, le=LAST_MS)]
 #: Signed 63-bit, as both databases store it.
 Seq = Annotated[int, Meta(ge=0, le=1 << 53)]

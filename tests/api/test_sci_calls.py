@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from typing import Any
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
 from fastapi.testclient import TestClient
 from service import HOUR, MINUTE, Service, T, an_hour, batch, count, refused, vintage
 
-from carbon.clock import to_rfc3339
+from carbon.clock import FIRST_MS, LAST_MS, to_rfc3339
 
 #: Of the contract, to the letter; the rest is the project's.
 CONTRACT_KEYS = [
@@ -73,12 +74,35 @@ def test_times_carry_an_offset_even_when_a_query_loses_its_plus(
     [
         *("yesterday", "2026-03-02", "2026-03-02T06:00:00", "1772452800000", ""),
         *("9999-12-31T23:59:59-12:00", "0001-01-01T00:00:00+12:00", "2026-13-01T00:00:00Z"),
+        *("9999-12-31T23:59:59Z", "0001-01-01T00:00:00Z"),
     ],
 )
 @pytest.mark.parametrize("name", ["start", "end"])
 def test_what_is_no_moment_is_422(measured: TestClient, name: str, text: str) -> None:
     answer = measured.get("/v1/workloads/w/sci", params={name: text})
     assert name in refused(answer, 422, "invalid_time")["detail"]
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/v1/workloads/w/sci",
+        "/v1/sci?group_by=workload",
+        "/v1/hosts",
+        "/v1/inventory",
+        "/v1/quality",
+        "/emissions/average-carbon-intensity?location=DE",
+    ],
+)
+def test_a_window_over_all_moments_that_can_be_stated_is_answered(
+    measured: TestClient, path: str
+) -> None:
+    first, last = to_rfc3339(FIRST_MS), to_rfc3339(LAST_MS)
+    names = ("startTime", "endTime") if "average" in path else ("start", "end")
+    for window in ((first, last), (first, to_rfc3339(T)), (to_rfc3339(T), last), (last, last)):
+        query = {**parse_qs(urlsplit(path).query), **dict(zip(names, window, strict=True))}
+        answer = measured.get(urlsplit(path).path, params=query)
+        assert answer.status_code < 500, (window, answer.text)
 
 
 def test_end_before_start_is_422(measured: TestClient) -> None:

@@ -3,18 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from zoneinfo import ZoneInfo
 
 import pytest
 from ledger import ADMIN, Ledger, interval
 from sqlalchemy import Engine, func, select, update
 
-from carbon.clock import FakeClock
+from carbon.clock import FIRST_MS, LAST_MS, FakeClock
 from carbon.services.context import Context
 from carbon.services.series import SeriesQuestion, parse_group_by, sci_series
 from carbon.services.settling import settle
 from carbon.storage.engine import reading, writing
 from carbon.storage.settled import DAY as DAY_KIND
-from carbon.storage.settled import device_day, device_month, dirty_period, settled_in
+from carbon.storage.settled import (
+    device_day,
+    device_month,
+    dirty_period,
+    pieces_between,
+    settled_in,
+)
 from carbon.wire.answer import SciAnswer
 from carbon.wire.series import SeriesAnswer
 
@@ -96,6 +103,18 @@ def test_settled_days_are_what_is_read(ledger: Ledger) -> None:
         connection.execute(update(device_day).values(energy_mj=device_day.c.energy_mj + 1))
         connection.execute(update(device_month).values(energy_mj=device_month.c.energy_mj + 1))
     assert asked(ledger, T, END).energy_mj > before.energy_mj
+
+
+def test_of_a_window_of_millennia_the_months_with_rows_are_read(ledger: Ledger) -> None:
+    """Walking through each of its days took half a minute."""
+    whole = asked(ledger, T, END)
+    settle(ledger.context)
+    with reading(ledger.context.engine) as connection:
+        pieces = pieces_between(connection, FIRST_MS, LAST_MS, ZoneInfo("America/New_York"))
+    assert device_month in [table for table, _, _ in pieces]
+    assert pieces[0][1] > T - 32 * DAY
+    assert pieces[-1][2] < END + 32 * DAY
+    assert asked(ledger, FIRST_MS, LAST_MS).energy_mj == whole.energy_mj
 
 
 def test_a_late_row_and_a_late_count_are_seen_at_once(ledger: Ledger) -> None:
