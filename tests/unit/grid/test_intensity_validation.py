@@ -8,7 +8,7 @@ from itertools import pairwise
 from random import Random
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from carbon.domain.intensity import (
@@ -68,6 +68,7 @@ ANY_POINT = st.builds(
 ANY_VINTAGE = st.lists(ANY_POINT, max_size=40).map(vintage)
 
 
+@settings(max_examples=50)
 @given(ANY_VINTAGE)
 def test_only_plausible_points_pass_and_none_overlap(sent: Vintage) -> None:
     good = validate(sent, NOW_MS).vintage.points
@@ -76,6 +77,7 @@ def test_only_plausible_points_pass_and_none_overlap(sent: Vintage) -> None:
     assert all(a.end_ms <= b.start_ms for a, b in pairwise(good))
 
 
+@settings(max_examples=50)
 @given(ANY_VINTAGE)
 def test_every_point_comes_out_once_unchanged(sent: Vintage) -> None:
     checked = validate(sent, NOW_MS)
@@ -83,6 +85,7 @@ def test_every_point_comes_out_once_unchanged(sent: Vintage) -> None:
     assert sorted(map(id, out)) == sorted(map(id, sent.points))
 
 
+@settings(max_examples=50)
 @given(ANY_VINTAGE)
 def test_what_has_passed_once_passes_again_whole(sent: Vintage) -> None:
     once = validate(sent, NOW_MS).vintage
@@ -90,6 +93,7 @@ def test_what_has_passed_once_passes_again_whole(sent: Vintage) -> None:
     assert [b.reason for b in again.quarantined if b.reason is not Reason.UNIT_JUMP] == []
 
 
+@settings(max_examples=50)
 @given(ANY_VINTAGE)
 def test_who_published_it_and_when_is_untouched(sent: Vintage) -> None:
     checked = validate(sent, NOW_MS).vintage
@@ -104,6 +108,7 @@ def test_a_good_vintage_passes_whole_and_unflagged(values: list[float]) -> None:
     assert checked.vintage.flags == ()
 
 
+@settings(max_examples=50)
 @given(ANY_VINTAGE, st.randoms())
 def test_which_times_are_covered_does_not_depend_on_the_order_sent(
     sent: Vintage, random: Random

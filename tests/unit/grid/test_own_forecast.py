@@ -10,7 +10,7 @@ from random import Random
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from carbon.domain.intensity import (
@@ -27,6 +27,9 @@ DAY_H = 24
 NOW_MS = 1_777_140_000_000 // HOUR_MS * HOUR_MS
 
 LEVELS = st.floats(10.0, 900.0)
+
+#: Each example has hundreds of hours: a hundred of them would only take time.
+FEW = settings(max_examples=20)
 
 
 def past(*values: float, step_ms: int = HOUR_MS, now_ms: int = NOW_MS) -> list[IntensityPoint]:
@@ -47,6 +50,7 @@ def solar(hours: int) -> list[float]:
     ]
 
 
+@FEW
 @given(
     st.lists(LEVELS, min_size=7 * DAY_H, max_size=9 * DAY_H),
     st.lists(LEVELS | st.just(0.0), max_size=48),
@@ -63,6 +67,7 @@ def test_changing_the_future_changes_nothing(
     assert forecast(past(*values), now_ms) == forecast([*after, *past(*values)], now_ms)
 
 
+@FEW
 @given(st.lists(LEVELS, min_size=2 * DAY_H, max_size=9 * DAY_H), st.integers(1, 120))
 def test_it_is_whole_hours_from_now_without_a_gap_and_within_what_was_seen(
     values: list[float], horizon_h: int
@@ -75,6 +80,7 @@ def test_it_is_whole_hours_from_now_without_a_gap_and_within_what_was_seen(
     assert all(min(values) * (1 - 1e-9) <= p.g_per_kwh <= max(values) * (1 + 1e-9) for p in points)
 
 
+@FEW
 @given(st.lists(LEVELS, min_size=7 * DAY_H, max_size=8 * DAY_H), st.randoms())
 def test_the_order_of_the_history_does_not_matter(values: list[float], random: Random) -> None:
     shuffled = past(*values)
