@@ -11,10 +11,13 @@ from typing import Any, Final
 
 from carbon.bench.figure import Figure, at_most, not_taken, reported
 from carbon.bench.serving import Service
+from carbon.bench.web.lighthouse import lighthouse
 
 _STATIC = re.compile(r'(?:src|href)="(/static/[^"]+)"')
 _IMPORTED = re.compile(r'from "\./([\w.]+)"')
 _POINTS: Final = (5, 8_760)
+#: Pages that Lighthouse looks at: the first, one of a chart and a long table, the live one.
+_ASSESSED: Final = ("/", "/breakdown?last=30d", "/fleet")
 
 #: When the first page's charts stand, from the start of the navigation.
 _INTERACTIVE = "() => performance.now()"
@@ -45,6 +48,7 @@ async ([series, points, module]) => {
 def browsing(running: Service) -> list[Figure]:
     figures = [_first_load(running)]
     chromium = next(filter(None, map(shutil.which, ("chromium", "chromium-browser"))), None)
+    figures += lighthouse(running, chromium, _ASSESSED)
     if chromium is None or find_spec("playwright") is None:
         why = "needs playwright and Debian's chromium"
         return [

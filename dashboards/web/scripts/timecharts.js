@@ -133,7 +133,7 @@ export function drawSteps(box, spec, strings) {
         lineStyle: { color: css("--curve"), width: 2, type: DASHES[points.at(-1)?.kind] ?? "solid" },
         markLine: nowLine(Date.parse(spec.now), strings.now),
         markArea: window && {
-          silent: true, itemStyle: { color: css("--clean-ground"), opacity: 0.9, borderColor: css("--clean"), borderWidth: 1 },
+          silent: true, itemStyle: { color: css("--clean-ground"), opacity: 0.55, borderColor: css("--clean"), borderWidth: 1 },
           label: { color: css("--clean"), position: "top", distance: 3, fontSize: 11, formatter: strings.start },
           data: [[{ xAxis: window[0] }, { xAxis: window[1] }]],
         },
