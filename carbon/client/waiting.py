@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import wraps
 from typing import Any, Final, ParamSpec, TypeVar
 
@@ -72,18 +72,59 @@ def wait_for_window(deadline: str, length: str, zone: str | None = None) -> Wait
 
     Raises InvalidInput (`deadline_too_soon`, `invalid_duration`, `invalid_moment`).
     """
-    began_ms = _now_ms()
-    length_ms, deadline_ms = parse_duration_ms(length), resolve_moment_ms(deadline, began_ms)
-    if length_ms <= 0 or deadline_ms - length_ms < began_ms:
-        raise InvalidInput("deadline_too_soon", "it does not fit before the deadline")
-    window = _foreseen(zone, length_ms, deadline_ms)
-    # A window that was planned and has opened is taken: planned anew a moment late, an equally
-    # clean one ahead would look better by a hair, for ever.
-    while (left_ms := window.start_ms - _now_ms()) > 0:
-        time.sleep(min(left_ms / 1000, _LOOK_EVERY_S))
-        if window.start_ms - _now_ms() > _ANSWER_MS:
-            window = _foreseen(zone, length_ms, deadline_ms)
-    return Waited(window, _now_ms() - began_ms, deadline_ms - length_ms)
+    wait = Wait.of(deadline, length, zone)
+    wait.look()
+    while (nap_s := wait.nap_s()) > 0:
+        time.sleep(nap_s)
+        wait.look_again()
+    return wait.waited()
+
+
+@dataclass(slots=True)
+class Wait:
+    """One wait, whoever sleeps: a process, or a loop that holds a thousand of them."""
+
+    length_ms: int
+    deadline_ms: int
+    zone: str | None
+    began_ms: int
+    window: Window = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.window = Window(self.began_ms, "no_forecast")
+
+    @classmethod
+    def of(cls, deadline: str, length: str, zone: str | None = None) -> Wait:
+        """Raises InvalidInput (`deadline_too_soon`, `invalid_duration`, `invalid_moment`)."""
+        now_ms = _now_ms()
+        length_ms, deadline_ms = parse_duration_ms(length), resolve_moment_ms(deadline, now_ms)
+        if length_ms <= 0 or deadline_ms - length_ms < now_ms:
+            raise InvalidInput("deadline_too_soon", "it does not fit before the deadline")
+        return cls(length_ms, deadline_ms, zone, now_ms)
+
+    @property
+    def latest_ms(self) -> int:
+        return self.deadline_ms - self.length_ms
+
+    def look(self) -> None:
+        """Plans anew by what is foreseen now. Raises CarbonError where the server refuses."""
+        if self.latest_ms > _now_ms():
+            self.window = _foreseen(self.zone, self.length_ms, self.deadline_ms)
+        else:
+            self.window = Window(self.latest_ms, "deadline_guard")
+
+    def look_again(self) -> None:
+        """A window that was planned and has opened is taken: planned anew a moment late, an
+        equally clean one ahead would look better by a hair, for ever."""
+        if self.window.start_ms - _now_ms() > _ANSWER_MS:
+            self.look()
+
+    def nap_s(self) -> float:
+        """How long to sleep until the next look; 0 once it is time to go."""
+        return min(max(self.window.start_ms - _now_ms(), 0) / 1000, _LOOK_EVERY_S)
+
+    def waited(self) -> Waited:
+        return Waited(self.window, _now_ms() - self.began_ms, self.latest_ms)
 
 
 def _foreseen(zone: str | None, length_ms: int, deadline_ms: int) -> Window:

@@ -12,7 +12,7 @@ from typing import Final
 
 import numpy as np
 
-from carbon.planning.series import FloatArray, IntArray, IntensitySeries
+from carbon.planning.series import BoolArray, FloatArray, IntArray, IntensitySeries
 from carbon.planning.slots import alike
 
 #: Candidates looked at in one go, 256 kB: the rows in work stay in a core's cache.
@@ -85,20 +85,26 @@ class EvenSlots:
         length: IntArray,
     ) -> tuple[IntArray, FloatArray]:
         whole, rest = np.divmod(length, self.slot_ms)
-        tries = [
-            (first[:, None], self._between(first, first + length)[:, None]),
-            (last[:, None], self._between(last, last + length)[:, None]),
-        ]
+        ends = [(at, self._between(at, at + length)) for at in (first, last)]
+        costs, least = [], np.minimum(ends[0][1], ends[1][1])
         if rows[0]:
-            cost = self._row(mark + whole, rows[0], rest) - self._row(mark, rows[0])
-            tries.append((self._moments(mark, rows[0]), cost))
+            cost = self._row(mark + whole, rows[0], rest)
+            cost -= self._row(mark, rows[0])
+            costs.append((cost, mark, 0))
         if rows[1]:
             before = end_mark - whole - 1
-            cost = self._row(end_mark, rows[1]) - self._row(before, rows[1], self.slot_ms - rest)
-            tries.append((self._moments(end_mark, rows[1]) - length[:, None], cost))
-        least = np.min([cost.min(axis=1) for _, cost in tries], axis=0)
+            cost = self._row(end_mark, rows[1])
+            cost -= self._row(before, rows[1], self.slot_ms - rest)
+            costs.append((cost, end_mark, length))
+        for cost, _, _ in costs:
+            least = np.minimum(least, cost.min(axis=1))
         good = least + self.close
-        return np.min([_first_good(at, cost, good) for at, cost in tries], axis=0), least
+        start = np.where(ends[0][1] <= good, first, np.where(ends[1][1] <= good, last, _NEVER))
+        for cost, from_mark, shift in costs:
+            column, is_good = _first_good(cost, good)
+            at = (from_mark + column) * self.slot_ms - shift
+            start = np.minimum(start, np.where(is_good, at, _NEVER))
+        return start, least
 
     def _between(self, start: IntArray, end: IntArray) -> FloatArray:
         return self._at(end) - self._at(start)
@@ -114,9 +120,6 @@ class EvenSlots:
             row += rest_ms[:, None] * _rows(self.g_per_kwh, count)[mark]
         return row
 
-    def _moments(self, mark: IntArray, count: int) -> IntArray:
-        return np.asarray((mark[:, None] + np.arange(count)) * self.slot_ms)
-
 
 def _rows(values: FloatArray, count: int) -> FloatArray:
     return np.lib.stride_tricks.sliding_window_view(values, count)
@@ -125,8 +128,8 @@ def _rows(values: FloatArray, count: int) -> FloatArray:
 _NEVER: Final = np.iinfo(np.int64).max
 
 
-def _first_good(at: IntArray, cost: FloatArray, good: FloatArray) -> IntArray:
-    """The earliest moment of each row that costs no more than is good; far off if none."""
+def _first_good(cost: FloatArray, good: FloatArray) -> tuple[IntArray, BoolArray]:
+    """Of each row the first column that costs no more than is good, and whether there is one."""
     is_good = cost <= good[:, None]
-    row, column = np.arange(len(at)), is_good.argmax(axis=1)
-    return np.where(is_good[row, column], at[row, column], _NEVER)
+    column = is_good.argmax(axis=1)
+    return column, is_good[np.arange(len(cost)), column]

@@ -14,6 +14,7 @@ from sqlalchemy import (
     Connection,
     Row,
     Select,
+    case,
     func,
     select,
     tuple_,
@@ -236,6 +237,9 @@ def _job_values(row: JobRow, idempotency_key: str | None) -> tuple[Any, ...]:
         json.dumps(row.zones) if row.zones else "[]",
         row.hints,
         placed.id if placed else None,
+        min(placed.start_ms, placed.latest_start_ms) if placed else 0,
+        placed.start_ms if placed else None,
+        placed.end_ms if placed else None,
         None,
         None,
         0,
@@ -261,7 +265,14 @@ def place(connection: Connection, decisions: Sequence[tuple[str, PlacementRow]])
         newest = placement.c.id.between(ids[0], ids[-1])
     else:
         newest = placement.c.id.in_(ids)
-    in_force = {"placement_id": placement.c.id, "reason": placement.c.reason}
+    start_ms, latest_ms = placement.c.start_ms, placement.c.latest_start_ms
+    in_force = {
+        "placement_id": placement.c.id,
+        "reason": placement.c.reason,
+        "due_ms": case((start_ms < latest_ms, start_ms), else_=latest_ms),
+        "holds_from_ms": start_ms,
+        "holds_until_ms": placement.c.end_ms,
+    }
     of_its_job = job.c.id == placement.c.job_id
     connection.execute(update(job).where(of_its_job, newest).values(in_force))
 
@@ -347,13 +358,11 @@ def due_jobs(connection: Connection, now_ms: int, full_pools: Collection[int]) -
 
     The latter does not ask what the planner said. Jobs of full pools are left out.
     """
-    c, p = job.c, placement.c
+    c = job.c
     query = (
         _jobs()
         .where(
-            c.state == str(JobState.WAITING),
-            c.pool_id.not_in(full_pools),
-            (p.start_ms <= now_ms) | (p.latest_start_ms <= now_ms) | p.id.is_(None),
+            c.state == str(JobState.WAITING), c.due_ms <= now_ms, c.pool_id.not_in(full_pools)
         )
         .order_by(c.deadline_ms, c.priority.desc(), c.created_ms, c.id)
     )

@@ -53,8 +53,12 @@ job = Table(
     Column("zones", Text, nullable=False),  # JSON list
     #: JSON: what the planner knows beyond one length, `storage.job_queries.Hints`; null if nothing.
     Column("hints", Text, nullable=True),
-    #: The placement in force.
+    #: The placement in force, and of it what is asked for at every tick and every submission: by
+    #: when the job is due at the latest, and from when to when it holds its place of the pool.
     Column("placement_id", Id, nullable=True),
+    Column("due_ms", Ms, nullable=False, server_default="0"),
+    Column("holds_from_ms", Ms, nullable=True),
+    Column("holds_until_ms", Ms, nullable=True),
     Column("start_ms", Ms, nullable=True),
     Column("end_ms", Ms, nullable=True),
     #: How long its attempt has stood still, and since when it does now.
@@ -66,6 +70,9 @@ job = Table(
     Column("created_ms", Ms, nullable=False),
     UniqueConstraint("team_id", "idempotency_key"),
     Index(None, "state", "deadline_ms"),
+    Index(None, "state", "due_ms"),
+    Index(None, "pool_id", "state", "holds_from_ms", "holds_until_ms"),
+    Index(None, "created_ms", "id"),
     Index(None, "team_id", "created_ms"),
     Index(None, "team_id", "name", "created_ms"),
 )
