@@ -90,19 +90,19 @@ class EvenSlots:
         if rows[0]:
             cost = self._row(mark + whole, rows[0], rest)
             cost -= self._row(mark, rows[0])
-            costs.append((cost, mark, 0))
+            costs.append((cost, mark * self.slot_ms))
         if rows[1]:
             before = end_mark - whole - 1
             cost = self._row(end_mark, rows[1])
             cost -= self._row(before, rows[1], self.slot_ms - rest)
-            costs.append((cost, end_mark, length))
-        for cost, _, _ in costs:
+            costs.append((cost, end_mark * self.slot_ms - length))
+        for cost, _ in costs:
             least = np.minimum(least, cost.min(axis=1))
         good = least + self.close
         start = np.where(ends[0][1] <= good, first, np.where(ends[1][1] <= good, last, _NEVER))
-        for cost, from_mark, shift in costs:
+        for cost, from_ms in costs:
             column, is_good = _first_good(cost, good)
-            at = (from_mark + column) * self.slot_ms - shift
+            at = from_ms + column * self.slot_ms
             start = np.minimum(start, np.where(is_good, at, _NEVER))
         return start, least
 

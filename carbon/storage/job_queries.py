@@ -361,9 +361,7 @@ def due_jobs(connection: Connection, now_ms: int, full_pools: Collection[int]) -
     c = job.c
     query = (
         _jobs()
-        .where(
-            c.state == str(JobState.WAITING), c.due_ms <= now_ms, c.pool_id.not_in(full_pools)
-        )
+        .where(c.state == str(JobState.WAITING), c.due_ms <= now_ms, c.pool_id.not_in(full_pools))
         .order_by(c.deadline_ms, c.priority.desc(), c.created_ms, c.id)
     )
     return [_job_row(row) for row in connection.execute(query)]

@@ -116,12 +116,12 @@ def planned_spans(
 
 
 @cache
-def _waiting() -> Select[Any]:
+def _waiting() -> Select[int, int, int]:
     """From one index alone: a hundred thousand may wait."""
     c = job.c
     span = c.holds_from_ms, c.holds_until_ms
     return (
-        select(*span, func.count())
+        select(*span, func.count().label("jobs"))
         .where(c.pool_id == bindparam("pool_id"), c.state == str(JobState.WAITING))
         .where(c.holds_from_ms.is_not(None))
         .group_by(*span)
@@ -129,7 +129,7 @@ def _waiting() -> Select[Any]:
 
 
 @cache
-def _begun() -> Select[Any]:
+def _begun() -> Select[int, int, int]:
     """For as long as was planned, from when each really began."""
     states = [str(s) for s in JobState if not s.is_final and s is not JobState.WAITING]
     start_ms, end_ms = _really()

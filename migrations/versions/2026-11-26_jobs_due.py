@@ -3,14 +3,14 @@
 Both were looked up in its placement at every tick and for every new job: what a hundred thousand
 waiting jobs made slow. With them come the indexes that answer from themselves.
 
-Revises: HEAD
+Revises: 0027_spooled
 """
 
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0025_jobs_due"
-down_revision = "HEAD"
+revision = "0028_jobs_due"
+down_revision = "0027_spooled"
 branch_labels = None
 depends_on = None
 
@@ -37,9 +37,7 @@ def upgrade() -> None:
             " WHERE p.id = job.placement_id) WHERE placement_id IS NOT NULL"
         )
     op.create_index(op.f(_BY_DUE), "job", ["state", "due_ms"])
-    op.create_index(
-        op.f(_BY_POOL), "job", ["pool_id", "state", "holds_from_ms", "holds_until_ms"]
-    )
+    op.create_index(op.f(_BY_POOL), "job", ["pool_id", "state", "holds_from_ms", "holds_until_ms"])
     op.create_index(op.f(_BY_AGE), "job", ["created_ms", "id"])
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -12,8 +13,10 @@ from sqlalchemy import Engine
 from carbon.errors import Conflicting
 from carbon.scheduler.leader import Leader
 from carbon.services.pools import list_pools, set_pool
-from carbon.storage.engine import writing
+from carbon.storage.engine import reading, writing
+from carbon.storage.job_queries import due_jobs, get_job
 from carbon.storage.leases import LeaseLost, check_lease, take
+from carbon.storage.pools import planned_spans
 from carbon.wire.jobs import JobChange, PoolBody
 
 
@@ -62,6 +65,28 @@ def test_pages_and_pools_read_alike(house: House) -> None:
     assert second.next is None
     [pool] = [p for p in list_pools(house.context).pools if p.name == "gpus"]
     assert (pool.capacity, pool.running, pool.waiting) == (2, 2, 3)
+
+
+def test_a_pool_knows_which_spans_are_held(house: House) -> None:
+    house.forecast(400, 300, 100, 300, 400, 400)
+    some = [house.jobs.submit(OWNER, job(name=f"n{i}")) for i in range(3)]
+    with reading(house.context.engine) as connection:
+        pool_id = get_job(connection, some[0].id).pool_id
+        rows = [get_job(connection, one.id).placement for one in some]
+        spans = Counter((row.start_ms, row.end_ms) for row in rows if row)
+        assert planned_spans(connection, pool_id) == [(*k, n) for k, n in sorted(spans.items())]
+        others = sum(jobs for _, _, jobs in planned_spans(connection, pool_id, some[0].id))
+        assert others == len(some) - 1
+        assert planned_spans(connection, pool_id, are_waiting=False) == []
+        assert not due_jobs(connection, min(row.start_ms for row in rows if row) - 1, set())
+    house.jobs.start(OWNER, some[1].id)
+    with reading(house.context.engine) as connection:
+        assert [row.id for row in due_jobs(connection, house.clock.now_ms(), set())] == [some[1].id]
+    house.tick()
+    with reading(house.context.engine) as connection:
+        begun = planned_spans(connection, pool_id, are_waiting=False)
+        assert [jobs for _, _, jobs in begun] == [1]
+        assert sum(jobs for _, _, jobs in planned_spans(connection, pool_id)) == len(some)
 
 
 def test_one_leads_and_the_former_one_is_fenced_off(house: House) -> None:
