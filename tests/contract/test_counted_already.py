@@ -74,24 +74,24 @@ def test_a_host_that_came_in_as_a_whole_before_its_devices_is_set_aside_and_told
 ) -> None:
     """The order of imports changes no total: the quarter-hours in which devices were read count
     these alone, the others the whole."""
-    accounts(ledger, (T, T + HOUR), workload="jobs")
+    accounts(ledger, (T, T + 2 * QUARTER_MS), workload="jobs")
     roll_up(ledger.context)
     assert import_quality(ledger.context, T, NOON_MS).troubles == []
     assert ledger.sci("jobs").energy_mj == KWH
-    agent(ledger, T + HOUR // 2, T + 2 * HOUR)
+    agent(ledger, T + QUARTER_MS, T + 3 * QUARTER_MS)
     roll_up(ledger.context)
     assert ledger.sci("jobs").energy_mj == KWH // 2
     assert ledger.sci("w").energy_mj == KWH
     [line] = import_quality(ledger.context, T, NOON_MS).troubles
     assert (line.code, line.about) == ("host_sum_set_aside", "n1")
-    assert (line.first, line.last) == (to_rfc3339(T + HOUR // 2), to_rfc3339(T + HOUR))
+    assert (line.first, line.last) == (to_rfc3339(T + QUARTER_MS), to_rfc3339(T + 2 * QUARTER_MS))
 
 
 def test_a_whole_that_is_read_beside_its_devices_counts_in_neither_order(ledger: Ledger) -> None:
     """A rack's meter, which is no import and never refused."""
-    whole = [interval(T, T + HOUR, KWH, device="psu", workload="rack")]
+    whole = [interval(T, T + QUARTER_MS, KWH, device="psu", workload="rack")]
     infos = [{"device": "psu", "kind": "server"}]
-    agent(ledger, T, T + HOUR)
+    agent(ledger, T, T + QUARTER_MS)
     ledger.send(whole, source="psu", host="n1", devices=infos)
     roll_up(ledger.context)
     assert ledger.sci("w").energy_mj == KWH
@@ -102,10 +102,10 @@ def test_a_whole_that_is_read_beside_its_devices_counts_in_neither_order(ledger:
 
 
 def test_a_whole_host_beside_which_nothing_was_read_counts(ledger: Ledger) -> None:
-    whole = [interval(T, T + HOUR, KWH, device="psu", workload="rack")]
+    whole = [interval(T, T + QUARTER_MS, KWH, device="psu", workload="rack")]
     infos = [{"device": "psu", "kind": "server"}]
     ledger.send(whole, source="psu", host="n1", devices=infos)
-    agent(ledger, T + 2 * HOUR, T + 3 * HOUR)
+    agent(ledger, T + QUARTER_MS, T + 2 * QUARTER_MS)
     roll_up(ledger.context)
     assert ledger.sci("rack").energy_mj == KWH
     assert import_quality(ledger.context, T, NOON_MS).troubles == []
@@ -119,11 +119,11 @@ def test_accounts_of_months_without_energy_leave_nothing_to_roll_up(ledger: Ledg
 
 
 def test_what_is_held_later_than_it_was_read_is_rolled_up_with_it(ledger: Ledger) -> None:
-    agent(ledger, T, T + HOUR)
+    agent(ledger, T, T + QUARTER_MS)
     roll_up(ledger.context)
     held = {"device": "GPU-1", "workload": "w", "start_ms": T - HOUR, "end_ms": T + 2 * HOUR}
     ledger.send([], source="sacct", is_import=True, reservations=[held | {"share_ppm": 500_000}])
-    assert roll_up(ledger.context) == HOUR // 300_000
+    assert roll_up(ledger.context) == QUARTER_MS // 300_000
 
 
 def test_a_run_that_was_told_as_it_ran_is_not_imported_too(ledger: Ledger) -> None:
