@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable
+from weakref import WeakKeyDictionary
 from zoneinfo import ZoneInfo
+
+from sqlalchemy import Engine
 
 from carbon.domain.civil import civil_days
 from carbon.domain.rollup import BucketRow, Rate
@@ -57,7 +61,11 @@ def roll_up(
     buckets, hours = Pace(), Pace()
     done = 0
     while most is None or done < most:
-        count = _roll_some(context, end_ms, at_once(), buckets, pause)
+        took_s: list[float] = []
+        with _turn_of(context.engine):
+            count = _roll_some(context, end_ms, at_once(), buckets, took_s.append)
+        for seconds in took_s:  # with no turn held: others need not wait for a rest
+            pause(seconds)
         if not count:
             break
         done += count
@@ -66,6 +74,15 @@ def roll_up(
     while _roll_hours(context, hours, pause):
         pass
     return done
+
+
+#: Of this process one thread at a time computes the oldest bucket: whoever comes next would compute
+#: the same one once more, and takes the one after it instead.
+_turns: WeakKeyDictionary[Engine, threading.Lock] = WeakKeyDictionary()
+
+
+def _turn_of(engine: Engine) -> threading.Lock:
+    return _turns.setdefault(engine, threading.Lock())
 
 
 class Pace:

@@ -192,15 +192,20 @@ def oldest_dirty(
 def take_marks(connection: Connection, start_ms: int, marks: Mapping[int, int]) -> list[int]:
     """Takes the marks of the devices that did not change since they were seen; these devices
     may be SET. The others stay dirty, and what was computed of them is void."""
-    if not is_sqlite(connection):
-        # Two that SET buckets of one quarter-hour at once would each sum without the other's.
-        connection.execute(select(func.pg_advisory_xact_lock(_SETTING_LOCK)))
+    _alone(connection)
     as_seen = ", ".join(f"({int(device)}, {int(mark)})" for device, mark in marks.items())
     taken = connection.exec_driver_sql(
         f"DELETE FROM dirty_bucket WHERE start_ms = {int(start_ms)} "
         f"AND (device_id, marks) IN (VALUES {as_seen}) RETURNING device_id"
     )
     return sorted(taken.scalars())
+
+
+def _alone(connection: Connection) -> None:
+    """Until the transaction ends nobody else SETs: of one quarter-hour or day each would sum
+    without the other's, and both would insert it."""
+    if not is_sqlite(connection):
+        connection.execute(select(func.pg_advisory_xact_lock(_SETTING_LOCK)))
 
 
 def is_behind(connection: Connection) -> bool:
@@ -291,6 +296,7 @@ def _summed(table: Table) -> list[ColumnElement[int]]:
 
 def take_dirty_hours(connection: Connection, limit: int) -> dict[int, list[int]]:
     """Takes up to `limit` workload-hours that are behind, oldest first: hour → workloads."""
+    _alone(connection)
     c = dirty_hour.c
     query = select(c.start_ms, c.workload_id).order_by(c.start_ms, c.workload_id).limit(limit)
     taken: dict[int, list[int]] = {}

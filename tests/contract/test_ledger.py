@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
+from typing import Any
 
 import pytest
 from ledger import NOON_MS, TEAM, Ledger, interval
@@ -13,6 +15,8 @@ from sqlalchemy import Engine
 from carbon.domain.intensity import EmissionScope, Signal
 from carbon.domain.units import BUCKET_MS, floor_to
 from carbon.errors import InvalidInput, NotFound
+from carbon.services import rollup
+from carbon.services.bucket_roller import rolled_devices
 from carbon.services.context import Context
 from carbon.services.rollup import roll_up
 from carbon.storage.dirty import mark_dirty
@@ -163,6 +167,25 @@ def test_however_few_devices_are_computed_together_the_roll_up_is_the_same(ledge
         mark_dirty(connection, buckets)
     assert _energy_of_rollups(ledger) == few
     assert sum(few[0].values()) == sum(row["energy_mj"] for row in rows)
+
+
+def test_threads_that_roll_up_at_once_compute_no_bucket_twice(
+    ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As readers do who come while one long interval is being rolled up."""
+    computed: list[int] = []
+
+    def counted(*asked: Any) -> Any:
+        computed.append(asked[-1])
+        return rolled_devices(*asked)
+
+    monkeypatch.setattr(rollup, "rolled_devices", counted)
+    ledger.send([interval(T, T + 2 * HOUR, 7_000_001)])
+    with ThreadPoolExecutor(3) as threads:
+        for done in [threads.submit(roll_up, ledger.context) for _ in range(3)]:
+            done.result()
+    assert sorted(computed) == [T + n * BUCKET_MS for n in range(24)]
+    assert [sum(of.values()) for of in _energy_of_rollups(ledger)] == [7_000_001] * 4
 
 
 def _energy_of_rollups(ledger: Ledger) -> list[dict[object, int]]:
