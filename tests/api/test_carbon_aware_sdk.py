@@ -256,6 +256,17 @@ def test_an_average_wants_all_three(sdk: TestClient, missing: str) -> None:
     assert missing in told["errors"]
 
 
+def test_an_average_at_the_calendars_end_is_no_time(sdk: TestClient) -> None:
+    """An hour in the year 10000 of UTC was an error of ours."""
+    query = {
+        "location": "DE",
+        "startTime": "9999-12-31T23:00:00Z",
+        "endTime": "9999-12-31T23:59:59-12:00",
+    }
+    told = problem(sdk.get("/emissions/average-carbon-intensity", params=query), 400)
+    assert "9999" in told["detail"]
+
+
 # Places, health, access
 
 

@@ -17,6 +17,7 @@ from starlette.concurrency import run_in_threadpool
 
 from carbon.api.bodies import answer, read_json
 from carbon.auth.access import ContextOf, is_local, principal_of
+from carbon.clock import from_rfc3339
 from carbon.domain.intensity import RatedPoint
 from carbon.domain.tenancy import Scope
 from carbon.errors import CarbonError, InvalidInput, MalformedInput, NotFound
@@ -280,7 +281,7 @@ def _moment(name: str, text: str) -> int:
     try:
         moment = datetime.fromisoformat(plain)
         moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
-        return round(moment.timestamp() * 1000)
+        return from_rfc3339(moment.isoformat())
     except (ValueError, OverflowError):
         raise InvalidInput("invalid_time", f"{name}: {text!r} is no ISO 8601 time") from None
 
