@@ -24,6 +24,9 @@ _QUEUE_SIZE = 256
 #: Sendings that share one commit, and rows: beyond, whoever came first waits too long.
 _GROUP_SIZE = 256
 _GROUP_ROWS = 10_000
+#: Sendings of fewer rows are handed over together, at the end of the event loop's turn: to wake
+#: the writer for each would cost more than to write it.
+_SMALL_ROWS = 64
 
 Work = Callable[[Identities], Any]
 
@@ -52,6 +55,8 @@ class Writer:
         self._clock: Clock = context.clock
         self._ids: IdCache = {}
         self._orders: queue.SimpleQueue[_Order | None] = queue.SimpleQueue()
+        #: Small ones of this turn of each loop.
+        self._posted: dict[asyncio.AbstractEventLoop, list[_Order]] = {}
         self._wrote = False
         self._thread = threading.Thread(target=self._run, name="writer", daemon=True)
 
@@ -78,9 +83,21 @@ class Writer:
         """As `submit`, for the running event loop, which is woken once for all the answers of a
         commit."""
         self.check_room()
-        done = asyncio.get_running_loop().create_future()
-        self._orders.put(_Order(work, done, rows))
+        loop = asyncio.get_running_loop()
+        done = loop.create_future()
+        order = _Order(work, done, rows)
+        if rows >= _SMALL_ROWS:
+            self._orders.put(order)
+            return done
+        if loop not in self._posted:
+            self._posted[loop] = []
+            loop.call_soon(self._hand_over, loop)
+        self._posted[loop].append(order)
         return done
+
+    def _hand_over(self, loop: asyncio.AbstractEventLoop) -> None:
+        for order in self._posted.pop(loop):
+            self._orders.put(order)
 
     def check_room(self) -> None:
         """Raises TooBusy(`ingest_full`) where too many sendings wait: asked before a batch is
@@ -90,7 +107,7 @@ class Writer:
 
     @property
     def depth(self) -> int:
-        return self._orders.qsize()
+        return self._orders.qsize() + sum(map(len, self._posted.copy().values()))
 
     def was_busy(self) -> bool:
         """Whether anything was written since last asked, or waits."""

@@ -213,3 +213,19 @@ def test_an_event_loop_is_told_to_come_back_as_well(writer: Writer) -> None:
     with pytest.raises(TooBusy):
         asyncio.run(post_one_more())
     writer.start()
+
+
+def test_small_sendings_are_handed_over_at_the_end_of_the_loops_turn(writer: Writer) -> None:
+    """They count as waiting at once; a large one goes to the writer without them."""
+
+    async def post() -> tuple[int, list[Any]]:
+        posted = [writer.post(making(f"h{n}")) for n in range(16)]
+        large = writer.submit(making("large"), 1_000)
+        large.result(timeout=20)
+        waiting = writer.depth
+        return waiting, await asyncio.wait_for(asyncio.gather(*posted), 30)
+
+    writer.start()
+    waiting, answers = asyncio.run(post())
+    assert waiting == 16
+    assert len(set(answers)) == 16
