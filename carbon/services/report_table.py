@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
+from functools import lru_cache
 from itertools import pairwise
 from typing import Final
 from zoneinfo import ZoneInfo
@@ -99,11 +100,12 @@ def _quarters(
         workload_id = known_workload(connection, principal, principal.workload(name))
         found = quarters_between(connection, list(whole.devices), first, last, workload_id)
     told = {}
+    stamp = lru_cache(maxsize=64)(to_rfc3339)  # each end is the next one's start
     for q in found:
         key = q.device_id, q.method, q.rating_id
         if key not in told:
             told[key] = _told(whole, *key)
-        span = to_rfc3339(q.start_ms), to_rfc3339(q.start_ms + QUARTER_MS)
+        span = stamp(q.start_ms), stamp(q.start_ms + QUARTER_MS)
         measures = (q.energy_mj, q.operational_ng, q.covered_ms, q.reserved_ms)
         yield TableRow._make((name, *span, *told[key], *measures))
 

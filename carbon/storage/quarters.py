@@ -95,4 +95,4 @@ def _read(
         .where(q.start_ms >= start_ms, q.start_ms < end_ms, *wanted)
         .order_by(q.start_ms, q.device_id, q.subject_id, q.workload_id, q.method, q.rating_id)
     )
-    return [Quarter(*(int(value) for value in row)) for row in connection.execute(query)]
+    return [Quarter(*row) for row in connection.execute(query)]

@@ -75,7 +75,7 @@ def test_gpus_share_their_server_and_its_parts_have_none_of_their_own(ledger: Le
     assert "embodied/server/p5.48xlarge@boavizta" in [factor.id for factor in answer.factors]
 
 
-@pytest.mark.parametrize(("gpus", "share"), [(None, 1), (8, 2 / 8), (1, 1)])
+@pytest.mark.parametrize(("gpus", "share"), [(8, 2 / 8), (1, 1)])
 def test_gpus_that_nobody_meters_carry_their_share_too(
     ledger: Ledger, gpus: int | None, share: float
 ) -> None:
