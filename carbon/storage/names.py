@@ -281,7 +281,8 @@ def widen_run(
     start_ms: int,
     end_ms: int,
 ) -> None:
-    """Notes that a run was seen over [start, end); known runs grow to include it."""
+    """Notes that a run was seen over [start, end); known runs grow to include it, and are of the
+    workload that was stated last, as the claim on their subject is."""
     row = {
         "id": run_id,
         "subject_id": subject_id,
@@ -296,7 +297,7 @@ def widen_run(
         .values(
             start_ms=case((run.c.start_ms < start_ms, run.c.start_ms), else_=start_ms),
             end_ms=case((run.c.end_ms > end_ms, run.c.end_ms), else_=end_ms),
-            workload_id=func.coalesce(run.c.workload_id, workload_id),
+            workload_id=func.coalesce(workload_id, run.c.workload_id),
         )
     )
 

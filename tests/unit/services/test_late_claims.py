@@ -37,6 +37,15 @@ def test_it_makes_no_difference_when_the_roll_up_came(ledger: Ledger) -> None:
     assert ledger.sci().energy_mj == 12_000
 
 
+def test_a_run_stated_under_another_workload_is_wholly_of_that_one(ledger: Ledger) -> None:
+    ledger.send([interval(T, T + MINUTE, 5, run="r1", workload="a")])
+    ledger.send([interval(T, T + MINUTE, 7, "gpu-1", run="r1", workload="b")])
+    told = ledger.sci("b", run="r1", unit="run")
+    assert (told.energy_mj, told.count) == (12, 1)
+    assert ledger.sci("b").energy_mj == 12
+    assert ledger.sci("a", unit="run").count == 0
+
+
 def test_a_subject_that_changes_hands_keeps_each_period_with_its_owner(ledger: Ledger) -> None:
     ledger.send([interval(T, T + MINUTE, 5, subject="slurm:1", workload="a")])
     ledger.send([interval(T + MINUTE, T + 2 * MINUTE, 7, subject="slurm:1", workload="b")])
