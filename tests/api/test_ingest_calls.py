@@ -200,8 +200,28 @@ def test_a_gzip_bomb_is_too_large(admin: TestClient) -> None:
     refused(admin.post("/v1/energy", content=bomb, headers=headers), 413, "body_too_large")
 
 
+def test_gzip_of_several_members_is_read_whole(admin: TestClient) -> None:
+    """As `cat a.gz b.gz` makes it: an empty member, a long one, padding with zeros."""
+    body = json.dumps(batch(an_hour())).encode() + b" " * 20_000
+    members = [gzip.compress(part) for part in (body[:40], b"", body[40:])]
+    headers = {**JSON, "Content-Encoding": "gzip"}
+    packed = b"".join(members) + bytes(512)
+    assert admin.post("/v1/energy", content=packed, headers=headers).json()["accepted"] == 1
+
+
+def test_a_gzip_bomb_of_several_members_is_too_large(admin: TestClient) -> None:
+    bomb = gzip.compress(b"a" * 20_000_000, 1) * 4
+    headers = {**JSON, "Content-Encoding": "gzip"}
+    refused(admin.post("/v1/energy", content=bomb, headers=headers), 413, "body_too_large")
+
+
+_PACKED = gzip.compress(b"{}" * 900)
+
+
 @pytest.mark.parametrize(
-    "body", [b"", b"plain", gzip.compress(b"{}" * 900)[:-9]], ids=["empty", "plain", "cut"]
+    "body",
+    [b"", b"plain", _PACKED[:-9], _PACKED + _PACKED[:-9], _PACKED + b"plain", _PACKED + b"\0x"],
+    ids=["empty", "plain", "cut", "cut-member", "plain-behind", "zero-behind"],
 )
 def test_what_is_not_whole_gzip_is_400(admin: TestClient, body: bytes) -> None:
     headers = {**JSON, "Content-Encoding": "gzip"}
