@@ -20,6 +20,7 @@ from carbon.errors import InvalidInput, MalformedInput, UnsupportedMedia
 from carbon.services.arrow_messages import has_compressed_buffers
 from carbon.services.sent_columns import SentBatch, SentColumns, WhoText, distinct_whos
 from carbon.storage.interval_columns import Ints
+from carbon.wire.decode import check_storable, nul_told
 from carbon.wire.energy import EnergyBatch, Rejection
 
 if TYPE_CHECKING:
@@ -86,9 +87,11 @@ def _batch(metadata: dict[bytes, bytes]) -> EnergyBatch:
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
             raise InvalidInput("invalid_body", f"metadata {name}: {error}") from None
     try:
-        return msgspec.convert(fields, EnergyBatch)
+        batch = msgspec.convert(fields, EnergyBatch)
     except msgspec.ValidationError as error:
         raise InvalidInput("invalid_body", f"metadata of the schema: {error}") from None
+    check_storable(batch)
+    return batch
 
 
 class _Faults:
@@ -175,14 +178,23 @@ def _words(table: pa.Table, name: str, faults: _Faults) -> tuple[Sequence[str], 
     )
     told = f"{name} must have 1 to {_LONGEST_TEXT} characters"
     faults.add(is_bad[codes], "invalid_field", told)
+    _refuse_nul(name, texts, codes, faults)
     return [text or "" for text in texts], codes
+
+
+def _refuse_nul(name: str, texts: Sequence[str | None], codes: Ints, faults: _Faults) -> None:
+    has_nul = np.array([text is not None and "\0" in text for text in texts], dtype=bool)
+    if has_nul.any():
+        faults.add(has_nul[codes], "invalid_field", nul_told(name))
 
 
 def _whos(table: pa.Table, faults: _Faults) -> tuple[Sequence[WhoText], Ints]:
     parts: list[tuple[Sequence[str | None], Ints]] = []
     for name in ("workload", "run", "subject"):
         if name in table.schema.names:
-            parts.append(_coded(_column(table, name), name))
+            texts, codes = _coded(_column(table, name), name)
+            _refuse_nul(name, texts, codes, faults)
+            parts.append((texts, codes))
         else:
             parts.append(([None], np.zeros(table.num_rows, dtype=np.int64)))
     workloads, runs, subjects = parts

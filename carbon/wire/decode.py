@@ -73,21 +73,56 @@ def decode_units(body: bytes) -> Decoded:
     return _decode_each(body, UnitBatch, _UnitEnvelope, UnitCount, "units")
 
 
+#: How a body spells U+0000, which PostgreSQL stores in no text. (Of a spelt-out backslash before
+#: it this is a false alarm, which costs a second look.)
+_NUL = b"\\u0000"
+
+
+def check_storable(batch: Struct) -> None:
+    """Raises InvalidInput(`invalid_body`) for U+0000 in what a batch says beside its items."""
+    beside = [*getattr(batch, "devices", ()), *getattr(batch, "reservations", ())]
+    for told in map(nul_in, [batch, *beside]):
+        if told:
+            raise InvalidInput("invalid_body", told)
+
+
+def nul_in(read: Struct) -> str:
+    """What is wrong with a text of it that holds U+0000; nothing where none does."""
+    for name in read.__struct_fields__:
+        value = getattr(read, name)
+        if isinstance(value, str) and "\0" in value:
+            return nul_told(name)
+    return ""
+
+
+def nul_told(name: str) -> str:
+    return f"{name} holds U+0000, which no text may"
+
+
 def _decode_each(
     body: bytes, whole: type[Any], envelope: type[Any], item: type[Any], field: str
 ) -> Decoded:
+    may_hold_nul = _NUL in body
     try:
         batch = msgspec.json.decode(body, type=whole)
-        items = getattr(batch, field)
-        return Decoded(batch, items, range(len(items)), [])
+        if not may_hold_nul:
+            items = getattr(batch, field)
+            return Decoded(batch, items, range(len(items)), [])
     except msgspec.ValidationError:
-        batch = decode(body, envelope)
+        pass
     except _UNREADABLE as error:
         raise malformed(error) from None
+    batch = decode(body, envelope)
+    if may_hold_nul:
+        check_storable(batch)
     items, positions, rejected = [], [], []
     for index, raw in enumerate(getattr(batch, field)):
         try:
-            items.append(msgspec.json.decode(raw, type=item))
+            read = msgspec.json.decode(raw, type=item)
+            if may_hold_nul and (told := nul_in(read)):
+                rejected.append(Rejection(index, "invalid_field", told))
+                continue
+            items.append(read)
             positions.append(index)
         except msgspec.ValidationError as error:
             rejected.append(Rejection(index, _code_of(raw, item), _in_words(error)))

@@ -9,7 +9,7 @@ import pyarrow as pa
 import pytest
 from fastapi.testclient import TestClient
 from ledger import interval
-from service import MINUTE, Service, T, batch, refused
+from service import HOUR, MINUTE, Service, T, batch, refused
 
 ARROW = "application/vnd.apache.arrow.stream"
 HEAD = {"source": "s", "boot_id": "b", "seq": "1"}
@@ -217,3 +217,17 @@ def test_what_is_not_whole_zstd_is_400(admin: TestClient, body: bytes) -> None:
 def test_arrow_is_for_energy_alone(admin: TestClient) -> None:
     headers = {"Content-Type": ARROW}
     refused(admin.post("/v1/units", content=WHOLE, headers=headers), 415, "content_type")
+
+
+def test_a_nul_in_a_name_is_refused_as_in_json(admin: TestClient) -> None:
+    names = ("device", "method", "workload", "run", "subject")
+    rows = [{**row, name: "a\0"} for row, name in zip(some(5), names, strict=True)]
+    rows.append(interval(T + HOUR, T + HOUR + 10_000, 7))
+    by_arrow = post(admin, stream(rows)).json()
+    by_json = admin.post("/v1/energy", json=batch(*rows, seq=2)).json()
+    assert (by_arrow["accepted"], by_json["duplicate"]) == (1, 1)
+    assert by_arrow["rejected"] == by_json["rejected"]
+    assert [(r["index"], r["code"]) for r in by_json["rejected"]] == [
+        (n, "invalid_field") for n in range(5)
+    ]
+    refused(post(admin, stream(some(), HEAD | {"host": "h\0"})), 422, "invalid_body")

@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
 from typing import Any
 
+import msgspec
 import pytest
 from ledger import NOON_MS, TEAM, Ledger, interval
 from sqlalchemy import Engine
@@ -23,6 +24,7 @@ from carbon.storage.dirty import mark_dirty
 from carbon.storage.energy import energy_interval, interval_conflict
 from carbon.storage.engine import writing
 from carbon.storage.rollups import bucket, quarter_hour, workload_day, workload_hour
+from carbon.wire.decode import decode_energy
 
 HOUR = 3_600_000
 MINUTE = 60_000
@@ -132,6 +134,45 @@ def test_a_bad_interval_does_not_sink_the_good_ones(ledger: Ledger) -> None:
         (7, "missing_field"),
     ]
     assert ledger.sci().energy_mj == 5_007
+
+
+def test_a_nul_in_a_name_sinks_its_interval_alone(ledger: Ledger) -> None:
+    """PostgreSQL stores none in a text; a store that does must not differ."""
+    bad = [{"device": "a\0b"}, {"workload": "w\0"}, {"run": "\0"}, {"subject": "user:\0"}]
+    rows = [{"method": "counter\0"}, *bad, {"device": "a\\u0000"}, {}]
+    answer = ledger.send(
+        [interval(T + n * 10_000, T + (n + 1) * 10_000, 10**n, **row) for n, row in enumerate(rows)]
+    )
+    assert answer.accepted == 2
+    assert [(r.index, r.code) for r in answer.rejected] == [(n, "invalid_field") for n in range(5)]
+    assert answer.created_devices == ["a\\u0000", "gpu-0"]
+    assert ledger.sci().energy_mj == 1_100_000
+
+
+def test_a_nul_in_a_count_sinks_that_alone(ledger: Ledger) -> None:
+    good = {"workload": "w", "unit": "token", "source": "app", "start_ms": T, "end_ms": T + HOUR}
+    bad = [{**good, name: "a\0"} for name in ("workload", "unit", "source", "family")]
+    answer = ledger.count([{**row, "count": 5} for row in [*bad, good]])
+    assert (answer.accepted, {r.code for r in answer.rejected}) == (1, {"invalid_field"})
+    assert [r.index for r in answer.rejected] == [0, 1, 2, 3]
+
+
+NUL_BESIDE: list[dict[str, Any]] = [
+    {"source": "s\0"},
+    {"boot_id": "\0"},
+    {"host": "h\0"},
+    {"zone": "DE\0"},
+    {"devices": [{"device": "gpu-0", "kind": "gpu", "model": "H\0"}]},
+    {"reservations": [{"device": "\0", "start_ms": T, "end_ms": T + HOUR, "share_ppm": 5}]},
+]
+
+
+@pytest.mark.parametrize("said", NUL_BESIDE, ids=lambda said: next(iter(said)))
+def test_a_nul_beside_the_intervals_refuses_the_batch(said: dict[str, Any]) -> None:
+    body = {"source": "s", "boot_id": "b", "seq": 1, "intervals": [interval(T, T + 10_000, 5)]}
+    with pytest.raises(InvalidInput, match=r"U\+0000") as caught:
+        decode_energy(msgspec.json.encode(body | said))
+    assert caught.value.code == "invalid_body"
 
 
 def test_order_and_repetition_change_no_roll_up(ledger: Ledger) -> None:
