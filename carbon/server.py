@@ -30,6 +30,7 @@ from carbon.errors import CarbonError, Forbidden
 from carbon.grid.host_zone import HostZone, ZoneOrigin, host_zone
 from carbon.services.context import Context
 from carbon.services.intensity import stated_zone
+from carbon.services.rollup import stop_rolling
 from carbon.settings import Settings, make_private_dir
 from carbon.storage.engine import reading
 
@@ -230,8 +231,8 @@ class _Server(uvicorn.Server):
     agent: AgentChild
     #: Somebody asked it to end before it listened for that.
     asked: threading.Event
-    #: Ends the streams of open pages.
-    end_streams: Callable[[], None]
+    #: Ends what would be answered for long: the streams of open pages, waits for a roll-up.
+    end_long: Callable[[], None]
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
@@ -246,7 +247,7 @@ class _Server(uvicorn.Server):
 
     def _end_after_agent(self) -> None:
         self.agent.stop()
-        self.end_streams()
+        self.end_long()
         self.should_exit = True
 
 
@@ -269,7 +270,12 @@ def _serve(
     sys.setswitchinterval(_SWITCH_S)
     server = _Server(config)
     server.agent, server.asked = agent, asked
-    server.end_streams = app.state.live.close
+
+    def end_long() -> None:
+        app.state.live.close()
+        stop_rolling(context.engine)
+
+    server.end_long = end_long
     server.run(sockets=[listener])
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
-from weakref import WeakKeyDictionary
+from weakref import WeakKeyDictionary, WeakSet
 from zoneinfo import ZoneInfo
 
 from sqlalchemy import Engine
@@ -13,6 +13,7 @@ from sqlalchemy import Engine
 from carbon.domain.civil import civil_days
 from carbon.domain.rollup import BucketRow, Rate
 from carbon.domain.units import BUCKET_MS, MS_PER_DAY, MS_PER_HOUR, QUARTER_MS, floor_to
+from carbon.errors import Unavailable
 from carbon.services.bucket_roller import rolled_devices
 from carbon.services.context import Context
 from carbon.services.host_sums import mark_wholes, sums_set_aside
@@ -54,24 +55,31 @@ def roll_up(
     anywhere, and on several replicas at once: each transaction takes its marks with it.
     `pause` is called between transactions with the seconds that the last one took; `at_once` says
     of how many devices a bucket is read and computed together.
+    Raises Unavailable(`stopping`) from one transaction to the next once `stop_rolling` was called.
     """
     with reading(context.engine) as connection:
         if not is_behind(connection) and not price_marks(connection):
             return 0
+
+    def rest(took_s: float) -> None:
+        _check_goes_on(context.engine)
+        pause(took_s)
+
     buckets, hours = Pace(), Pace()
     done = 0
     while most is None or done < most:
         took_s: list[float] = []
         with _turn_of(context.engine):
+            _check_goes_on(context.engine)  # all who waited for the turn, too
             count = _roll_some(context, end_ms, at_once(), buckets, took_s.append)
         for seconds in took_s:  # with no turn held: others need not wait for a rest
-            pause(seconds)
+            rest(seconds)
         if not count:
             break
         done += count
     days = None if most is None else _DAYS_AT_ONCE
-    reprice(context, end_ms, days, pause)
-    while _roll_hours(context, hours, pause):
+    reprice(context, end_ms, days, rest)
+    while _roll_hours(context, hours, rest):
         pass
     return done
 
@@ -83,6 +91,22 @@ _turns: WeakKeyDictionary[Engine, threading.Lock] = WeakKeyDictionary()
 
 def _turn_of(engine: Engine) -> threading.Lock:
     return _turns.setdefault(engine, threading.Lock())
+
+
+#: Stores whose process ends.
+_stopped: WeakSet[Engine] = WeakSet()
+_STOPPING_S = 5
+
+
+def stop_rolling(engine: Engine) -> None:
+    """For good: a long backlog would keep the threads that wait for it, and so the process, alive.
+    What is not rolled up keeps its marks for the next start. From any thread."""
+    _stopped.add(engine)
+
+
+def _check_goes_on(engine: Engine) -> None:
+    if engine in _stopped:
+        raise Unavailable("stopping", "the service is being stopped; ask the next", _STOPPING_S)
 
 
 class Pace:

@@ -162,10 +162,14 @@ class Deployment:
         """Whatever lives by this data folder."""
         return [p for p in psutil.process_iter() if _data_dir_of(p) == str(self.data_dir)]
 
-    def _answer(self, method: str, path: str, **sent: Any) -> dict[str, Any]:
+    def ask(self, method: str, path: str, **sent: Any) -> httpx2.Response:
+        """As `get` and `post`, whatever comes of it."""
         key = json.loads((self.data_dir / "server.json").read_text())["admin_key"]
         headers = {"Authorization": f"Bearer {key}"}
-        answer = httpx2.request(method, self.url + path, headers=headers, timeout=15, **sent)
+        return httpx2.request(method, self.url + path, headers=headers, timeout=30, **sent)
+
+    def _answer(self, method: str, path: str, **sent: Any) -> dict[str, Any]:
+        answer = self.ask(method, path, **sent)
         assert answer.is_success, answer.text
         return dict(answer.json())
 

@@ -15,11 +15,11 @@ from sqlalchemy import Engine
 
 from carbon.domain.intensity import EmissionScope, Signal
 from carbon.domain.units import BUCKET_MS, floor_to
-from carbon.errors import InvalidInput, NotFound
+from carbon.errors import InvalidInput, NotFound, Unavailable
 from carbon.services import rollup
 from carbon.services.bucket_roller import rolled_devices
 from carbon.services.context import Context
-from carbon.services.rollup import roll_up
+from carbon.services.rollup import roll_up, stop_rolling
 from carbon.storage.dirty import mark_dirty
 from carbon.storage.energy import energy_interval, interval_conflict
 from carbon.storage.engine import writing
@@ -239,6 +239,25 @@ def _energy_of_rollups(ledger: Ledger) -> list[dict[object, int]]:
         }
         for table in tables
     ]
+
+
+def test_a_process_that_ends_leaves_the_backlog_to_the_next(ledger: Ledger) -> None:
+    ledger.send([interval(T, T + HOUR, 3_600)])
+    engine = ledger.context.engine
+    rests: list[float] = []
+
+    def stop(took_s: float) -> None:
+        rests.append(took_s)
+        stop_rolling(engine)
+
+    with pytest.raises(Unavailable) as caught:
+        roll_up(ledger.context, pause=stop)
+    assert (caught.value.code, len(rests)) == ("stopping", 1)
+    with pytest.raises(Unavailable):
+        ledger.sci()
+    rollup._stopped.discard(engine)  # as in the next process
+    assert ledger.sci().energy_mj == 3_600
+    assert sum(row[bucket.c.keys().index("energy_mj")] for row in ledger.rows(bucket)) == 3_600
 
 
 def test_counts_outside_powered_time_are_set_aside(ledger: Ledger) -> None:

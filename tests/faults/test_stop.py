@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import signal
 import sqlite3
+import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
 
@@ -12,6 +14,10 @@ import httpx2
 import pytest
 from acceptance import Deployment, TwoGpus, burn, last_json
 from agent_double import know_the_cpu
+from ledger import interval
+from service import batch
+
+from carbon.domain.units import MS_PER_DAY
 
 pytest_plugins = ["tests.scripted_nvml.plugin"]
 
@@ -78,3 +84,26 @@ def test_it_stops_while_a_page_is_open_and_a_command_runs(deployment: Deployment
         return asked.returncode == 0 and last_json(asked.stdout)["energy_mj"] == told["energy_mj"]
 
     deployment.wait_for("delivery", is_delivered)
+
+
+def rolled(deployment: Deployment) -> int:
+    with closing(sqlite3.connect(deployment.data_dir / "carbon.db")) as ledger:
+        return int(ledger.execute("SELECT count(*) FROM bucket").fetchone()[0])
+
+
+@pytest.mark.slow
+def test_it_stops_while_a_call_waits_for_a_long_roll_up(deployment: Deployment) -> None:
+    """Who waits is told to ask the next server, and the process ends: 31 days in one interval took
+    a minute to roll up, and as long to stop."""
+    deployment.up()
+    deployment.wait_for_agent(devices=2)
+    end_ms = int(time.time() * 1000)
+    month = interval(end_ms - 31 * MS_PER_DAY, end_ms, 10**9, "month", workload="old")
+    deployment.post("/v1/energy", batch(month))
+    with ThreadPoolExecutor(1) as pool:
+        asked = pool.submit(deployment.ask, "GET", "/v1/workloads/old/sci")
+        deployment.wait_for("roll-up", lambda: rolled(deployment) > 50)
+        assert deployment.end() == 0
+        assert asked.result().status_code in (200, 503)  # 200 where a machine is that quick
+    assert deployment.processes() == []
+    assert "Traceback" not in deployment.log
