@@ -17,8 +17,8 @@ _KEPT_NS: Final = 1_000_000_000
 _BETWEEN: Final = "\x1f"
 #: What users write stands last.
 _FIELDS: Final = (
-    "JobID", "ArrayJobID", "State", "Reason", "UserName", "Account", "SubmitTime", "EligibleTime",
-    "StartTime", "EndTime", "TimeLimit", "exit_code", "Name", "Comment",
+    "JobID", "ArrayJobID", "ArrayTaskID", "State", "Reason", "UserName", "Account", "SubmitTime",
+    "EligibleTime", "StartTime", "EndTime", "TimeLimit", "exit_code", "Name", "Comment",
 )  # fmt: skip
 _NONE: Final = frozenset({"", "N/A", "(null)", "Unknown", "UNLIMITED", "NOT_SET", "INVALID"})
 _TERMINATED: Final = 143
@@ -36,6 +36,8 @@ class SlurmEntry:
     number: str
     #: The number of the whole array; the job's own where it is none.
     array: str
+    #: One of several, each with a number of its own once it runs.
+    is_task: bool
     state: str
     reason: str
     user: str
@@ -137,6 +139,7 @@ def _entry(line: str) -> SlurmEntry | None:
     return SlurmEntry(
         number=told["JobID"],
         array=told["ArrayJobID"] or told["JobID"],
+        is_task=told["ArrayTaskID"] not in _NONE,
         state=told["State"],
         reason=told["Reason"],
         user=told["UserName"],

@@ -51,13 +51,16 @@ class SlurmReleaseExecutor:
         return [job for job in found if job is not None]
 
     def start(self, attempt: AttemptSpec) -> str:
+        """Slurm's number where that means this one job, by which what it drew is found."""
         number, submit_ms = _named(attempt.attempt_id)
         now_ms = self._clock.now_ms()
         # Of that number alone: what others write into a comment cannot make it another's.
-        if any(_is_held(e, now_ms) for e in _of(queue(number), number, submit_ms)):
+        entries = _of(queue(number), number, submit_ms)
+        if any(_is_held(entry, now_ms) for entry in entries):
             slurm("scontrol", "update", f"JobId={number}", "StartTime=now")
             self._seen.forget()
-        return number
+        is_one = len(entries) == 1 and not entries[0].is_task
+        return number if is_one else attempt.attempt_id
 
     def look(self, handle: Handle) -> Look:
         """ABSENT until it was let go, whoever did it."""

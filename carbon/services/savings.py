@@ -29,6 +29,7 @@ from carbon.domain.principal import Principal
 from carbon.domain.units import BUCKET_MS, MS_PER_DAY, ceil_to, floor_to, grams
 from carbon.errors import CarbonError
 from carbon.executors.registry import Executors, build_executors
+from carbon.executors.slurm_release import SLURM_RELEASE
 from carbon.services.context import Context
 from carbon.services.intensity import points_of
 from carbon.services.pool_history import counterfactual_start_ms
@@ -43,7 +44,7 @@ from carbon.storage.attempts import (
 from carbon.storage.engine import reading, writing
 from carbon.storage.job_queries import JobRow, Span, get_job
 from carbon.storage.leases import Lease, LeaseLost, check_lease
-from carbon.storage.run_energy import RunBucket, read_until_ms, run_buckets
+from carbon.storage.run_energy import RunBucket, read_until_ms, run_buckets, slurm_buckets
 from carbon.wire.jobs import SavingAnswer
 
 #: A saving is booked at the latest then, with what is known, and with the flags that say so.
@@ -144,7 +145,7 @@ def _computed(
     """None where no energy of the job is known."""
     attempts = [a for a in attempts_of(connection, job.id) if a.start_ms is not None]
     by_id = {attempt.id: attempt for attempt in attempts}
-    buckets = run_buckets(connection, job.workload.team, list(by_id))
+    buckets = _drawn(connection, job, attempts, now_ms)
     if not buckets:
         return None
     last = attempts[-1]
@@ -174,6 +175,24 @@ def _computed(
         marginal_g=marginal_g,
         marginal_counterfactual_g=marginal_counterfactual_g,
     )
+
+
+def _drawn(
+    connection: Connection, job: JobRow, attempts: Sequence[AttemptRow], now_ms: int
+) -> list[RunBucket]:
+    """What was seen drawing as the attempts' runs, and as the Slurm jobs that they let go: nothing
+    draws as both."""
+    team = job.workload.team
+    buckets = run_buckets(connection, team, [attempt.id for attempt in attempts])
+    if job.executor != SLURM_RELEASE:
+        return buckets
+    for attempt in attempts:
+        number, start_ms = attempt.external_id or "", attempt.start_ms
+        # The attempt's own name stands there where a number would mean several: an array.
+        if number.isdigit() and start_ms is not None:
+            end_ms = attempt.end_ms or now_ms
+            buckets += slurm_buckets(connection, team, attempt.id, number, start_ms, end_ms)
+    return buckets
 
 
 def _piece(bucket: RunBucket, attempt: AttemptRow) -> _Piece:

@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import Connection, select
+from sqlalchemy import ColumnElement, Connection, select
 
 from carbon.domain.claims import SubjectKind
 from carbon.domain.energy import Method
+from carbon.domain.units import BUCKET_MS
 from carbon.storage.energy import energy_interval
-from carbon.storage.names import subject
+from carbon.storage.names import subject, team, workload
 from carbon.storage.ratings import Rating, ratings
 from carbon.storage.rollups import bucket
 
 
 @dataclass(frozen=True, slots=True)
 class RunBucket:
-    """A run's energy on one device in one bucket."""
+    """A run's energy on one device in one bucket, be it seen as that run or as its Slurm job."""
 
     run: str
     start_ms: int
@@ -29,9 +30,35 @@ class RunBucket:
     rating: Rating
 
 
-def run_buckets(connection: Connection, team: str, runs: Collection[str]) -> list[RunBucket]:
+def run_buckets(connection: Connection, own: str, runs: Collection[str]) -> list[RunBucket]:
     """In order of time; `runs` are named within their team."""
-    keys = {f"{team}/{run}": run for run in runs}
+    keys = {f"{own}/{run}": run for run in runs}
+    return _buckets(connection, SubjectKind.RUN, keys, [])
+
+
+def slurm_buckets(
+    connection: Connection, own: str, run: str, number: str, start_ms: int, end_ms: int
+) -> list[RunBucket]:
+    """What the Slurm job of that number drew in [start, end), as the run's, in order of time.
+
+    Only what is claimed for the team: two clusters give the same numbers, and one that begins
+    anew gives them again.
+    """
+    of_team = (
+        select(workload.c.id).join(team, team.c.id == workload.c.team_id).where(team.c.name == own)
+    )
+    b = bucket.c
+    within = [b.start_ms > start_ms - BUCKET_MS, b.start_ms < end_ms, b.workload_id.in_(of_team)]
+    return _buckets(connection, SubjectKind.SLURM, {number: run}, within)
+
+
+def _buckets(
+    connection: Connection,
+    kind: SubjectKind,
+    keys: Mapping[str, str],
+    within: Sequence[ColumnElement[bool]],
+) -> list[RunBucket]:
+    """Those of the subjects of a kind, each by its key the run's that it stands for."""
     known = ratings(connection)
     b = bucket.c
     query = (
@@ -46,8 +73,8 @@ def run_buckets(connection: Connection, team: str, runs: Collection[str]) -> lis
             b.rating_id,
         )
         .join_from(bucket, subject, subject.c.id == b.subject_id)
-        .where(subject.c.kind == str(SubjectKind.RUN), subject.c.key.in_(list(keys)))
-        .where(b.energy_mj > 0)
+        .where(subject.c.kind == str(kind), subject.c.key.in_(list(keys)))
+        .where(b.energy_mj > 0, *within)
         .order_by(b.start_ms, b.device_id, b.method)
     )
     return [

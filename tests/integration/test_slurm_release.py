@@ -195,7 +195,9 @@ def test_what_its_user_holds_or_left_without_a_begin_is_left_alone() -> None:
 def test_an_array_is_let_go_as_one(tmp_path: Path) -> None:
     number = sbatch("exit $SLURM_ARRAY_TASK_ID", *DEFERRABLE, "--array=0-2")
     deployment = Deployment(tmp_path, 10, 10, 300, 300, 300, 300, 300)
-    job_id = f"slurm-{number}-{queue(number)[0].submit_ms // 1000}"
+    (waiting,) = queue(number)
+    assert waiting.is_task
+    job_id = f"slurm-{number}-{waiting.submit_ms // 1000}"
     deployment.tick_until(job_id, "failed")
     assert deployment.jobs.get(ADMIN, job_id).exit_code == 2
 
@@ -214,7 +216,7 @@ def test_letting_go_twice_is_once_and_another_clusters_number_is_nothing() -> No
     job_id, executor = name_of(number), SlurmReleaseExecutor()
     assert executor.look(Handle(f"{job_id}-1")).state is LookState.ABSENT
     for _ in range(3):
-        executor.start(AttemptSpec(f"{job_id}-1", ()))
+        assert executor.start(AttemptSpec(f"{job_id}-1", ())) == number
     end = time.monotonic() + 30
     while executor.look(Handle(f"{job_id}-1")).state is not LookState.RUNNING:
         assert time.monotonic() < end

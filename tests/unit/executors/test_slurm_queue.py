@@ -45,8 +45,8 @@ def slurm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ScriptedSlurm:
 
 def line(**fields: str) -> str:
     usual = {
-        "JobID": "7", "ArrayJobID": "7", "State": "PENDING", "Reason": "BeginTime",
-        "UserName": "ana", "Account": "ml", "SubmitTime": str(NOW_S),
+        "JobID": "7", "ArrayJobID": "7", "ArrayTaskID": "N/A", "State": "PENDING",
+        "Reason": "BeginTime", "UserName": "ana", "Account": "ml", "SubmitTime": str(NOW_S),
         "EligibleTime": str(NOW_S + 3600), "StartTime": str(NOW_S + 3600), "EndTime": "N/A",
         "TimeLimit": "1-02:00:00", "exit_code": "0", "Name": "train",
         "Comment": "carbon:deadline=2h",
@@ -100,6 +100,21 @@ def test_letting_go_moves_the_start_of_that_job_alone(slurm: ScriptedSlurm) -> N
     assert executor.start(AttemptSpec(f"slurm-7-{NOW_S}-1", ())) == "7"
     executor.start(AttemptSpec(f"slurm-7-{NOW_S - 9}-1", ()))
     assert slurm.called("scontrol") == ["scontrol update JobId=7 StartTime=now"]
+
+
+@pytest.mark.parametrize(
+    "listed",
+    [
+        line(ArrayTaskID="0-9"),
+        line(JobID="8", ArrayTaskID="1", State="RUNNING") + line(ArrayTaskID="2", State="RUNNING"),
+        "",  # forgotten
+    ],
+)
+def test_a_number_that_means_no_one_job_names_no_energy(slurm: ScriptedSlurm, listed: str) -> None:
+    slurm.say("squeue", listed)
+    attempt = f"slurm-7-{NOW_S}-1"
+    executor = SlurmReleaseExecutor(FakeClock(NOW_S * 1000))
+    assert executor.start(AttemptSpec(attempt, ())) == attempt
 
 
 def test_held_jobs_say_what_their_users_ask(slurm: ScriptedSlurm) -> None:

@@ -2,97 +2,25 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pytest
-from job_house import ADMIN, HOUR, NOW, FakeExecutor, House
+from held_cluster import Cluster
+from job_house import ADMIN, HOUR, NOW, House
 
 from carbon.clock import to_rfc3339
 from carbon.errors import NotFound
-from carbon.executors.executor import AttemptSpec, ExecutorAway, Handle, Look, LookState
-from carbon.executors.held_jobs import HeldJob
+from carbon.executors.executor import ExecutorAway
 from carbon.scheduler.leader import Leader
 from carbon.scheduler.scheduler import Scheduler
-from carbon.services.jobs import Jobs
 from carbon.services.scheduler_pause import pause_scheduler
-from carbon.wire.jobs import JobAnswer
 
 DIRTY_THEN_CLEAN = (300, 300, 50, 300, 300, 300, 300, 300, 300)
 
 
-@dataclass
-class HoldingFake(FakeExecutor):
-    """Its users' jobs, each with what it would tell of it; it starts them by itself in time."""
-
-    name: str = "slurm-release"
-    default_capacity: int = 1_000_000
-    waiting: dict[str, HeldJob] = field(default_factory=dict)
-    let_go: list[str] = field(default_factory=list)
-    cancelled: list[str] = field(default_factory=list)
-
-    def held(self) -> list[HeldJob]:
-        self._answer()
-        now_ms = self.clock.now_ms()
-        for job_id in [j.job_id for j in self.waiting.values() if j.latest_ms <= now_ms]:
-            self.begin(job_id)
-        return list(self.waiting.values())
-
-    def hold(self, job_id: str, **fields: object) -> None:
-        stated = HeldJob(job_id, "ml", "train", NOW, NOW, NOW + 9 * HOUR, NOW + 7 * HOUR, HOUR)
-        self.waiting[job_id] = replace(stated, **fields)  # type: ignore[arg-type]
-
-    def begin(self, job_id: str) -> None:
-        del self.waiting[job_id]
-        self.attempts[job_id] = Look(LookState.RUNNING, self.clock.now_ms())
-
-    def start(self, attempt: AttemptSpec) -> str:
-        self._answer()
-        job_id = attempt.attempt_id.rpartition("-")[0]
-        if job_id in self.waiting:
-            self.let_go.append(job_id)
-            self.begin(job_id)
-        return job_id
-
-    def look(self, handle: Handle) -> Look:
-        self._answer()
-        job_id = handle.attempt_id.rpartition("-")[0]
-        if job_id in self.waiting:
-            return Look(LookState.ABSENT)
-        return self.attempts.get(job_id, Look(LookState.ENDED))
-
-    def cancel(self, handle: Handle) -> None:
-        self._answer()
-        job_id = handle.attempt_id.rpartition("-")[0]
-        self.cancelled.append(job_id)
-        self.waiting.pop(job_id, None)
-
-
-@dataclass
-class Cluster:
-    house: House
-    slurm: HoldingFake
-    jobs: Jobs
-    scheduler: Scheduler
-
-    def pass_time(self, seconds: float = 10) -> None:
-        self.house.clock.advance(seconds)
-        self.scheduler.tick()
-
-    def job(self, job_id: str) -> JobAnswer:
-        return self.jobs.get(ADMIN, job_id)
-
-
 @pytest.fixture
 def cluster(house: House) -> Cluster:
-    return _cluster(house)
-
-
-def _cluster(house: House) -> Cluster:
-    slurm = HoldingFake(house.clock)
-    executors = {slurm.name: slurm}
-    scheduler = Scheduler(house.context, executors, Leader(house.context, "one"))
-    return Cluster(house, slurm, Jobs(house.context, executors), scheduler)
+    return Cluster.of(house)
 
 
 def test_a_held_job_is_seen_planned_and_let_go_in_the_clean_hour(cluster: Cluster) -> None:
@@ -243,7 +171,7 @@ def test_what_can_stand_in_no_ledger_is_left_to_its_engine(cluster: Cluster) -> 
 
 
 def test_hundreds_are_taken_up_together(tmp_path: Path, house: House) -> None:
-    cluster = _cluster(house)
+    cluster = Cluster.of(house)
     cluster.house.forecast(*DIRTY_THEN_CLEAN)
     for n in range(450):
         cluster.slurm.hold(f"slurm-{n}-1")
