@@ -23,7 +23,6 @@ from carbon.domain.factor_table import (
 from carbon.domain.footprint import cpu_kg, dimm_kg
 
 __all__ = [
-    "DEVICE_KINDS",
     "GENERIC_FLAG",
     "LIFESPAN",
     "PUE",
@@ -40,9 +39,6 @@ __all__ = [
     "sources_beside",
     "words",
 ]
-
-#: What a sender says of its own devices. An import may bring others, which its tool named.
-DEVICE_KINDS = ("gpu", "cpu", "dram", "module", "server")
 
 
 @lru_cache(maxsize=1024)

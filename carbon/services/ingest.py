@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future
 from hashlib import sha256
 
 from sqlalchemy import Connection, bindparam, select
 
 from carbon.domain.claims import SubjectKind, SubjectRef
-from carbon.domain.factors import DEVICE_KINDS
 from carbon.domain.principal import Principal
 from carbon.domain.rollup import Reservation, most_held_ppm
 from carbon.domain.tenancy import WorkloadName
@@ -36,7 +35,7 @@ from carbon.storage.places import state_zone
 from carbon.storage.rollups import buckets_of_subject
 from carbon.storage.upsert import insert_new
 from carbon.wire.decode import Decoded
-from carbon.wire.energy import DeviceInfo, EnergyBatch, IngestAnswer, ReservationInfo
+from carbon.wire.energy import EnergyBatch, IngestAnswer, ReservationInfo
 
 #: When a source was last heard is noted so often; many send several batches a second.
 _HEAR_EVERY_MS = 1_000
@@ -66,8 +65,7 @@ class Ingest:
     ) -> Future[IngestAnswer]:
         """Queues a batch; the future answers once it is committed.
 
-        Raises InvalidInput: `unknown_zone` for one that nothing is known of, and
-        `unknown_device_kind`.
+        Raises InvalidInput(`unknown_zone`) for a zone that nothing is known of.
         """
         sent = SentBatch.of(decoded)
         return self._writer.submit(self.write(principal, sent, raw_body), len(sent.intervals))
@@ -86,8 +84,6 @@ class Ingest:
         sending = _judged(principal, batch, self._zone(batch), now_ms, sent.intervals)
         for reservation in batch.reservations:
             sending.check(reservation)
-        if not batch.is_import:
-            _check_kinds(batch.devices)
         sending.rejected.extend(sent.rejected)
         self._open_days(sending)
         body_hash = sha256(raw_body).digest()
@@ -118,16 +114,6 @@ class Ingest:
                 stated_zone(connection, zone)
             self._zones.add(zone)
         return zone
-
-
-def _check_kinds(devices: Sequence[DeviceInfo]) -> None:
-    """Raises InvalidInput(`unknown_device_kind`): a misspelt kind would choose another factor of
-    embodied carbon. (Of imports the kind is what another tool calls it: its factor is flagged.)"""
-    for info in devices:
-        if info.kind not in DEVICE_KINDS:
-            known = ", ".join(DEVICE_KINDS)
-            detail = f"{info.kind!r} of {info.device!r} is none of {known}"
-            raise InvalidInput("unknown_device_kind", detail)
 
 
 def _judged(

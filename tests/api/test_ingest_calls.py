@@ -174,30 +174,6 @@ def test_an_unknown_zone_is_422_with_near_ones(admin: TestClient) -> None:
     assert problem["near"][0] == "DE"
 
 
-@pytest.mark.parametrize("kind", ["toaster", "GPU", "other"])
-def test_an_unknown_kind_of_device_refuses_the_whole_batch(admin: TestClient, kind: str) -> None:
-    body = batch(an_hour(), devices=[{"device": "gpu-0", "kind": kind}])
-    problem = refused(admin.post("/v1/energy", json=body), 422, "unknown_device_kind")
-    assert "gpu, cpu, dram, module, server" in problem["detail"]
-    refused(admin.get("/v1/workloads/w/sci"), 404, "unknown_workload")
-
-
-@pytest.mark.parametrize("kind", ["gpu", "cpu", "dram", "module", "server"])
-def test_each_kind_of_device_is_taken(admin: TestClient, kind: str) -> None:
-    body = batch(an_hour(), devices=[{"device": "gpu-0", "kind": kind}])
-    assert admin.post("/v1/energy", json=body).json()["accepted"] == 1
-
-
-def test_an_import_may_name_another_kind_and_its_factor_says_so(admin: TestClient) -> None:
-    body = batch(an_hour(method="imported"), devices=[{"device": "gpu-0", "kind": "npu"}])
-    body["reservations"] = [
-        {"device": "gpu-0", "workload": "w", "start_ms": T, "end_ms": T + HOUR, "share_ppm": 10**6}
-    ]
-    told = admin.post("/v1/energy", json={**body, "is_import": True})
-    assert told.json()["accepted"] == 1
-    assert "unknown_kind" in admin.get("/v1/workloads/w/sci").text
-
-
 def test_a_reservation_that_cannot_be_meant_refuses_the_whole_batch(admin: TestClient) -> None:
     held = {"device": "gpu-0", "start_ms": T, "end_ms": T, "share_ppm": 5}
     body = batch(an_hour(), reservations=[held])
