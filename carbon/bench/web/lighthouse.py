@@ -24,14 +24,24 @@ def lighthouse(running: Service, chromium: str | None, paths: Sequence[str]) -> 
     program = shutil.which("lighthouse")
     if program is None or chromium is None:
         why = "needs npm's lighthouse on the PATH, and Debian's chromium"
-        return [not_taken(_name(one), "of 100", why, f">= {_TARGET:g}") for one in _CATEGORIES]
-    scores = {path: _scores(_report(program, chromium, running, path)) for path in paths}
+        return _not_taken(why)
+    try:
+        scores = {path: _scores(_report(program, chromium, running, path)) for path in paths}
+    except subprocess.CalledProcessError as error:
+        told = error.stderr.decode(errors="replace").strip().splitlines()
+        return _not_taken(f"lighthouse ended with {error.returncode}: {''.join(told[:1])}")
+    except subprocess.TimeoutExpired:
+        return _not_taken(f"lighthouse took over {_TIMEOUT_S:g} s for a page")
     found = []
     for category in _CATEGORIES:
         worst = min(scores, key=lambda path: scores[path][category])
         note = f"of {worst}, the least of {len(scores)} pages; desktop"
         found.append(at_least(_name(category), scores[worst][category], "of 100", _TARGET, note))
     return found
+
+
+def _not_taken(why: str) -> list[Figure]:
+    return [not_taken(_name(one), "of 100", why, f">= {_TARGET:g}") for one in _CATEGORIES]
 
 
 def _name(category: str) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from subprocess import CalledProcessError, TimeoutExpired
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -52,6 +53,26 @@ def test_a_page_that_leads_to_the_sign_in_is_no_figure(monkeypatch: pytest.Monke
     with_reports(monkeypatch, {"/": (1.0, 1.0)}, f"{SERVED.url}/sign-in")
     with pytest.raises(RuntimeError, match="sign-in"):
         lighthouse(SERVED, "/bin/chromium", ["/"])
+
+
+@pytest.mark.parametrize(
+    ("error", "why"),
+    [
+        (CalledProcessError(1, "lighthouse", stderr=b"Unable to connect to Chrome\n"), "Chrome"),
+        (TimeoutExpired("lighthouse", 180), "180 s"),
+    ],
+)
+def test_where_it_fails_the_figures_are_not_taken(
+    monkeypatch: pytest.MonkeyPatch, error: Exception, why: str
+) -> None:
+    def run(*_: Any, **__: Any) -> None:
+        raise error
+
+    monkeypatch.setattr(module.shutil, "which", lambda name: f"/bin/{name}")
+    monkeypatch.setattr(module.subprocess, "run", run)
+    figures = lighthouse(SERVED, "/bin/chromium", ["/"])
+    assert [(figure.value, figure.met) for figure in figures] == [(None, None)] * 2
+    assert all(why in str(figure.note) for figure in figures)
 
 
 def test_without_the_program_the_figures_are_not_taken(monkeypatch: pytest.MonkeyPatch) -> None:
