@@ -19,7 +19,7 @@ from carbon.domain.intensity import EmissionScope, Signal, Vintage
 from carbon.domain.units import MS_PER_HOUR, ceil_to, floor_to
 from carbon.grid.answer import get_answer
 from carbon.grid.eia_zones import ZONES, authority_of, rated_as
-from carbon.grid.feed import FeedAnswerInvalid, Licence
+from carbon.grid.feed import FeedAnswerInvalid, Licence, vintage_of
 from carbon.grid.generation_mix import Output, mix_points
 from carbon.grid.source_factors import IPCC_AR5, Fuel, Sets
 
@@ -104,18 +104,7 @@ class Eia:
         if not points:
             raise FeedAnswerInvalid(self.name, f"no hour of {zone} has a whole mix")
         points, flags = rated_as(zone, points)
-        return [
-            Vintage(
-                zone,
-                self.name,
-                self.signal,
-                self.scope,
-                now_ms,
-                tuple(points),
-                self.licence.attribution,
-                (factors.flag, "production_mix", *flags),
-            )
-        ]
+        return [vintage_of(self, zone, now_ms, points, (factors.flag, "production_mix", *flags))]
 
     def _rows(self, zone: str, start_ms: int, end_ms: int) -> Iterator[_Row]:
         params = {

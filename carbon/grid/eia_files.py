@@ -20,7 +20,7 @@ from carbon.grid.answer import read_lines
 from carbon.grid.eia import Eia
 from carbon.grid.eia_balance import Authority, BalanceUnreadable, read_balance, together
 from carbon.grid.eia_zones import AUTHORITIES, COUNTRY, ZONES, authority_of, rated_as
-from carbon.grid.feed import FeedAnswerInvalid
+from carbon.grid.feed import FeedAnswerInvalid, vintage_of
 from carbon.grid.generation_mix import mix_points
 from carbon.grid.source_factors import IPCC_AR5, Fuel, Sets, SourceFactors
 
@@ -76,18 +76,7 @@ class EiaFiles:
         if not points:
             raise FeedAnswerInvalid(self.name, f"no hour of {zone} has a whole mix")
         points, flags = rated_as(zone, points)
-        return [
-            Vintage(
-                zone,
-                self.name,
-                self.signal,
-                self.scope,
-                now_ms,
-                tuple(points),
-                self.licence.attribution,
-                (factors.flag, "production_mix", *flags),
-            )
-        ]
+        return [vintage_of(self, zone, now_ms, points, (factors.flag, "production_mix", *flags))]
 
     def _points(self, name: str, zone: str, factors: SourceFactors) -> Iterator[IntensityPoint]:
         authorities = self._file(name)

@@ -16,7 +16,7 @@ from carbon.domain.intensity import EmissionScope, IntensityPoint, PointKind, Si
 from carbon.domain.units import MS_PER_HOUR
 from carbon.domain.yearly import normal_zone
 from carbon.grid.answer import Shape, get_answer
-from carbon.grid.feed import FeedAnswerInvalid, FeedKeyRefused, Licence
+from carbon.grid.feed import FeedAnswerInvalid, FeedKeyRefused, Licence, vintage_of
 
 BASE_URL = "https://api.electricitymaps.com/v4"
 
@@ -124,15 +124,7 @@ class ElectricityMaps:
             raise FeedAnswerInvalid(self.name, f"a value without a time: {error}") from None
         within = tuple(p for p in points if p.end_ms > start_ms and p.start_ms < end_ms)
         published_ms = max(stamps, default=self._clock.now_ms())
-        return Vintage(
-            zone,
-            self.name,
-            self.signal,
-            self.scope,
-            published_ms,
-            within,
-            self.licence.attribution,
-        )
+        return vintage_of(self, zone, published_ms, within)
 
 
 def _point(value: _Value, is_past: bool) -> IntensityPoint | None:

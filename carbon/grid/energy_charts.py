@@ -20,7 +20,7 @@ from carbon.clock import Clock
 from carbon.domain.intensity import EmissionScope, IntensityPoint, PointKind, Signal, Vintage
 from carbon.domain.units import MS_PER_HOUR, MS_PER_S
 from carbon.grid.answer import get_answer
-from carbon.grid.feed import CC_BY_4, CC_BY_4_URL, FeedAnswerInvalid, Licence
+from carbon.grid.feed import CC_BY_4, CC_BY_4_URL, FeedAnswerInvalid, Licence, vintage_of
 
 BASE_URL = "https://api.energy-charts.info"
 STEP_MS = 900_000
@@ -77,18 +77,7 @@ class EnergyCharts:
         if not points:
             raise FeedAnswerInvalid(self.name, f"the answer for {zone} holds no value")
         flags = ("substitute",) if substituted else ()
-        return [
-            Vintage(
-                zone,
-                self.name,
-                self.signal,
-                self.scope,
-                now_ms,
-                tuple(points),
-                self.licence.attribution,
-                flags,
-            )
-        ]
+        return [vintage_of(self, zone, now_ms, points, flags)]
 
     def _ask_all(
         self, zone: str, start_ms: int, end_ms: int, now_ms: int

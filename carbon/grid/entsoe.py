@@ -18,7 +18,14 @@ from carbon.domain.price import PricePoint
 from carbon.domain.units import MS_PER_HOUR, ceil_to, floor_to
 from carbon.grid.answer import get_content
 from carbon.grid.entsoe_xml import ALL_PLANTS, XmlInvalid, read_generation, read_prices
-from carbon.grid.feed import CC_BY_4, CC_BY_4_URL, FeedAnswerInvalid, FeedUnreachable, Licence
+from carbon.grid.feed import (
+    CC_BY_4,
+    CC_BY_4_URL,
+    FeedAnswerInvalid,
+    FeedUnreachable,
+    Licence,
+    vintage_of,
+)
 from carbon.grid.generation_forecast import forecast_points
 from carbon.grid.generation_mix import Output, mix_points
 from carbon.grid.source_factors import IPCC_AR5, Fuel, Sets, SourceFactors
@@ -180,16 +187,7 @@ class Entsoe:
     def _vintage(
         self, zone: str, now_ms: int, points: Sequence[IntensityPoint], flags: tuple[str, ...]
     ) -> Vintage:
-        return Vintage(
-            zone,
-            self.name,
-            self.signal,
-            self.scope,
-            now_ms,
-            tuple(points),
-            self.licence.attribution,
-            flags,
-        )
+        return vintage_of(self, zone, now_ms, points, flags)
 
 
 def _minute(ms: int) -> str:

@@ -10,11 +10,11 @@ Unavailable (503)
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Protocol, runtime_checkable
 
-from carbon.domain.intensity import EmissionScope, Signal, Vintage
+from carbon.domain.intensity import EmissionScope, IntensityPoint, Signal, Vintage
 from carbon.domain.price import PricePoint
 from carbon.errors import Unavailable
 
@@ -69,6 +69,20 @@ class Feed(Protocol):
         are ordered as published. `zone` must be one of `zones()`. Raises a FeedError.
         """
         ...
+
+
+def vintage_of(
+    feed: Feed,
+    zone: str,
+    published_ms: int,
+    points: Iterable[IntensityPoint],
+    flags: tuple[str, ...] = (),
+) -> Vintage:
+    """What a source published of a zone, with all that it says of itself."""
+    attribution = feed.licence.attribution
+    return Vintage(
+        zone, feed.name, feed.signal, feed.scope, published_ms, tuple(points), attribution, flags
+    )
 
 
 @runtime_checkable

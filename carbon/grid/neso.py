@@ -22,7 +22,7 @@ from carbon.clock import Clock, from_rfc3339
 from carbon.domain.intensity import EmissionScope, IntensityPoint, PointKind, Signal, Vintage
 from carbon.domain.units import MS_PER_DAY, MS_PER_HOUR, ceil_to, floor_to
 from carbon.grid.answer import get_answer
-from carbon.grid.feed import CC_BY_4, CC_BY_4_URL, FeedAnswerInvalid, Licence
+from carbon.grid.feed import CC_BY_4, CC_BY_4_URL, FeedAnswerInvalid, Licence, vintage_of
 
 BASE_URL = "https://api.carbonintensity.org.uk"
 ZONE = "GB"
@@ -88,18 +88,8 @@ class Neso:
         points = self._points(zone, start_ms, end_ms, floor_to(now_ms, HALF_HOUR_MS))
         if not points:
             raise FeedAnswerInvalid(self.name, "the answer holds no half-hour with a value")
-        return [
-            Vintage(
-                zone,
-                self.name,
-                self.signal,
-                self.scope,
-                now_ms,
-                tuple(points),
-                self.licence.attribution,
-                ("regional_estimate",) if zone in REGIONS else (),
-            )
-        ]
+        flags = ("regional_estimate",) if zone in REGIONS else ()
+        return [vintage_of(self, zone, now_ms, points, flags)]
 
     def _points(self, zone: str, start_ms: int, end_ms: int, turn_ms: int) -> list[IntensityPoint]:
         """The past up to `turn_ms` and the future from there, asked for apart.

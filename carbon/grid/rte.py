@@ -15,7 +15,7 @@ import msgspec
 from carbon.clock import Clock, from_rfc3339, to_rfc3339
 from carbon.domain.intensity import EmissionScope, IntensityPoint, PointKind, Signal, Vintage
 from carbon.grid.answer import get_answer
-from carbon.grid.feed import FeedAnswerInvalid, Licence
+from carbon.grid.feed import FeedAnswerInvalid, Licence, vintage_of
 
 BASE_URL = "https://odre.opendatasoft.com"
 PATH = "api/explore/v2.1/catalog/datasets/eco2mix-national-tr/records"
@@ -70,17 +70,7 @@ class Rte:
                 values[at_ms] = row.taux_co2
         if not values:
             raise FeedAnswerInvalid(self.name, "the answer holds no value")
-        return [
-            Vintage(
-                ZONE,
-                self.name,
-                self.signal,
-                self.scope,
-                now_ms,
-                tuple(_points(values)),
-                self.licence.attribution,
-            )
-        ]
+        return [vintage_of(self, ZONE, now_ms, _points(values))]
 
     def _rows(self, start_ms: int) -> list[_Row]:
         """The newest first, page by page, until one reaches behind `start_ms`."""

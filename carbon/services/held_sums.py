@@ -28,7 +28,7 @@ _LEAST_MS: Final = 14 * MS_PER_DAY
 #: Windows kept for each store; the widest take some megabytes.
 _MOST: Final = 12
 
-#: Rows, the last change, and sums that any change moves.
+#: Rows, and sums that any change moves.
 _Stand = tuple[int, ...]
 #: (start, end, step, workloads)
 _Asked = tuple[int, int, int, tuple[int, ...] | None]
@@ -60,12 +60,13 @@ def _kept(connection: Connection, asked: _Asked) -> list[PeriodSum]:
     start_ms, end_ms, step_ms, own = asked
     stand = _stand(connection, start_ms, end_ms, own)
     with _lock:
-        known = _held.setdefault(connection.engine, OrderedDict()).get(asked)
-    if known is not None and known[0] == stand:
-        return known[1]
+        kept = _held.setdefault(connection.engine, OrderedDict())
+        known = kept.get(asked)
+        if known is not None and known[0] == stand:
+            kept.move_to_end(asked)
+            return known[1]
     made = period_sums(connection, start_ms, end_ms, step_ms, True, own)
     with _lock:
-        kept = _held[connection.engine]
         kept[asked] = stand, made
         kept.move_to_end(asked)
         while len(kept) > _MOST:
@@ -77,10 +78,12 @@ def _stand(
     connection: Connection, start_ms: int, end_ms: int, own: tuple[int, ...] | None
 ) -> _Stand:
     d = workload_day.c
-    measures = (d.energy_mj, d.operational_ng, d.covered_ms, d.reserved_ms)
+    # When each row was written stands among the sums: what moves from one workload to another moves
+    # no other sum, and the clock of who wrote it may be behind.
+    changed_ms = d.recorded_ms - d.start_ms
+    measures = (d.energy_mj, d.operational_ng, d.covered_ms, d.reserved_ms, changed_ms)
     query = select(
         func.count(),
-        func.coalesce(func.max(d.recorded_ms), 0),
         *(cast(func.coalesce(func.sum(m), 0), BigInteger) for m in measures),
     ).where(d.start_ms >= start_ms, d.start_ms < end_ms)
     if own is not None:

@@ -82,6 +82,19 @@ def test_a_change_of_any_day_shows_at_once(engine: Engine, day: int) -> None:
         assert kept == whole
 
 
+def test_what_moves_between_workloads_shows_though_the_clock_was_behind(engine: Engine) -> None:
+    both(engine)
+    with writing(engine) as connection:
+        connection.execute(
+            update(workload_day)
+            .where(workload_day.c.start_ms == START_MS, workload_day.c.workload_id == 1)
+            .values(workload_id=9, recorded_ms=START_MS - 1)
+        )
+    kept, whole = both(engine)
+    assert kept == whole
+    assert kept[0, 9] == 1_000
+
+
 def test_what_is_kept_is_not_summed_again(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
     both(engine)
     asked: list[tuple[int, int]] = []
