@@ -7,13 +7,14 @@ PIP    := $(BIN)/python -m pip --disable-pip-version-check
 INSTALL := $(PIP) install --quiet --constraint constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help up test test-faults test-long test-browser lint types directions check constraints clean
+.PHONY: help up test test-faults test-long test-properties test-exactly-once test-browser lint types directions check constraints clean
 
 help:
 	@echo "make up         start carbon on http://127.0.0.1:8000"
 	@echo "make test       the suite, PostgreSQL included"
 	@echo "make test-browser  the pages in a real Chromium"
 	@echo "make test-faults  the service killed, stopped, without disk, feed or database"
+	@echo "make test-properties  each property on a thousand examples, where the suite takes fifty"
 	@echo "make test-long  what takes long"
 	@echo "make check      lint, types, directions of imports"
 
@@ -46,10 +47,13 @@ up: $(VENV)/.server
 	@exec $(BIN)/carbon up
 
 test: $(VENV)/.dev
-	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not slow and not faults and not browser"
+	$(BIN)/python -m pytest -n 3 --dist loadfile -m "not slow and not faults and not browser"
 
 test-faults: $(VENV)/.dev
 	$(BIN)/python -m pytest -n 2 --dist loadfile -m "faults and not slow" tests/faults
+
+test-properties: $(VENV)/.dev
+	HYPOTHESIS_PROFILE=thorough $(BIN)/python -m pytest -n 2 -m "hypothesis and not slow"
 
 test-long: $(VENV)/.dev
 	$(BIN)/python -m pytest -m slow

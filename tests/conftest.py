@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
@@ -20,8 +21,10 @@ from carbon.storage.engine import create_engine, memory_engine
 from carbon.storage.migrations import upgrade
 
 #: A busy machine is no fault of the code: no example is timed.
-settings.register_profile("carbon", deadline=None)
-settings.load_profile("carbon")
+#: `make test-properties` looks further.
+settings.register_profile("carbon", deadline=None, max_examples=50)
+settings.register_profile("thorough", deadline=None, max_examples=1000)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "carbon"))
 
 
 @pytest.fixture(scope="session")
