@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from fastapi.responses import HTMLResponse
 
 from carbon.domain.principal import Principal
 from carbon.services.overview import Overview
+from carbon.services.scores import WorkloadScore
 from carbon.services.today import Share
 from carbon.web.catalogue import say, say_code, strings_of
 from carbon.web.figures import ENERGY, rounded
@@ -38,6 +40,7 @@ def overview_page(overview: Overview, principal: Principal) -> HTMLResponse:
         share_names=names_of(overview.today.shares),
         notices=notices(overview),
         hue_class=hue_class,
+        scores=scored_first(overview.sci.workloads),
         hours=[hour for hour in _hours(overview) if hour.is_heard],
     )
 
@@ -76,6 +79,14 @@ def _hours(overview: Overview) -> list[Hour]:
         )
         for index, start_ms in enumerate(overview.today.hours_ms)
     ]
+
+
+def scored_first(scores: Sequence[WorkloadScore]) -> list[tuple[int, WorkloadScore]]:
+    """With their places in the answer: what has a rate before what has none, most carbon first."""
+    return sorted(
+        enumerate(scores),
+        key=lambda placed: (placed[1].sci_g_per_unit is None, -placed[1].total_g),
+    )
 
 
 def names_of(shares: list[Share]) -> list[str]:

@@ -26,6 +26,17 @@ from carbon.web.assets import assets
 from carbon.web.browser import PAGE_HEADERS
 from carbon.web.catalogue import say, say_code
 from carbon.web.figures import BY_NAME, ENERGY, MASS, digits_of, percent, rounded
+from carbon.web.wording import (
+    evidence_words,
+    measured_share,
+    plain,
+    sentence,
+    short_model,
+    skew,
+    sourced,
+    weekday,
+)
+from carbon.wire.recommendations import Recommendation
 
 #: Bytes; below, a packet holds it anyway.
 _LEAST_COMPRESSED: Final = 1_400
@@ -84,7 +95,16 @@ def _environment() -> Environment:
         trend_words=trend_words,
         signed_percent=signed_percent,
         query_of=query_of,
+        evidence_words=evidence_words,
+        measured_share=measured_share,
+        plain=plain,
+        saved_of=saved_of,
+        short_model=short_model,
+        skew=skew,
+        sourced=sourced,
+        weekday=weekday,
     )
+    environment.filters["sentence"] = sentence
     return environment
 
 
@@ -123,6 +143,11 @@ def figure_of(score: WorkloadScore) -> Figure:
     value = score.sci_g_per_unit or 0.0
     low, high = score.low, score.high
     return Figure(value, value if low is None else low, value if high is None else high)
+
+
+def saved_of(found: Recommendation) -> Figure:
+    """What a recommendation could save, with its bounds."""
+    return Figure(found.saving_g, found.low, found.high)
 
 
 def clock_time(ms: int, timezone: str) -> str:

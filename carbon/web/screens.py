@@ -146,6 +146,7 @@ def screen_page(
         page_data={"charts": list(charts), "strings": strings_of("chart"), **(live or {})},
         with_query=lambda **changed: with_query(request, **changed),
         presets=list(PRESETS),
+        clock_zone=request.app.state.context.settings.timezone,
         shown=sys.maxsize if request.query_params.get("all") else _SHOWN_AT_ONCE,
         **values,
     )

@@ -9,10 +9,12 @@ export function drawHours(box, page) {
   const times = today.hours.map((start) => clock(timezone).format(new Date(start)));
   const colours = today.shares.map((share, at) => css(KIND_HUES[share.kind] ?? `--hue-${at + 1}`));
   const inUnit = (values) => values.map((kwh) => (kwh === null ? null : kwh / kwh_per_unit));
-  const bars = today.shares.flatMap((share, at) => [
-    bar(`${names[at]} · ${page.strings.measured}`, inUnit(share.measured_kwh_by_hour), colours[at]),
-    bar(`${names[at]} · ${page.strings.modelled}`, inUnit(share.modelled_kwh_by_hour), colours[at], true),
-  ]).filter((series) => series.data.some((value) => value));
+  // All that is measured stands below all that is modelled: one hatched top instead of a zebra.
+  const bars = [false, true].flatMap((isModelled) => today.shares.map((share, at) => {
+    const values = isModelled ? share.modelled_kwh_by_hour : share.measured_kwh_by_hour;
+    const method = isModelled ? page.strings.modelled : page.strings.measured;
+    return bar(`${names[at]} · ${method}`, inUnit(values), colours[at], isModelled);
+  })).filter((series) => series.data.some((value) => value));
   const hour = Math.floor((Date.parse(generated) - Date.parse(today.start)) / HOUR_MS);
   show(box, {
     aria: { enabled: true, decal: { show: true }, label: { enabled: false } },
