@@ -16,7 +16,8 @@ from carbon.domain.tenancy import Scope
 from carbon.domain.uncertainty import Interval
 from carbon.domain.units import MS_PER_DAY
 from carbon.errors import Forbidden, InvalidInput, NotFound
-from carbon.services.breakdown import BreakdownLine, By, breakdown
+from carbon.services.breakdown import Breakdown, BreakdownLine, By, breakdown
+from carbon.services.burn_down import ahead, course
 from carbon.services.civil_period import CivilPeriod, period_around
 from carbon.services.context import Context
 from carbon.services.question import Question, known_workload
@@ -27,7 +28,14 @@ from carbon.storage.budgets import end_budget, find_budget, insert_budget, stand
 from carbon.storage.engine import reading, writing
 from carbon.storage.identities import team_id
 from carbon.wire.answer import SciAnswer
-from carbon.wire.budgets import Bounds, BudgetAnswer, BudgetBody, BudgetList
+from carbon.wire.budgets import (
+    Bounds,
+    BudgetAnswer,
+    BudgetBody,
+    BudgetList,
+    CourseAhead,
+    CoursePoint,
+)
 
 BUDGET_SET: Final = "budget.set"
 BUDGET_ENDED: Final = "budget.ended"
@@ -160,7 +168,7 @@ class _Standings:
         self._tomorrow_ms = midnight_ms(today + timedelta(days=1), self._timezone)
         first = today - timedelta(days=LEARNED_DAYS)
         self._learned = TimeRange(midnight_ms(first, self._timezone), self._today_ms, "")
-        self._lines: dict[TimeRange, Sequence[BreakdownLine]] = {}
+        self._told_of: dict[TimeRange, Breakdown] = {}
 
     def answers(self, budgets: Sequence[Budget]) -> list[BudgetAnswer]:
         return [self._answer(budget) for budget in budgets]
@@ -169,26 +177,44 @@ class _Standings:
         period = period_around(self._now_ms, budget.period, self._timezone)
         days_left = (period.end_ms - self._now_ms) / MS_PER_DAY
         if budget.measure.adds_up:
-            used, daily = self._sums(budget, period)
-            forecast = None if used is None else projected(used, daily, days_left)
-            return self._told(budget, period, used, forecast, len(daily))
+            return self._summed(budget, period, days_left)
         return self._rated(budget, period, days_left)
 
-    def _sums(self, budget: Budget, period: CivilPeriod) -> tuple[float | None, list[float]]:
-        """What is used so far, and of each whole day with readings just past."""
-        lines = self._of(budget, TimeRange(period.start_ms, self._tomorrow_ms, ""))
-        used = sum(_used(line, budget.measure) for line in lines) if lines else None
-        by_day = [_by_day(line, budget.measure) for line in self._of(budget, self._learned)]
-        columns = zip(*by_day, strict=True)
-        daily = [sum(filter(None, day)) for day in columns if any(v is not None for v in day)]
-        return used, daily
+    def _summed(self, budget: Budget, period: CivilPeriod, days_left: float) -> BudgetAnswer:
+        """What is used so far, by step too, and where the whole days just past lead."""
+        so_far = TimeRange(period.start_ms, self._tomorrow_ms, "")
+        lines = self._of(budget, so_far)
+        daily = [day for day in self._by_step(budget, self._learned) if day is not None]
+        if not lines:
+            return self._told(budget, period, None, None, len(daily))
+        used = sum(_used(line, budget.measure) for line in lines)
+        forecast = projected(used, daily, days_left)
+        whole = self._told_of[so_far]
+        steps = [amount or 0.0 for amount in self._by_step(budget, so_far)]
+        return self._told(
+            budget,
+            period,
+            used,
+            forecast,
+            len(daily),
+            course(whole.steps_ms, so_far.step_ms, steps, used, period, self._now_ms),
+            ahead(used, daily, period, self._now_ms, self._timezone),
+        )
+
+    def _by_step(self, budget: Budget, window: TimeRange) -> list[float | None]:
+        """Null where nothing was read."""
+        columns = zip(
+            *(_steps(line, budget.measure) for line in self._of(budget, window)), strict=True
+        )
+        return [
+            sum(filter(None, step)) if any(v is not None for v in step) else None
+            for step in columns
+        ]
 
     def _of(self, budget: Budget, window: TimeRange) -> Sequence[BreakdownLine]:
-        if window not in self._lines:
-            self._lines[window] = breakdown(
-                self._context, self._principal, window, By.WORKLOAD
-            ).lines
-        return [line for line in self._lines[window] if _is_of(line.name, budget)]
+        if window not in self._told_of:
+            self._told_of[window] = breakdown(self._context, self._principal, window, By.WORKLOAD)
+        return [line for line in self._told_of[window].lines if _is_of(line.name, budget)]
 
     def _rated(self, budget: Budget, period: CivilPeriod, days_left: float) -> BudgetAnswer:
         """Of SCI: the carbon and the units of the days left come as those of the last 28."""
@@ -223,6 +249,8 @@ class _Standings:
         used: float | None,
         forecast: Interval | None,
         days_known: int,
+        course_so_far: list[CoursePoint] | None = None,
+        course_ahead: list[CourseAhead] | None = None,
     ) -> BudgetAnswer:
         stands = standing(budget.amount, used, forecast)
         return BudgetAnswer(
@@ -244,6 +272,8 @@ class _Standings:
             reason=_reason(used, forecast),
             days_known=days_known,
             created_at=to_rfc3339(budget.created_ms),
+            course=course_so_far or [],
+            ahead=course_ahead or [],
         )
 
 
@@ -258,7 +288,7 @@ def _used(line: BreakdownLine, measure: Measure) -> float:
     return line.energy_kwh if measure is Measure.ENERGY_KWH else line.total_g.value
 
 
-def _by_day(line: BreakdownLine, measure: Measure) -> list[float | None]:
+def _steps(line: BreakdownLine, measure: Measure) -> list[float | None]:
     is_energy = measure is Measure.ENERGY_KWH
     return line.energy_kwh_by_step if is_energy else line.total_g_by_step
 

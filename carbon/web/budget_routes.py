@@ -11,8 +11,9 @@ from carbon.domain.budget import Measure, Period
 from carbon.domain.principal import Principal
 from carbon.domain.tenancy import Scope
 from carbon.errors import InvalidInput
-from carbon.services.budgets import drop_budget, list_budgets, set_budget
+from carbon.services.budgets import drop_budget, list_budgets, read_budget, set_budget
 from carbon.services.workload_view import known_names
+from carbon.web.burn import burn_chart
 from carbon.web.screens import (
     answer_form,
     screen_csv,
@@ -38,11 +39,14 @@ BudgetsOf = Annotated[BudgetList, Depends(_budgets)]
 @router.get("/budgets")
 def budgets_screen(request: Request, context: ContextOf) -> Response:
     def render(principal: Principal) -> Response:
+        answer = list_budgets(context, principal)
+        timezone = context.settings.timezone
         return screen_page(
             request,
             principal,
             "budgets",
-            list_budgets(context, principal),
+            answer,
+            charts=[burn_chart(b, timezone) for b in answer.budgets if b.course],
             workloads=known_names(context, principal),
             may_set=Scope.WORKLOADS_WRITE in principal.scopes,
             measures=list(Measure),
@@ -80,6 +84,16 @@ def budgets_csv(answer: BudgetsOf) -> Response:
             for b in answer.budgets
         ),
     )
+
+
+@router.get("/web/budgets/{budget_id}.csv")
+def course_csv(principal: Reader, context: ContextOf, budget_id: int) -> Response:
+    """What a budget's chart draws: use until now, then the forecast with its bounds."""
+    found = read_budget(context, principal, budget_id)
+    used = ((p.at, p.used, None, None, None) for p in found.course)
+    ahead = ((p.at, None, p.value, p.low, p.high) for p in found.ahead)
+    head = ("at", "used", "forecast", "forecast_low", "forecast_high")
+    return screen_csv(f"budget-{budget_id}", head, (*used, *ahead))
 
 
 @router.post("/budgets")

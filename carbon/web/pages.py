@@ -24,6 +24,7 @@ from carbon.services.time_range import TimeRange
 from carbon.services.today import Figure
 from carbon.web.assets import assets
 from carbon.web.browser import PAGE_HEADERS
+from carbon.web.burn import small_burn
 from carbon.web.catalogue import say, say_code
 from carbon.web.figures import BY_NAME, ENERGY, MASS, digits_of, percent, rounded
 from carbon.web.wording import (
@@ -86,6 +87,7 @@ def _environment() -> Environment:
         json_block=json_block,
         percent=percent,
         date_of=date_of,
+        date_words=date_words,
         local_time=local_time,
         rfc3339=to_rfc3339,
         duration=duration,
@@ -101,8 +103,10 @@ def _environment() -> Environment:
         saved_of=saved_of,
         short_model=short_model,
         skew=skew,
+        small_burn=small_burn,
         sourced=sourced,
         weekday=weekday,
+        words_of=words_of,
     )
     environment.filters["sentence"] = sentence
     return environment
@@ -165,6 +169,12 @@ def date_of(ms: int, timezone: str) -> str:
     return datetime.fromtimestamp(ms / 1000, ZoneInfo(timezone)).date().isoformat()
 
 
+def date_words(text: str, timezone: str) -> str:
+    """The day of an RFC 3339 moment: `1 Nov`."""
+    at = datetime.fromtimestamp(from_rfc3339(text) / 1000, ZoneInfo(timezone))
+    return f"{at.day} {at:%b}"
+
+
 def local_time(text: str, timezone: str) -> str:
     """An RFC 3339 moment as people of that zone write it."""
     at = datetime.fromtimestamp(from_rfc3339(text) / 1000, ZoneInfo(timezone))
@@ -177,6 +187,10 @@ def duration(seconds: float) -> str:
         if abs(seconds) >= size:
             return f"{rounded(seconds / size, 2)}\N{NO-BREAK SPACE}{unit}"
     return f"{rounded(seconds, 2)}\N{NO-BREAK SPACE}s"
+
+
+def words_of(quantity: str, value: float) -> str:
+    return str(BY_NAME[quantity].show(value))
 
 
 def energy_words(energy_mj: int) -> str:

@@ -29,6 +29,22 @@ class Bounds(Struct, frozen=True):
     high: float
 
 
+class CoursePoint(Struct, frozen=True):
+    """What was used from the period's start to a moment."""
+
+    at: str
+    used: float
+
+
+class CourseAhead(Struct, frozen=True):
+    """What will be used up to a moment, with its central 95 %."""
+
+    at: str
+    value: float
+    low: float
+    high: float
+
+
 class BudgetAnswer(Struct, frozen=True):
     id: int
     #: Null for the whole deployment.
@@ -54,6 +70,10 @@ class BudgetAnswer(Struct, frozen=True):
     #: Whole days with readings that the forecast rests on.
     days_known: int
     created_at: str
+    #: Of a measure that adds up: from 0 at the start to `used` now, by day or, in a year, by week.
+    course: list[CoursePoint]
+    #: From now to the period's end, which is `forecast`.
+    ahead: list[CourseAhead]
 
 
 class BudgetList(Struct, frozen=True):

@@ -81,6 +81,8 @@ class Visit:
             self.trouble.append(message.text)
 
     def charts_are_drawn(self) -> None:
+        """Of the first page; a chart is drawn once it is near what is looked at."""
+        self.page.locator("#intensity-chart").scroll_into_view_if_needed()
         self.page.wait_for_selector("#intensity-chart svg path", state="attached")
 
     def comes_back_to_front(self) -> None:

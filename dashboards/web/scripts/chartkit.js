@@ -75,3 +75,40 @@ export function show(box, option) {
   }
   chart.setOption({ textStyle: { fontFamily: css("--font") }, ...option }, { notMerge: true });
 }
+
+// A chart is drawn once it is near what is looked at, each in a task of its own so that the page
+// answers in between; paper gets all of them.
+const NEAR = "600px 0px";
+const drawers = new Map();
+const queue = [];
+const near = new IntersectionObserver((entries) => {
+  for (const { target, isIntersecting } of entries) {
+    if (!isIntersecting) continue;
+    near.unobserve(target);
+    soon(target);
+  }
+}, { rootMargin: NEAR });
+
+export function draw(box, drawer) {
+  const isNew = !drawers.has(box);
+  drawers.set(box, drawer);
+  if (isNew) near.observe(box);
+  else if (echarts.getInstanceByDom(box)) soon(box);
+}
+
+function soon(box) {
+  if (queue.includes(box)) return;
+  queue.push(box);
+  if (queue.length === 1) setTimeout(next);
+}
+
+function next() {
+  const box = queue[0];
+  if (box && !box.hidden) drawers.get(box)();
+  queue.shift();
+  if (queue.length) setTimeout(next);
+}
+
+addEventListener("beforeprint", () => {
+  for (const [box, drawer] of drawers) if (!box.hidden) drawer();
+});

@@ -141,3 +141,52 @@ export function drawSteps(box, spec, strings) {
     ],
   });
 }
+
+// What was used by when, solid; the forecast dashed with its 95 %; the budget as a line.
+export function drawBurn(box, spec, strings) {
+  const colour = css("--accent");
+  const course = spec.course.map(([at, used]) => [Date.parse(at), used]);
+  const ahead = spec.ahead.map(([at, ...of]) => [Date.parse(at), ...of]);
+  const named = day(spec.timezone);
+  const plain = { type: "line", symbol: "none", animation: false };
+  const edge = { ...plain, stack: "band", silent: true, lineStyle: { opacity: 0 } };
+  const told = (items) => {
+    const at = items[0]?.axisValue;
+    const past = course.findLast(([moment]) => moment <= at);
+    const next = ahead.find(([moment]) => moment >= at);
+    const isPast = at <= course.at(-1)[0];
+    const rows = isPast && past ? [[colour, strings.used, past[1]]] : next ? [[colour, strings.forecast, next[1]], [null, strings.low, next[2]], [null, strings.high, next[3]]] : [];
+    return rows.length ? tip(named.format((isPast ? past : next)[0]), [...rows, [css("--ink"), strings.budget, spec.amount]], spec.unit) : "";
+  };
+  const top = Math.max(spec.amount, ...course.map((p) => p[1]), ...ahead.map((p) => p[3]));
+  const start = Date.parse(spec.start);
+  const end = Date.parse(spec.end);
+  show(box, {
+    grid: { left: 8, right: 14, top: 30, bottom: 4, containLabel: true },
+    xAxis: {
+      type: "value", min: start, max: end, interval: Math.ceil((end - start) / 6 / (24 * HOUR_MS)) * 24 * HOUR_MS,
+      axisLine: line(), axisTick: { show: false }, splitLine: { show: false },
+      axisLabel: { ...label(), hideOverlap: true, formatter: (ms) => (ms === end ? "" : named.format(ms)) },
+    },
+    yAxis: { ...valueAxis(spec.unit), max: (value) => nice(Math.max(top, value.max)) },
+    tooltip: tooltip(told),
+    series: [
+      { ...edge, data: ahead.map((p) => [p[0], p[2]]) },
+      { ...edge, data: ahead.map((p) => [p[0], p[3] - p[2]]), areaStyle: { color: colour, opacity: 0.18 } },
+      { ...plain, data: ahead.map((p) => [p[0], p[1]]), lineStyle: { color: colour, width: 2, type: [6, 4] } },
+      {
+        ...plain, data: course, lineStyle: { color: colour, width: 2 }, areaStyle: { color: colour, opacity: 0.1 },
+        markLine: {
+          silent: true, symbol: "none", data: [{ yAxis: spec.amount }], lineStyle: { color: css("--ink"), width: 1.5, type: "solid" },
+          label: { formatter: strings.budget, position: "insideStartTop", color: css("--ink"), fontSize: 11 },
+        },
+      },
+    ],
+  });
+}
+
+// The next round number above, so that the budget's line never lies on the frame.
+function nice(value) {
+  const step = 10 ** Math.floor(Math.log10(value)) / 2;
+  return Math.ceil((value * 1.02) / step) * step;
+}
