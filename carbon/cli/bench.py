@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import os
+import signal
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
 from pkgutil import iter_modules
+from types import FrameType
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -26,7 +30,6 @@ _PARTS = frozenset(
             "kept_year",
             "ledger",
             "own_postgresql",
-            "planted",
             "power_limits",
         ),
         *("raw_driver", "raw_size", "serving"),
@@ -72,15 +75,43 @@ def register(app: typer.Typer) -> None:
             raise InvalidInput(
                 "invalid_choice", "--data is for query, restate and web, without --db"
             )
-        figures = module.measure(Options(db, _data_dir(), quick, rows, part, data))
-        body = report(name, figures)
+        body = report(name, [])
+        typer.echo(f"{name}  {body['commit']}  {body['machine']}", err=json)
+        asked = Options(db, _data_dir(), quick, rows, part, data)
+        taken, was_ended = _taken(lambda: module.measure(asked), to_stderr=json)
         if json:
-            print_json(body)
-        else:
-            typer.echo(f"{name}  {body['commit']}  {body['machine']}")
-            for figure in figures:
-                typer.echo(_line(figure))
-        raise typer.Exit(0 if all_met(figures) else 1)
+            ended = {"interrupted": True} if was_ended else {}
+            print_json({**body, "figures": taken, **ended})
+        if was_ended:
+            raise typer.Exit(130)
+        raise typer.Exit(0 if all_met(taken) else 1)
+
+
+def _taken(measure: Callable[[], Iterable[Figure]], to_stderr: bool) -> tuple[list[Figure], bool]:
+    """Each figure, shown as it is taken; and whether a signal ended it before the last one."""
+    taken: list[Figure] = []
+    with _interrupted_by(signal.SIGTERM):
+        try:
+            for figure in measure():
+                taken.append(figure)
+                typer.echo(_line(figure), err=to_stderr)
+        except KeyboardInterrupt:
+            return taken, True
+    return taken, False
+
+
+@contextmanager
+def _interrupted_by(number: signal.Signals) -> Iterator[None]:
+    """A signal that would end the process ends what is measured, as Ctrl-C does."""
+
+    def interrupt(_number: int, _frame: FrameType | None) -> None:
+        raise KeyboardInterrupt
+
+    before = signal.signal(number, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(number, before)
 
 
 def _benches() -> list[str]:

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from carbon.cli.experiment_words import change_words
-from carbon.cli.output import mass, print_json
+from carbon.cli.output import print_json
+from carbon.cli.playbook_words import AT_99, line_of, not_run_line, playbook_markdown
 
 if TYPE_CHECKING:
+    from carbon.playbook.comparison import NotRun
+    from carbon.playbook.device import Device
+    from carbon.playbook.runner import Recorder
     from carbon.playbook.techniques import Entry
 
 playbook = typer.Typer(no_args_is_help=True)
@@ -51,9 +55,18 @@ def list_(json: Json = False) -> None:
 def run(
     technique: Annotated[str, typer.Argument(help="One of the ten, or all.")],
     blocks: Annotated[int, typer.Option(min=2, max=100, help="Counted blocks of each arm.")] = 5,
-    block_s: Annotated[float, typer.Option(min=0.05, max=600, help="Least length of one.")] = 1.2,
+    block_s: Annotated[
+        float | None,
+        typer.Option(min=0.05, max=600, help="Least length of one; 1, on a GPU 3."),
+    ] = None,
     seed: Annotated[int, typer.Option(help="Of data and models.")] = 1,
     quick: Annotated[bool, typer.Option(help="Smaller and quicker, for a look.")] = False,
+    device: Annotated[
+        str | None,
+        typer.Option(
+            envvar="CARBON_PLAYBOOK_DEVICE", help="cpu or cuda; a GPU where PyTorch sees one."
+        ),
+    ] = None,
     out: Annotated[Path | None, typer.Option(help="Write the table as Markdown, too.")] = None,
     json: Json = False,
 ) -> None:
@@ -61,78 +74,64 @@ def run(
     from carbon.client import Client
     from carbon.client.options import local_options
     from carbon.domain.experiments.techniques import technique_of
+    from carbon.playbook.comparison import NotRun
+    from carbon.playbook.device import CPU, device_of
     from carbon.playbook.runner import Pace, Recorder
     from carbon.playbook.techniques import ENTRIES, entry_of
 
     chosen = ENTRIES if technique == "all" else (entry_of(technique_of(technique)),)
+    where = device_of(device) if any(entry.needs_torch for entry in chosen) else CPU
     pace = Pace(block_s=block_s, blocks=blocks, quick=quick)
     began = time.monotonic()
     done: list[dict[str, Any]] = []
-    with Client(timeout_s=120.0) as client:
-        recorder = Recorder(client, local_options(), pace)
-        for entry in chosen:
-            done += _played(entry, recorder, seed, quick, not json)
-    seconds = time.monotonic() - began
-    if out is not None:
-        out.write_text(_markdown(done, seconds), "utf-8")
+    not_run: list[tuple[str, NotRun]] = []
+    try:
+        with Client(timeout_s=120.0) as client:
+            recorder = Recorder(
+                client, local_options(), pace, lambda line: typer.echo(line, err=True)
+            )
+            for name, found in _played(chosen, recorder, seed, quick, where, to_stderr=json):
+                if isinstance(found, NotRun):
+                    not_run.append((name, found))
+                    typer.echo(not_run_line(found), err=json)
+                else:
+                    done.append(found)
+                    typer.echo(line_of(found, client.url), err=json)
+    finally:  # what was found stays found, whatever ended it
+        seconds = time.monotonic() - began
+        if out is not None and done:
+            out.write_text(playbook_markdown(done, not_run, where.name, seconds), "utf-8")
     if json:
-        print_json({"experiments": done, "seconds": seconds})
+        print_json(
+            {
+                "experiments": done,
+                "not_run": [{"technique": t, "title": o.title, "why": o.why} for t, o in not_run],
+                "device": where.name,
+                "seconds": seconds,
+            }
+        )
     else:
         typer.echo(
-            f"{len(done)} experiments in {seconds:.0f} s; see carbon experiment list\n{_AT_99}"
+            f"{len(done)} experiments in {seconds:.0f} s; see carbon experiment list\n{AT_99}"
         )
-
-
-_AT_99 = (
-    "Intervals are at 95 %; a verdict holds at 99 %, so that some intervals leave out 0 and "
-    "say inconclusive: give those more blocks."
-)
 
 
 def _played(
-    entry: Entry, recorder: Any, seed: int, quick: bool, aloud: bool
-) -> list[dict[str, Any]]:
-    found = []
-    if aloud:
-        typer.echo(f"{entry.technique}: {entry.what}")
-    for comparison in entry.comparisons(seed, quick):
-        for told in recorder.record(entry.technique, comparison):
-            found.append(told)
-            if aloud:
-                typer.echo(_line(told))
-    return found
+    chosen: Sequence[Entry],
+    recorder: Recorder,
+    seed: int,
+    quick: bool,
+    where: Device,
+    to_stderr: bool,
+) -> Iterator[tuple[str, dict[str, Any] | NotRun]]:
+    """(technique, what came of it), as it comes."""
+    from carbon.playbook.comparison import NotRun
 
-
-def _line(told: dict[str, Any]) -> str:
-    sci = told["deltas"]["sci"]
-    quality = told["deltas"]["quality"]
-    shown = f"  {told['quality_metric']} {quality['value']:+.3f}" if quality else ""
-    return (
-        f"  {told['verdict']:13} {told['title']}\n"
-        f"  {'':13} {mass(sci['baseline'])} -> {mass(sci['treatment'])} per {told['unit']}  "
-        f"{change_words(sci)}{shown}"
-    )
-
-
-def _markdown(done: list[dict[str, Any]], seconds: float) -> str:
-    """What a run found on one machine, honest negatives included."""
-    from carbon.bench.figure import commit, machine
-
-    methods = sorted({m for told in done for m in told["baseline"]["methods"]})
-    lines = [
-        "# Playbook",
-        "",
-        f"`carbon playbook run` at {commit()} on {machine()}; {len(done)} experiments in "
-        f"{seconds:.0f} s. Energy by {', '.join(methods)}. {_AT_99}",
-        "",
-        "| technique | what | per | verdict | SCI (95 %) | quality |",
-        "|-|-|-|-|-|-|",
-    ]
-    for told in done:
-        quality = told["deltas"]["quality"]
-        shown = f"{told['quality_metric']} {quality['value']:+.3f}" if quality else ""
-        lines.append(
-            f"| {told['technique']} | {told['title']} | {told['unit']} | {told['verdict']} | "
-            f"{change_words(told['deltas']['sci'])} | {shown} |"
-        )
-    return "\n".join(lines) + "\n"
+    for place, entry in enumerate(chosen, 1):
+        typer.echo(f"{place} of {len(chosen)}: {entry.technique}, {entry.what}", err=to_stderr)
+        for comparison in entry.comparisons(seed, quick, where):
+            if isinstance(comparison, NotRun):
+                yield entry.technique, comparison
+            else:
+                for told in recorder.record(entry.technique, comparison):
+                    yield entry.technique, told

@@ -15,6 +15,7 @@ import numpy as np
 from carbon.domain.units import MJ_PER_KWH, MS_PER_DAY, MS_PER_HOUR, QUARTER_MS, floor_to
 from carbon.planning.series import IntensitySeries
 from carbon.playbook.comparison import Comparison, Done, Elsewhere
+from carbon.playbook.device import Device
 from carbon.playbook.grid_week import DAYS, START_MS, week
 from carbon.playbook.replayed_scheduler import ReplayedScheduler
 
@@ -25,7 +26,7 @@ _LENGTH_MS: Final = MS_PER_HOUR
 _POWER_W: Final = 100.0
 
 
-def comparisons(seed: int, quick: bool) -> Sequence[Comparison]:
+def comparisons(seed: int, quick: bool, device: Device) -> Sequence[Comparison]:
     grid = week()
     rng = np.random.default_rng(seed)
     arrivals = [

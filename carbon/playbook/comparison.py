@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from carbon.evaluation.answers import Cell
+from carbon.playbook.device import CPU, Device
 
 #: Turns of an arm's work in one block.
 Rounds = int
@@ -62,10 +63,21 @@ class Comparison:
     replay: Replay | None = None
     #: Conditions of a replayed arm, by arm.
     stated: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    #: Where both arms work.
+    device: Device = CPU
+
+
+@dataclass(frozen=True, slots=True)
+class NotRun:
+    """What belongs to a technique and cannot be done here. It is named, and never a verdict."""
+
+    title: str
+    why: str
 
 
 class Play(Protocol):
     """A technique's module."""
 
-    def comparisons(self, seed: int, quick: bool) -> Sequence[Comparison]:
-        """Makes its data and models, unmeasured but for `prepare`; the same seed makes the same."""
+    def comparisons(self, seed: int, quick: bool, device: Device) -> Sequence[Comparison | NotRun]:
+        """Makes its data and models, unmeasured but for `prepare`; the same seed makes the same.
+        Those of NumPy work on the processor, whatever the device is."""

@@ -12,6 +12,7 @@ import numpy as np
 from carbon.domain.units import MJ_PER_KWH, QUARTER_MS
 from carbon.domain.yearly import yearly_intensity
 from carbon.playbook.comparison import Comparison, Done, Elsewhere, Replay
+from carbon.playbook.device import Device
 from carbon.playbook.grid_week import START_MS
 
 _REQUESTS: Final = 64
@@ -21,7 +22,7 @@ _BEFORE: Final = ("DE", 1.5)
 _AFTER: Final = ("FR", 1.15)
 
 
-def comparisons(seed: int, quick: bool) -> Sequence[Comparison]:
+def comparisons(seed: int, quick: bool, device: Device) -> Sequence[Comparison]:
     rng = np.random.default_rng(seed)
     layers = [rng.normal(size=(_WIDTH, _WIDTH)).astype(np.float32) / 20 for _ in range(4)]
     requests = rng.normal(size=(_REQUESTS, _WIDTH)).astype(np.float32)

@@ -8,26 +8,40 @@ from typing import Any
 import torch
 
 from carbon.playbook.comparison import Comparison
-from carbon.playbook.networks import Data, answers, cells, data, network, serving, train
+from carbon.playbook.device import Device
+from carbon.playbook.networks import (
+    Data,
+    answers,
+    cells,
+    data,
+    network,
+    serving,
+    train,
+    trained,
+    weights,
+)
+
+_STUDENT_WIDTH = 128
 
 
-def comparisons(seed: int, quick: bool) -> Sequence[Comparison]:
-    training, test = data(seed, 4_000), data(seed + 1, 2_000)
-    steps = 40 if quick else 400
-    teacher, student = network(1024, 3), network(128, 2)
-    train(teacher, training, steps)
-    _teach(teacher, student, training, steps)
+def comparisons(seed: int, quick: bool, device: Device) -> Sequence[Comparison]:
+    training, test = data(seed, 4_000, device), data(seed + 1, 2_000, device)
+    taught, lessons = (40, 40) if quick else (120, 300)
+    width = 1024 * device.widening
+    teacher = trained(width, 3, seed, taught, device)
+    student = network(_STUDENT_WIDTH, 2, device=device)
+    _teach(teacher, student, training, lessons)
 
     def again() -> None:
         """Both trainings once more, to be measured: the models in use stay as they are."""
-        other = network(1024, 3)
-        train(other, training, steps)
-        _teach(other, network(128, 2), training, steps)
+        other = network(width, 3, device=device)
+        train(other, training, taught)
+        _teach(other, network(_STUDENT_WIDTH, 2, device=device), training, lessons)
 
     return [
         Comparison(
-            title="a student of 25 thousand weights for its teacher of 2.2 million",
-            parameters={"teacher": "3 x 1024", "student": "2 x 128"},
+            title=f"a student of {weights(student)} weights for its teacher of {weights(teacher)}",
+            parameters={"teacher": f"3 x {width}", "student": f"2 x {_STUDENT_WIDTH}"},
             baseline=serving(teacher, test),
             treatment=serving(student, test),
             before={"model": "teacher"},
@@ -36,6 +50,7 @@ def comparisons(seed: int, quick: bool) -> Sequence[Comparison]:
             quality_metric="accuracy",
             cells=cells(answers(teacher, test), answers(student, test), test),
             prepare=again,
+            device=device,
         )
     ]
 

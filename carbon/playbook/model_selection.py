@@ -6,26 +6,32 @@ from collections.abc import Sequence
 from typing import Any
 
 from carbon.playbook.comparison import Comparison, Done, Work
-from carbon.playbook.networks import Data, answers, cells, data, network, train
+from carbon.playbook.device import Device
+from carbon.playbook.networks import Data, answers, cells, data, trained, weights
+
+_SMALL_WIDTH = 96
 
 
-def comparisons(seed: int, quick: bool) -> Sequence[Comparison]:
-    training, test = data(seed, 4_000), data(seed + 1, 2_000)
-    steps = 40 if quick else 500
-    large, small = network(1024, 3), network(96, 2)
-    for model in (large, small):
-        train(model, training, steps)
+def comparisons(seed: int, quick: bool, device: Device) -> Sequence[Comparison]:
+    test = data(seed + 1, 2_000, device)
+    width = 1024 * device.widening
+    large = trained(width, 3, seed, 40 if quick else 120, device)
+    small = trained(_SMALL_WIDTH, 2, seed, 40 if quick else 400, device)
     return [
         Comparison(
-            title="a classifier of 2.2 million weights, or of 16 thousand",
-            parameters={"baseline_model": "3 x 1024", "treatment_model": "2 x 96"},
+            title=f"a classifier of {weights(large)} weights, or of {weights(small)}",
+            parameters={
+                "baseline_model": f"3 x {width}",
+                "treatment_model": f"2 x {_SMALL_WIDTH}",
+            },
             baseline=_answering(large, test),
             treatment=_answering(small, test),
-            before={"width": 1024, "depth": 3},
-            after={"width": 96, "depth": 2},
+            before={"width": width, "depth": 3},
+            after={"width": _SMALL_WIDTH, "depth": 2},
             units=["request", "correct_answer"],
             quality_metric="accuracy",
             cells=cells(answers(large, test), answers(small, test), test),
+            device=device,
         )
     ]
 

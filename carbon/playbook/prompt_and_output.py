@@ -9,6 +9,7 @@ from typing import Any, Final
 import torch
 
 from carbon.playbook.comparison import Comparison, Done, Work
+from carbon.playbook.device import Device
 
 #: What the model learns; made here, and of no meaning.
 _TEXT: Final = "the grid is clean at noon and the job can wait for the sun. " * 40
@@ -29,12 +30,12 @@ class CharacterModel(torch.nn.Module):  # type: ignore[misc]  # torch is not rea
         return self.out(hidden), state
 
 
-def comparisons(seed: int, quick: bool) -> Sequence[Comparison]:
+def comparisons(seed: int, quick: bool, device: Device) -> Sequence[Comparison]:
     torch.set_num_threads(1)
     torch.manual_seed(seed)
     letters = sorted(set(_TEXT))
-    tokens = torch.tensor([letters.index(letter) for letter in _TEXT])
-    model = CharacterModel(len(letters))
+    tokens = torch.tensor([letters.index(letter) for letter in _TEXT], device=device.name)
+    model = CharacterModel(len(letters)).to(device.name)
     _train(model, tokens, 10 if quick else 80)
     made = (
         ("output", "answers of 48 characters for 96", (24, _LONG), (24, _SHORT)),
@@ -49,6 +50,7 @@ def comparisons(seed: int, quick: bool) -> Sequence[Comparison]:
             before={"prompt": before[0], "output": before[1]},
             after={"prompt": after[0], "output": after[1]},
             units=["request", "token"],
+            device=device,
         )
         for shortened, title, before, after in made
     ]

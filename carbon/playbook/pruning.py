@@ -11,14 +11,14 @@ import torch
 from torch.nn.utils import prune
 
 from carbon.playbook.comparison import Comparison
-from carbon.playbook.networks import answers, cells, data, network, serving, train
+from carbon.playbook.device import Device
+from carbon.playbook.networks import answers, cells, data, serving, train, trained
 
 
-def comparisons(seed: int, quick: bool) -> Sequence[Comparison]:
-    training, test = data(seed, 4_000), data(seed + 1, 2_000)
-    plain = network(768, 3)
-    train(plain, training, 30 if quick else 250)
-    steps = 10 if quick else 120
+def comparisons(seed: int, quick: bool, device: Device) -> Sequence[Comparison]:
+    training, test = data(seed, 4_000, device), data(seed + 1, 2_000, device)
+    plain = trained(768 * device.widening, 3, seed, 30 if quick else 100, device)
+    steps = 10 if quick else 60
     made: list[tuple[str, Any, Callable[[], None] | None]] = [
         ("unstructured", _unstructured(plain), None),
         ("structured", _structured(plain), None),
@@ -36,6 +36,7 @@ def comparisons(seed: int, quick: bool) -> Sequence[Comparison]:
             quality_metric="accuracy",
             cells=cells(answers(plain, test), answers(model, test), test),
             prepare=prepare,
+            device=device,
         )
         for structure, model, prepare in made
     ]
@@ -60,7 +61,7 @@ def _structured(plain: Any) -> Any:
     kept.append(torch.arange(layers[-1].out_features))
     parts: list[Any] = []
     for layer, ins, outs in zip(layers, kept, kept[1:], strict=False):
-        smaller = torch.nn.Linear(len(ins), len(outs))
+        smaller = torch.nn.Linear(len(ins), len(outs), device=layer.weight.device)
         smaller.weight.data = layer.weight.detach()[outs][:, ins].clone()
         smaller.bias.data = layer.bias.detach()[outs].clone()
         parts += [smaller, torch.nn.ReLU()]

@@ -15,11 +15,12 @@ from carbon.collect.host_agent import AgentOptions
 from carbon.domain.experiments.techniques import Technique
 from carbon.errors import CarbonError
 from carbon.playbook.comparison import Comparison, Done, Work
+from carbon.playbook.device import CPU, Device
 
-#: A block lasts at least this long, so that starting and ending it do not count.
-BLOCK_S: Final = 1.2
 BLOCKS: Final = 5
 _DELIVERY_S: Final = 20.0
+#: The part of a block in which its turns are told well enough.
+_PROBED: Final = 4
 _ARMS: Final = ("baseline", "treatment")
 
 
@@ -27,7 +28,9 @@ _ARMS: Final = ("baseline", "treatment")
 class Pace:
     """How much of everything; tests take less."""
 
-    block_s: float = BLOCK_S
+    #: A block takes at least this long, so that starting and ending it do not count; None is the
+    #: device's own.
+    block_s: float | None = None
     blocks: int = BLOCKS
     warm_up: int = 1
     quick: bool = False
@@ -45,25 +48,48 @@ class _Block:
 class Recorder:
     """Measures blocks on this machine and records them on one server."""
 
-    def __init__(self, client: Client, options: AgentOptions, pace: Pace = Pace()) -> None:
+    def __init__(
+        self,
+        client: Client,
+        options: AgentOptions,
+        pace: Pace = Pace(),
+        tell: Callable[[str], None] = lambda _: None,
+    ) -> None:
+        """`tell` gets a line for each step that takes seconds."""
         self._client = client
         self._options = options
         self._pace = pace
+        self._tell = tell
 
-    def record(self, technique: Technique, comparison: Comparison) -> Iterator[dict[str, Any]]:
-        """The answers of the server: an experiment for each unit."""
+    def record(
+        self, technique: Technique, comparison: Comparison, times: int = 1
+    ) -> Iterator[dict[str, Any]]:
+        """The answers of the server: an experiment for each unit, the blocks run `times` over."""
         workload = f"playbook-{technique}"
+        self._tell(f"{technique}: {comparison.title}")
         costs = self._costs(workload, comparison)
         rounds = 1 if comparison.is_whole else self._rounds(comparison)
+        for _ in range(times):
+            yield from self._compared(technique, workload, comparison, rounds, costs)
+
+    def _compared(
+        self,
+        technique: Technique,
+        workload: str,
+        comparison: Comparison,
+        rounds: int,
+        costs: list[dict[str, Any]],
+    ) -> Iterator[dict[str, Any]]:
         both = tuple(zip(_ARMS, (comparison.baseline, comparison.treatment), strict=True))
         turns = [
             (number, arm, work)
             for number in range(self._pace.warm_up + self._blocks(comparison))
             for arm, work in both
         ]
+        device = comparison.device
         blocks = [
-            self._block(workload, arm, number, work, rounds, is_last=(number, arm) == turns[-1][:2])
-            for number, arm, work in turns
+            self._block(workload, arm, number, work, rounds, device, is_last=turn == len(turns))
+            for turn, (number, arm, work) in enumerate(turns, 1)
         ]
         counted = [block for block in blocks if block.number >= self._pace.warm_up]
         for unit in comparison.units:
@@ -96,18 +122,20 @@ class Recorder:
             prepare()
             return Done({})
 
-        block = self._block(beside, "making", 0, make, 1)
+        self._tell("  making the treatment, measured")
+        block = self._block(beside, "making", 0, make, 1, comparison.device)
         return [{"what": "making the treatment", "run": block.run, "workload": beside}]
 
     def _rounds(self, comparison: Comparison) -> int:
         """Turns of the slower arm that fill a block; both arms do the same work."""
+        block_s = self._pace.block_s or comparison.device.block_s
+        works = comparison.baseline, comparison.treatment
         rounds = 1
         while True:
-            took = [_seconds(work, rounds) for work in (comparison.baseline, comparison.treatment)]
-            fastest = min(took)
-            if fastest >= self._pace.block_s / 3 or max(took) >= self._pace.block_s:
-                return max(1, round(rounds * self._pace.block_s / max(took)))
-            rounds *= 4
+            longest = max(_seconds(work, rounds, comparison.device) for work in works)
+            if longest >= block_s / _PROBED:
+                return max(1, round(rounds * block_s / longest))
+            rounds = max(2 * rounds, round(rounds * block_s / _PROBED / max(longest, 1e-3)))
 
     def _block(
         self,
@@ -116,16 +144,19 @@ class Recorder:
         number: int,
         work: Work,
         rounds: int,
+        device: Device = CPU,
         is_last: bool = False,
     ) -> _Block:
         """Raises CarbonError(`not_measured`): with the last block the server must have all of the
-        runs, since it compares them next."""
+        runs, since it compares them next. A GPU's work begins and ends within its run."""
         session = RunSession(
             self._options.data_dir, lambda: self._options, workload, wait_cpu_s=FIGURES_S
         )
+        device.synchronise()
         session.start()
         try:
             done = work(rounds)
+            device.synchronise()
             measured = session.end(done.units)
             undelivered = session.flush(_DELIVERY_S) if is_last else 0
         finally:
@@ -135,6 +166,12 @@ class Recorder:
                 "not_measured",
                 "a run of the playbook was not measured, or not delivered: start `carbon up`, and "
                 "see `carbon doctor`",
+            )
+        if device.is_gpu and not _has_gpu(measured):
+            raise CarbonError(
+                "not_measured",
+                "the agent saw no energy of this program on a GPU: `carbon doctor` says which GPUs "
+                "it reads, and whether it sees their processes; or run with --device cpu",
             )
         return _Block(arm, number, session.run, measured, done)
 
@@ -182,10 +219,20 @@ class Recorder:
         }
 
 
-def _seconds(work: Callable[[int], Done], rounds: int) -> float:
-    before = time.perf_counter()
+def _seconds(work: Callable[[int], Done], rounds: int, device: Device) -> float:
+    """Of the processor's own time where it works: what else the machine does makes no block
+    shorter, and its energy is known by that time, in steps of 10 ms."""
+    clock = time.perf_counter if device.is_gpu else time.process_time
+    device.synchronise()
+    before = clock()
     work(rounds)
-    return time.perf_counter() - before
+    device.synchronise()
+    return clock() - before
+
+
+def _has_gpu(measured: Measured) -> bool:
+    gpus = {used.device for used in measured.sources if used.kind == "gpu"}
+    return any(i.device in gpus and i.energy_mj for i in measured.intervals)
 
 
 def _run_of(block: _Block) -> dict[str, Any]:

@@ -14,13 +14,14 @@ from typing import Any, Final
 import numpy as np
 
 from carbon.playbook.comparison import Comparison, Done, Work
+from carbon.playbook.device import Device
 
 #: Two replicas poll every quarter of a millisecond.
 _POLL_S: Final = 0.000_25
 _WIDTH: Final = 384
 
 
-def comparisons(seed: int, quick: bool) -> Sequence[Comparison]:
+def comparisons(seed: int, quick: bool, device: Device) -> Sequence[Comparison]:
     scale, short_gaps = (0.3, 10) if quick else (1.0, 60)
     return [
         Comparison(

@@ -10,7 +10,8 @@ from typing import Final, cast
 
 from carbon.domain.experiments.techniques import Technique
 from carbon.errors import CarbonError
-from carbon.playbook.comparison import Comparison, Play
+from carbon.playbook.comparison import Comparison, NotRun, Play
+from carbon.playbook.device import CPU, Device
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +24,9 @@ class Entry:
     def is_ready(self) -> bool:
         return not self.needs_torch or find_spec("torch") is not None
 
-    def comparisons(self, seed: int, quick: bool) -> Sequence[Comparison]:
+    def comparisons(
+        self, seed: int, quick: bool, device: Device = CPU
+    ) -> Sequence[Comparison | NotRun]:
         """Raises CarbonError(`playbook_missing`) where PyTorch is not installed."""
         if not self.is_ready:
             raise CarbonError(
@@ -31,7 +34,7 @@ class Entry:
                 f"{self.technique} needs PyTorch: pip install 'carbon-ledger[playbook]'",
             )
         play = cast(Play, import_module(f"carbon.playbook.{self.technique}"))
-        return play.comparisons(seed, quick)
+        return play.comparisons(seed, quick, device)
 
 
 ENTRIES: Final = (

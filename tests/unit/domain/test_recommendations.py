@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from carbon.bench.planted import year
+from carbon.bench.experiment.planted import year
 from carbon.domain.recommendations import (
     REMEDY,
     Finding,
