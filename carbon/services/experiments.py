@@ -25,6 +25,7 @@ from carbon.evaluation.gates import Limits, all_passed, gates
 from carbon.services.audit import EXPERIMENT_RECORDED, experiment_hash, statement_hash
 from carbon.services.context import Context
 from carbon.services.experiment_arms import ReadArm, read_arm
+from carbon.services.published import published_answer, published_summary
 from carbon.services.question import Question, known_workload
 from carbon.services.sci import workload_sci
 from carbon.storage import experiments as stored
@@ -80,7 +81,9 @@ def record_experiment(
 def read_experiment(context: Context, principal: Principal, id_: str) -> dict[str, Any]:
     """Raises NotFound(`unknown_experiment`), for another team's too unless it is published."""
     with reading(context.engine) as connection:
-        return _answer(connection, _visible(connection, principal, id_))
+        found = _visible(connection, principal, id_)
+        answer = _answer(connection, found)
+    return answer if _is_own(principal, found) else published_answer(answer, found.salt)
 
 
 def list_experiments(
@@ -108,15 +111,17 @@ def list_experiments(
             before=(last.recorded_ms, last.id) if last else None,
         )
     return ExperimentList(
-        [_summary(one) for one in found], found[-1].id if len(found) == limit else None
+        [_summary(principal, one) for one in found], found[-1].id if len(found) == limit else None
     )
+
+
+def _is_own(principal: Principal, found: stored.StoredExperiment) -> bool:
+    return principal.sees_all_teams or found.team == principal.team
 
 
 def _visible(connection: Connection, principal: Principal, id_: str) -> stored.StoredExperiment:
     found = stored.find_experiment(connection, id_)
-    if found is None or not (
-        principal.sees_all_teams or found.is_published or found.team == principal.team
-    ):
+    if found is None or not (found.is_published or _is_own(principal, found)):
         raise NotFound("unknown_experiment", f"no experiment {id_!r}")
     return found
 
@@ -344,6 +349,8 @@ def _store(
         )
         subjects = [(id_, one.arm.name) for one in read for id_ in sorted(one.subjects)]
         stored.insert_experiment(connection, ids.team(name.team), made, subjects)
+        if made.is_published:
+            stored.draw_salt(connection, ids.team(name.team))
         chained = {"hash": experiment_hash(made), "technique": made.technique}
         append(connection, now_ms, principal.key_id, EXPERIMENT_RECORDED, made.id, chained)
         return _answer(connection, made)
@@ -365,10 +372,10 @@ def _answer(connection: Connection, found: stored.StoredExperiment) -> dict[str,
     return {**msgspec.to_builtins(record), **msgspec.json.decode(found.statement)}
 
 
-def _summary(found: stored.StoredExperiment) -> ExperimentSummary:
+def _summary(principal: Principal, found: stored.StoredExperiment) -> ExperimentSummary:
     told = msgspec.json.decode(found.statement, type=ExperimentStatement)
     sci = told.deltas.sci
-    return ExperimentSummary(
+    summary = ExperimentSummary(
         found.id,
         found.team,
         told.workload,
@@ -389,3 +396,4 @@ def _summary(found: stored.StoredExperiment) -> ExperimentSummary:
         found.statement_hash,
         told.deltas.quality,
     )
+    return summary if _is_own(principal, found) else published_summary(summary, found.salt)

@@ -90,6 +90,7 @@ def erase_names(connection: Connection, team_id: int, now_ms: int) -> list[str]:
     _rename(connection, source, "name", source.c.team_id == team_id)
     _rename(connection, workload, "name", workload.c.team_id == team_id)
     _rename(connection, team, "name", team.c.id == team_id)
+    connection.execute(update(team).where(team.c.id == team_id).values(salt=""))
     keys = select(api_key.c.id).where(api_key.c.team_id == team_id)
     connection.execute(delete(session).where(session.c.key_id.in_(keys)))
     connection.execute(

@@ -3,11 +3,24 @@ the optimisation log of a workload."""
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Boolean, Column, Connection, ForeignKey, Index, Row, Table, Text, or_, select
+from sqlalchemy import (
+    Boolean,
+    Column,
+    Connection,
+    ForeignKey,
+    Index,
+    Row,
+    Table,
+    Text,
+    or_,
+    select,
+    update,
+)
 
 from carbon.storage.names import team
 from carbon.storage.schema import Ms, metadata
@@ -59,6 +72,8 @@ class StoredExperiment:
     request: str
     statement: str
     statement_hash: str
+    #: Of the team; empty where it never published anything.
+    salt: str = ""
 
 
 def insert_experiment(
@@ -96,6 +111,12 @@ def insert_experiment(
         insert_new(connection, experiment_subject, rows)
 
 
+def draw_salt(connection: Connection, team_id: int) -> None:
+    """The team's, once and for all."""
+    without = (team.c.id == team_id) & (team.c.salt == "")
+    connection.execute(update(team).where(without).values(salt=secrets.token_hex(32)))
+
+
 def find_experiment(connection: Connection, id_: str) -> StoredExperiment | None:
     row = connection.execute(_query().where(experiment.c.id == id_)).one_or_none()
     return _stored(row) if row else None
@@ -127,7 +148,7 @@ def experiments_of(
 
 
 def _query() -> Any:
-    return select(*experiment.c, team.c.name.label("team")).join(
+    return select(*experiment.c, team.c.name.label("team"), team.c.salt).join(
         team, team.c.id == experiment.c.team_id
     )
 
@@ -145,4 +166,5 @@ def _stored(row: Row[Any]) -> StoredExperiment:
         row.request,
         row.statement,
         row.statement_hash,
+        row.salt,
     )

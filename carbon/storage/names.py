@@ -40,6 +40,8 @@ team = Table(
     Column("id", Id, primary_key=True),
     Column("name", Text, nullable=False, unique=True),
     Column("created_ms", Ms, nullable=False),
+    #: Under which its names stand in what it publishes; drawn with the first, erased with it.
+    Column("salt", Text, nullable=False, server_default=""),
 )
 
 workload = Table(

@@ -228,6 +228,51 @@ def test_a_finer_look_at_a_site_is_refused(admin: TestClient) -> None:
     refused(admin.post("/v1/experiments", json=mixed), 422, "mixed_blocks")
 
 
+# What is published
+
+
+def test_other_teams_see_a_published_experiment_without_its_names(
+    service: Service, arms: TestClient, team: TestClient
+) -> None:
+    told = post(arms, blocks=runs, publish=True, title="int8 of the search")
+    answer = team.get(f"/v1/experiments/{told['id']}")
+    shown = answer.json()
+    for name in ('"a0"', '"default', "default/w", told["recorded_by"]):
+        assert name not in answer.text, name
+    assert told["team"] == "default"
+    assert shown["workload"] == shown["baseline"]["workload"] == shown["treatment"]["workload"]
+    assert shown["workload"].startswith(f"{shown['team']}/workload-")
+    names = {"team", "workload", "recorded_by", "baseline", "treatment"}
+    assert {k: v for k, v in shown.items() if k not in names} == {
+        k: v for k, v in told.items() if k not in names
+    }
+    energies = [[b["energy_mj"] for b in one["baseline"]["blocks"]] for one in (told, shown)]
+    assert energies[0] == energies[1]
+    assert len({block["run"] for block in shown["baseline"]["blocks"]}) == BLOCKS
+    listed = team.get("/v1/experiments").json()["experiments"][0]
+    assert (listed["team"], listed["workload"]) == (shown["team"], shown["workload"])
+    page = team.get(f"/experiments/{told['id']}").text
+    assert "default/w" not in page + team.get("/web/experiments.csv").text
+
+
+def test_a_team_s_pseudonyms_are_its_own_and_last(
+    service: Service, arms: TestClient, team: TestClient
+) -> None:
+    """The same name in all that it publishes, another in what another team does."""
+    first, second = (post(arms, publish=True)["id"] for _ in range(2))
+    seen = [team.get(f"/v1/experiments/{id_}").json() for id_ in (first, second)]
+    assert seen[0]["workload"] == seen[1]["workload"]
+    with writing(service.context.engine) as connection:
+        salts = dict(connection.execute(text("SELECT name, salt FROM team")).all())
+        assert len(salts["default"]) == 64
+        connection.execute(text("UPDATE team SET salt = '' WHERE name = 'default'"))
+    unsalted = team.get(f"/v1/experiments/{first}").json()
+    assert unsalted["workload"] == "team-withheld/workload-withheld"
+    post(arms, publish=True)
+    anew = team.get(f"/v1/experiments/{first}").json()
+    assert anew["workload"] not in (seen[0]["workload"], unsalted["workload"])
+
+
 # The log
 
 
