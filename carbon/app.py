@@ -47,6 +47,7 @@ from carbon.services.context import Context
 from carbon.services.host_addresses import HostAddresses
 from carbon.services.importing import Importing
 from carbon.services.ingest import Ingest
+from carbon.services.job_rehearsal import Rehearsal
 from carbon.services.lanes import Lanes
 from carbon.services.notices import Notifying
 from carbon.services.polling import Polling
@@ -123,6 +124,7 @@ def create_app(context: Context, background: bool = True) -> FastAPI:
             Upkeep(context, writer),
             polling,
             Scheduler(context, lanes=Lanes(patience_s=0.2)),
+            Rehearsal(context),
             scraping,
             Notifying(context),
         ]

@@ -32,6 +32,12 @@ class Service:
         return httpx2.Client(base_url=self.url, headers=headers, timeout=60.0)
 
     @property
+    def cpu_s(self) -> float:
+        """Processor time of the service so far, its children's not."""
+        told = self.process.cpu_times()
+        return float(told.user + told.system)
+
+    @property
     def rss_mb(self) -> float:
         return float(self.process.memory_info().rss) / 1e6
 

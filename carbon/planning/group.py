@@ -18,6 +18,8 @@ from carbon.planning.windows import best_windows
 CELL_MS: Final = 300_000
 #: A move must gain this share: less is noise, and moving with noise loses what planning won.
 LEAST_GAIN: Final = 0.01
+#: Costs are mended span by span while few spans have become full; working them out is cheaper then.
+_MOST_MENDED: Final = 24
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -80,8 +82,10 @@ class Room:
         self._count = np.zeros(cells, dtype=np.int64)
         self._capacity = capacity
         self.marks_ms: IntArray = self._start_ms + np.arange(cells + 1) * CELL_MS
-        #: What was worked out per number of cells while no cell became full or free.
-        self._costs: dict[int, FloatArray] = {}
+        #: Of windows by their number of cells, each with how many of `_filled` it knows.
+        self._costs: dict[int, tuple[FloatArray, int]] = {}
+        #: Spans of cells that have become full, in the order in which they did.
+        self._filled: list[tuple[int, int]] = []
 
     def take_all(self, start_ms: IntArray, end_ms: IntArray, places: int = 1) -> None:
         """Of many jobs at once, both of shape (jobs,), room or not; -1 place gives one back."""
@@ -90,7 +94,7 @@ class Room:
         until = np.clip(-(-(end_ms - self._start_ms) // CELL_MS), first, last)
         steps = np.bincount(first, minlength=last + 1) - np.bincount(until, minlength=last + 1)
         self._count += places * np.cumsum(steps)[:-1]
-        self._costs = {}
+        self._forget()
 
     def keep_free(self, marks_ms: IntArray, places: IntArray, sign: int = 1) -> None:
         """So many places of each slot between two marks; -1 gives them back."""
@@ -98,7 +102,7 @@ class Room:
         slot = np.searchsorted(marks_ms, self.marks_ms[:-1], "right") - 1
         some = np.where(inside, slot, 0)
         self._count += sign * np.where(inside, places[some], 0)
-        self._costs = {}
+        self._forget()
 
     @property
     def is_overfull(self) -> bool:
@@ -106,23 +110,49 @@ class Room:
 
     def take(self, start_ms: int, end_ms: int) -> bool:
         """Whether there was room; where there was none nothing is taken."""
-        some = self._count[self._cells(start_ms, end_ms)]
+        cells = self._cells(start_ms, end_ms)
+        some = self._count[cells]
         if not len(some):
             return True
         if (most := some.max()) >= self._capacity:
             return False
         some += 1
         if most + 1 >= self._capacity:
-            self._costs = {}
+            self._note_full(cells.start, some)
         return True
+
+    def hold(self, start_ms: int, end_ms: int) -> None:
+        """Takes a place, room or not."""
+        cells = self._cells(start_ms, end_ms)
+        some = self._count[cells]
+        some += 1
+        self._note_full(cells.start, some)
 
     def costs(self, area: FloatArray, cells: int) -> FloatArray:
         """The area of the window of `cells` from each cell on, infinite where one is full."""
-        if cells not in self._costs:
-            full = np.concatenate(([0], np.cumsum(self._count >= self._capacity)))
+        known, seen = self._costs.get(cells, (None, 0))
+        newest = len(self._filled)
+        if known is None or newest - seen > _MOST_MENDED:
+            full = np.concatenate(([0], (self._count >= self._capacity).cumsum()))
             room = full[cells:] == full[:-cells]
-            self._costs[cells] = np.where(room, area[cells:] - area[:-cells], np.inf)
-        return self._costs[cells]
+            known = np.where(room, area[cells:] - area[:-cells], np.inf)
+        else:
+            for first, until in self._filled[seen:]:
+                known[max(0, first - cells + 1) : until] = np.inf
+        self._costs[cells] = known, newest
+        return known
+
+    def _note_full(self, first: int, some: IntArray) -> None:
+        """`some` cells from the first on have one job more."""
+        full = (some == self._capacity).nonzero()[0]
+        if not len(full):
+            return
+        ends = (np.diff(full) > 1).nonzero()[0].tolist()
+        for lo, hi in zip([0, *(at + 1 for at in ends)], [*ends, -1], strict=True):
+            self._filled.append((first + int(full[lo]), first + int(full[hi]) + 1))
+
+    def _forget(self) -> None:
+        self._costs, self._filled = {}, []
 
     def _cells(self, start_ms: int, end_ms: int) -> slice:
         first = max(0, (start_ms - self._start_ms) // CELL_MS)
@@ -177,7 +207,7 @@ def place_group(
             at = search.start(first, last, length, below if old_start >= 0 else np.inf)
             if at < 0 and old_start >= 0:
                 # What it has it keeps; more than fit have come to stand there.
-                room.take_all(np.array([old_start]), np.array([old_end]))
+                room.hold(old_start, old_end)
                 start[job], end[job], is_old[job] = old_start, old_end, True
             elif at >= 0:
                 room.take(at, at + length)

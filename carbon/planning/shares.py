@@ -8,13 +8,12 @@ more. Within its share a team's jobs go by priority, then by deadline.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from carbon.errors import InvalidInput
 
 
-@dataclass(frozen=True, slots=True)
-class CleanRequest:
+class CleanRequest(NamedTuple):
     """What one job would take of the clean hours."""
 
     team: str
@@ -53,15 +52,17 @@ def allotted(
         wanted[request.team] = wanted.get(request.team, 0.0) + request.cpu_h
     left = team_shares(wanted, weight, clean_cpu_h)
     granted = [0.0] * len(requests)
-    for index in sorted(range(len(requests)), key=lambda i: _rank(requests[i])):
+    for index in _by_rank(requests):
         request = requests[index]
         granted[index] = min(request.cpu_h, max(left[request.team], 0.0))
         left[request.team] -= granted[index]
     return granted
 
 
-def _rank(request: CleanRequest) -> tuple[int, int]:
-    return -request.priority, request.deadline_ms
+def _by_rank(requests: Sequence[CleanRequest]) -> list[int]:
+    """By priority, then by deadline, then as they came."""
+    ranks = [(-r.priority, r.deadline_ms) for r in requests]
+    return sorted(range(len(ranks)), key=ranks.__getitem__)
 
 
 def fair_order(requests: Sequence[CleanRequest], weight: Mapping[str, float]) -> list[int]:
@@ -73,7 +74,7 @@ def fair_order(requests: Sequence[CleanRequest], weight: Mapping[str, float]) ->
     """
     served: dict[str, float] = {}
     turns: list[tuple[float, str, int]] = []
-    for index in sorted(range(len(requests)), key=lambda i: _rank(requests[i])):
+    for index in _by_rank(requests):
         request = requests[index]
         share = weight.get(request.team, 1.0)
         if not share > 0:

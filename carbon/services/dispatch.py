@@ -43,7 +43,7 @@ from carbon.storage.attempts import (
 from carbon.storage.engine import reading, writing
 from carbon.storage.job_queries import JobRow, due_jobs, get_job, move
 from carbon.storage.leases import Lease, LeaseLost, check_lease
-from carbon.storage.pools import all_pools, find_pool
+from carbon.storage.pools import all_pools, find_pool, running_in
 
 _log = logging.getLogger(__name__)
 
@@ -61,8 +61,12 @@ class Dispatch:
         """Starts what is due, nearest deadline first, as far as the pools have room."""
         now_ms = self.context.clock.now_ms()
         with reading(self.context.engine) as connection:
-            pools = all_pools(connection)
-            full = {p.id for p in pools if p.running >= capacity_of(p, self.executors)}
+            running = running_in(connection)
+            full = {
+                pool.id
+                for pool in all_pools(connection)
+                if running[pool.id] >= capacity_of(pool, self.executors)
+            }
             due = due_jobs(connection, now_ms, full)
         count = 0
         for job in due:
@@ -94,7 +98,9 @@ class Dispatch:
         with writing(self.context.engine) as connection:
             check_lease(connection, self.lease)
             pool = find_pool(connection, job.pool)
-            if pool is None or pool.running >= capacity_of(pool, self.executors):
+            if pool is None:
+                return None
+            if running_in(connection)[pool.id] >= capacity_of(pool, self.executors):
                 return None
             try:
                 move(connection, job.id, JobState.WAITING, JobState.STARTING)

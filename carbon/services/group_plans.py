@@ -16,7 +16,7 @@ from msgspec.structs import replace
 
 from carbon.domain.jobs import PlacementReason
 from carbon.domain.units import MS_PER_HOUR
-from carbon.planning.decision import latest_safe_start_ms
+from carbon.planning.decision import DISPATCH_MARGIN_MS, latest_safe_start_ms
 from carbon.planning.group import Choice, Group, Placed, Room, all_in_place, place_group
 from carbon.planning.likely_lengths import cheapest_starts
 from carbon.planning.pool_bound import PoolBound, pool_bound
@@ -110,11 +110,10 @@ def _together(inputs: PlanInputs) -> PoolPlan:
         pool = _Pool.of(inputs, series, [wishes[i] for i in planned], until_ms)
         rows, method, cost, bound = pool.placements(list(alone.values()))
         by_place = dict(zip(planned, rows, strict=True))
-    made = []
-    for index, wish in enumerate(wishes):
-        row = by_place.get(index) or alone[index]
-        # What it would have cost at once is a matter of when it was submitted.
-        made.append(replace(row, start_now_g=wish.stands.start_now_g) if wish.stands else row)
+    for index, row in alone.items():
+        if stood := wishes[index].stands:
+            alone[index] = replace(row, start_now_g=stood.start_now_g)
+    made = [by_place.get(index) or alone[index] for index in range(len(wishes))]
     return PoolPlan(made, method, cost, bound)
 
 
@@ -277,21 +276,24 @@ class _Pool:
         first = self.group.earliest_ms
         now_area = self.series.area(first + self.group.length_ms) - self.series.area(first)
         start_now = now_area * watts * KWH_PER_W_MS
-        columns = (placed.start_ms, self._starts(placed), first, grams, start_now)
+        length = self.group.length_ms
+        before = length + np.minimum(DISPATCH_MARGIN_MS, length // 10)
+        columns = (placed.start_ms, self._starts(placed), first, length, before, grams, start_now)
         rows = []
-        for index, (planned, start, at_once, expected, now) in enumerate(
+        for index, (planned, start, at_once, length_ms, early, expected, now) in enumerate(
             zip(*(column.tolist() for column in columns), strict=True)
         ):
-            wish, length_ms = wishes[index], int(self.group.length_ms[index])
+            wish = wishes[index]
             pieces = self._pieces(placed, index)
             rows.append(
                 PlacementRow(
                     start_ms=start,
                     end_ms=pieces[-1][1] if pieces else start + length_ms,
-                    latest_start_ms=wish.deadline_ms - length_ms - margin_ms(length_ms),
+                    latest_start_ms=wish.deadline_ms - early,
                     zone=inputs.zone,
                     expected_g=expected,
-                    start_now_g=now,
+                    # A matter of when it was submitted, where that has been before.
+                    start_now_g=wish.stands.start_now_g if wish.stands else now,
                     reason=_reason(planned, start, at_once, pieces),
                     decided_ms=inputs.now_ms,
                     vintages=inputs.vintages,

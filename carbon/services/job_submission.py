@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from functools import cache
 
@@ -101,6 +101,33 @@ def _submit_all(
         except CarbonError as error:
             requests.pop(index, None)
             outcomes[index] = error
+    outcomes |= _placed_and_stored(context, executors, requests, zones, keys)
+    return [outcomes[index] for index in range(len(bodies))]
+
+
+def submit_for_nothing(
+    context: Context, executors: Executors, principal: Principal, body: JobBody
+) -> None:
+    """All that `submit` does but for the commit."""
+    request = judged(context, executors, principal, body)
+    zones = cache(lambda stated: zone_of(context, stated))
+    with suppress(_ForNothing):
+        _placed_and_stored(context, executors, {0: request}, zones, ["rehearsal"], is_meant=False)
+
+
+class _ForNothing(Exception):
+    """Rolls a transaction back that has gone well."""
+
+
+def _placed_and_stored(
+    context: Context,
+    executors: Executors,
+    requests: Mapping[int, JobRequest],
+    zones: Callable[[tuple[str, ...]], str],
+    keys: Sequence[str | None],
+    is_meant: bool = True,
+) -> dict[int, Outcome]:
+    outcomes: dict[int, Outcome] = {}
     until_ms: dict[str, int] = {}
     for request in requests.values():
         zone = zones(request.zones)
@@ -125,7 +152,9 @@ def _submit_all(
                 rows[index] = replace(rows[index], placement=decision, reason=str(decision.reason))
         stored = insert_jobs(connection, [(row, keys[index]) for index, row in rows.items()])
         outcomes |= dict(zip(rows, stored, strict=True))
-    return [outcomes[index] for index in range(len(bodies))]
+        if not is_meant:
+            raise _ForNothing
+    return outcomes
 
 
 def place_anew(

@@ -17,9 +17,11 @@ from carbon.storage.engine import reading, writing
 from carbon.storage.plans import PlanRow, last_plans
 from carbon.storage.pools import (
     PoolRow,
+    PoolUse,
     all_pools,
     create_pool,
     find_pool,
+    pools_in_use,
     set_pool_values,
 )
 from carbon.wire.jobs import PoolAnswer, PoolBody, PoolList, PoolPlanAnswer, PoolPreference
@@ -40,7 +42,8 @@ def set_pool(context: Context, principal: Principal, body: PoolBody) -> PoolAnsw
             set_pool_values(connection, body.name, **values)
         pool = find_pool(connection, body.name)
         assert pool is not None
-        return _answer(pool, last_plans(connection).get(pool.id))
+        plan = last_plans(connection).get(pool.id)
+        return next(_answer(u, plan) for u in pools_in_use(connection) if u.pool.id == pool.id)
 
 
 def _values(body: PoolBody) -> dict[str, object]:
@@ -70,7 +73,8 @@ def weights_of(pool: PoolRow) -> dict[str, float]:
 def list_pools(context: Context) -> PoolList:
     with reading(context.engine) as connection:
         plans = last_plans(connection)
-        return PoolList([_answer(pool, plans.get(pool.id)) for pool in all_pools(connection)])
+        used = pools_in_use(connection)
+        return PoolList([_answer(use, plans.get(use.pool.id)) for use in used])
 
 
 def pool_for(connection: Connection, name: str, is_named: bool, now_ms: int) -> PoolRow:
@@ -96,12 +100,13 @@ def capacity_of(pool: PoolRow, executors: Executors) -> int:
     return executor.default_capacity if executor else 1
 
 
-def _answer(pool: PoolRow, plan: PlanRow | None) -> PoolAnswer:
+def _answer(use: PoolUse, plan: PlanRow | None) -> PoolAnswer:
+    pool = use.pool
     return PoolAnswer(
         pool.name,
         pool.capacity,
-        pool.running,
-        pool.waiting,
+        use.running,
+        use.waiting,
         msgspec.json.decode(pool.preference, type=PoolPreference),
         weights_of(pool),
         PoolPlanAnswer(to_rfc3339(plan.decided_ms), plan.jobs, plan.method, plan.gap)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import heapq
 import json
 from collections.abc import Collection, Mapping, Sequence
-from functools import lru_cache
+from functools import cache, lru_cache
 from typing import Any, Final
 
 import msgspec
@@ -14,6 +15,7 @@ from sqlalchemy import (
     Connection,
     Row,
     Select,
+    bindparam,
     case,
     func,
     select,
@@ -53,6 +55,8 @@ def hints_of(text: str | None) -> Hints:
     return NO_HINTS if text is None else _hints_of(text)
 
 
+#: As plain text: to compile it took longer than to run it, with every job that comes.
+_LAST_PLACEMENT: Final = "SELECT max(id) FROM placement"
 #: A statement of SQLite takes some thousand values.
 _NAMED_AT_ONCE: Final = 500
 
@@ -207,7 +211,7 @@ class KeyTaken(Conflicting):
 def _reserve_ids(connection: Connection, count: int) -> list[int]:
     """So many ids of placements that nobody else takes, ascending."""
     if is_sqlite(connection):  # the only writer
-        first = (connection.scalar(select(func.max(placement.c.id))) or 0) + 1
+        first = (connection.exec_driver_sql(_LAST_PLACEMENT).scalar() or 0) + 1
         return list(range(first, first + count))
     sequence = func.pg_get_serial_sequence("placement", "id")
     taken = select(func.nextval(sequence)).select_from(func.generate_series(1, count))
@@ -341,16 +345,36 @@ def page_of_jobs(
     limit: int,
     after: tuple[int, str] | None,
 ) -> list[JobRow]:
-    """Newest first; `after` is (created_ms, id) of the last one of the page before."""
-    c = job.c
-    query = _jobs().order_by(c.created_ms.desc(), c.id.desc()).limit(limit)
+    """Newest first; `after` is (created_ms, id) of the last one of the page before.
+
+    Each state gives its own newest by its index, and the newest of these are the page: asked for
+    several at once, all that wait would be sorted."""
+    told: dict[str, Any] = {"limit": limit}
     if team_name is not None:
-        query = query.where(team.c.name == team_name)
-    if states:
-        query = query.where(c.state.in_([str(s) for s in states]))
+        told["team_id"] = connection.scalar(select(team.c.id).where(team.c.name == team_name))
     if after is not None:
-        query = query.where(tuple_(c.created_ms, c.id) < tuple_(*after))
-    return [_job_row(row) for row in connection.execute(query)]
+        told["after_ms"], told["after_id"] = after
+    query = _newest("team_id" in told, after is not None)
+    found = [
+        (row.created_ms, row.id)
+        for state in states or JobState
+        for row in connection.execute(query, {**told, "state": str(state)})
+    ]
+    shown = [job_id for _, job_id in heapq.nlargest(limit, found)]
+    rows = {row.id: row for row in jobs_of_ids(connection, shown)}
+    return [rows[job_id] for job_id in shown]
+
+
+@cache
+def _newest(of_team: bool, is_later_page: bool) -> Select[Any]:
+    c = job.c
+    query = select(c.created_ms, c.id).where(c.state == bindparam("state"))
+    if of_team:
+        query = query.where(c.team_id == bindparam("team_id"))
+    if is_later_page:
+        before = tuple_(bindparam("after_ms"), bindparam("after_id"))
+        query = query.where(tuple_(c.created_ms, c.id) < before)
+    return query.order_by(c.created_ms.desc(), c.id.desc()).limit(bindparam("limit"))
 
 
 def due_jobs(connection: Connection, now_ms: int, full_pools: Collection[int]) -> list[JobRow]:
@@ -401,8 +425,11 @@ def jobs_of_keys(
 
 def still_placed(connection: Connection, placements: Mapping[str, int | None]) -> set[str]:
     """Of jobs and the placements they were seen with those that still wait with them."""
-    query = select(job.c.id, job.c.placement_id).where(
-        job.c.id.in_(placements), job.c.state == str(JobState.WAITING)
-    )
-    found = connection.execute(query)
-    return {job_id for job_id, placed in found if placements[job_id] == placed}
+    c = job.c
+    # Asked by id alone: beside the state SQLite would walk all that wait, for each sending.
+    query = select(c.id, c.placement_id, c.state).where(c.id.in_(placements))
+    return {
+        job_id
+        for job_id, placed, state in connection.execute(query)
+        if state == str(JobState.WAITING) and placements[job_id] == placed
+    }

@@ -72,8 +72,9 @@ job = Table(
     Index(None, "state", "deadline_ms"),
     Index(None, "state", "due_ms"),
     Index(None, "pool_id", "state", "holds_from_ms", "holds_until_ms"),
-    Index(None, "created_ms", "id"),
-    Index(None, "team_id", "created_ms"),
+    #: Pages of jobs, newest first: one state at a time, so that none is sorted.
+    Index(None, "state", "created_ms", "id"),
+    Index(None, "team_id", "state", "created_ms", "id"),
     Index(None, "team_id", "name", "created_ms"),
 )
 

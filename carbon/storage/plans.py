@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
 
 from sqlalchemy import Connection, func, select, update
+from sqlalchemy.sql.dml import ReturningInsert
 
 from carbon.storage.jobs import placement, plan
 
@@ -42,7 +44,14 @@ def store_plan(connection: Connection, row: PlanRow) -> int:
         "bound": row.bound,
         "inputs": row.inputs,
     }
-    return int(connection.execute(plan.insert().returning(plan.c.id), values).scalar_one())
+    stored: int = connection.execute(_storing(), values).scalar_one()
+    return stored
+
+
+@cache
+def _storing() -> ReturningInsert[int]:
+    """Built once: a plan comes with every submission."""
+    return plan.insert().returning(plan.c.id)
 
 
 def get_plan(connection: Connection, plan_id: int) -> PlanRow | None:

@@ -10,7 +10,6 @@ from typing import Any
 from sqlalchemy import (
     ColumnElement,
     Connection,
-    Row,
     Select,
     bindparam,
     case,
@@ -31,19 +30,30 @@ class PoolRow:
     name: str
     #: None takes the executor's default.
     capacity: int | None
+    #: JSON, as `services.pools` reads it.
+    preference: str
+    weights: str
+
+
+@dataclass(frozen=True, slots=True)
+class PoolUse:
+    """A pool and what is in it: counted where it is asked for, since many may wait."""
+
+    pool: PoolRow
     running: int
     waiting: int
-    #: JSON, as `services.pools` reads it.
-    preference: str = "{}"
-    weights: str = "{}"
 
 
 # Statements are built once: on the path of every submission, building one costs more than
 # running it.
 
 
+def _columns() -> tuple[ColumnElement[Any], ...]:
+    return pool.c.id, pool.c.name, pool.c.capacity, pool.c.preference, pool.c.weights
+
+
 @cache
-def _pools() -> Select[Any]:
+def _used() -> Select[Any]:
     """An attempt holds its place until it has ended, also where its job was cancelled."""
     running = (
         select(func.count())
@@ -56,33 +66,47 @@ def _pools() -> Select[Any]:
         .select_from(job)
         .where(job.c.pool_id == pool.c.id, job.c.state == str(JobState.WAITING))
     )
-    return select(
-        pool.c.id,
-        pool.c.name,
-        pool.c.capacity,
-        running.scalar_subquery(),
-        waiting.scalar_subquery(),
-        pool.c.preference,
-        pool.c.weights,
-    ).order_by(pool.c.name)
+    counts = running.scalar_subquery(), waiting.scalar_subquery()
+    return select(*_columns(), *counts).order_by(pool.c.name)
 
 
-def _pool_row(row: Row[*tuple[Any, ...]]) -> PoolRow:
-    return PoolRow(*row)
+def pools_in_use(connection: Connection) -> list[PoolUse]:
+    """All pools, by name."""
+    return [PoolUse(PoolRow(*row[:5]), *row[5:]) for row in connection.execute(_used())]
 
 
 def all_pools(connection: Connection) -> list[PoolRow]:
-    return [_pool_row(row) for row in connection.execute(_pools())]
+    return [PoolRow(*row) for row in connection.execute(_all())]
+
+
+@cache
+def _all() -> Select[Any]:
+    return select(*_columns()).order_by(pool.c.name)
+
+
+def running_in(connection: Connection) -> Counter[int]:
+    """The live attempts of each pool, by its id, as `PoolUse` counts them."""
+    return Counter({row[0]: row[1] for row in connection.execute(_running())})
+
+
+@cache
+def _running() -> Select[Any]:
+    return (
+        select(job.c.pool_id, func.count())
+        .join(attempt, attempt.c.job_id == job.c.id)
+        .where(attempt.c.state.in_([str(s) for s in LIVE_STATES]))
+        .group_by(job.c.pool_id)
+    )
 
 
 @cache
 def _named() -> Select[Any]:
-    return _pools().where(pool.c.name == bindparam("name"))
+    return select(*_columns()).where(pool.c.name == bindparam("name"))
 
 
 def find_pool(connection: Connection, name: str) -> PoolRow | None:
     row = connection.execute(_named(), {"name": name}).first()
-    return _pool_row(row) if row else None
+    return PoolRow(*row) if row else None
 
 
 def create_pool(connection: Connection, name: str, now_ms: int) -> None:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
 
-from sqlalchemy import Column, Connection, Table, Text, select, update
+from sqlalchemy import Column, Connection, Select, Table, Text, select, update
 
 from carbon.domain.jobs import JobState, PlacementReason
 from carbon.storage.job_queries import JobRow, jobs_where
@@ -33,10 +34,14 @@ class Pause:
 
 
 def current_pause(connection: Connection) -> Pause | None:
-    p = scheduler_pause.c
-    query = select(p.id, p.began_ms, p.began_by, p.reason).where(p.ended_ms.is_(None))
-    row = connection.execute(query).first()
+    row = connection.execute(_current()).first()
     return Pause(*row) if row else None
+
+
+@cache
+def _current() -> Select[int, int, str, str]:
+    p = scheduler_pause.c
+    return select(p.id, p.began_ms, p.began_by, p.reason).where(p.ended_ms.is_(None))
 
 
 def begin_pause(connection: Connection, now_ms: int, key_id: str, reason: str) -> None:

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from carbon.domain.units import MS_PER_HOUR as HOUR
-from carbon.planning.group import Choice, Group, Placed, Room, all_in_place, place_group
+from carbon.planning.group import CELL_MS, Choice, Group, Placed, Room, all_in_place, place_group
 from carbon.planning.series import IntArray, IntensitySeries
 from carbon.planning.windows import best_windows
 
@@ -105,3 +105,38 @@ def test_what_others_hold_is_left_alone() -> None:
     assert placed(series(figures), group([(0, 4, 20)]), room).tolist() == [-1]
     room.take_all(*held, -1)
     assert placed(series(figures), group([(0, 4, 20)]), room).tolist() == [5 * HOUR]
+
+
+TURNS = st.lists(
+    st.tuples(st.booleans(), st.integers(0, 287), st.integers(1, 40), st.integers(1, 50)),
+    min_size=1,
+    max_size=60,
+)
+
+
+@given(TURNS, st.integers(1, 3))
+def test_costs_that_are_mended_are_those_worked_out_anew(
+    turns: list[tuple[bool, int, int, int]], capacity: int
+) -> None:
+    """Whatever was taken or held between two looks, and however many cells a look is over."""
+    seen = series([*range(100, 100 + DAY)])
+    room = Room(0, DAY * HOUR, capacity)
+    area = seen.area(room.marks_ms)
+    for is_held, cell, cells, width in turns:
+        start = cell * CELL_MS
+        (room.hold if is_held else room.take)(start, start + cells * CELL_MS)
+        anew = Room(0, DAY * HOUR, capacity)
+        anew._count[:] = room._count
+        assert (room.costs(area, width) == anew.costs(area, width)).all()
+
+
+def test_what_is_held_over_capacity_is_not_taken_for_newly_full() -> None:
+    seen, room = series([100] * DAY), Room(0, DAY * HOUR, 1)
+    area = seen.area(room.marks_ms)
+    for _ in range(3):
+        room.hold(0, HOUR)
+        room.hold(2 * HOUR, 3 * HOUR)
+    assert np.isinf(room.costs(area, 1)).sum() == 24
+    assert not room.take(HOUR, 3 * HOUR)
+    assert room.take(HOUR, 2 * HOUR)
+    assert np.isinf(room.costs(area, 1)).sum() == 36

@@ -226,6 +226,27 @@ class TestWhatIsShown:
         created = [house.jobs.get(OWNER, j).created for j in seen]
         assert created == sorted(created, reverse=True)
 
+    def test_pages_of_several_states_come_in_one_order(self, house: House) -> None:
+        made = []
+        for index in range(9):
+            made.append(house.jobs.submit(OWNER, job(name=f"j{index}")).id)
+            if index % 3:  # two of three at the very same moment
+                house.clock.advance(1)
+            if index % 2:
+                house.jobs.cancel(OWNER, made[-1])
+        whole = [j.id for j in house.jobs.page(OWNER, [], 50, None).jobs]
+        assert sorted(whole) == sorted(made)
+        for states in ([], ["waiting", "cancelled"], ["waiting"], ["cancelled"]):
+            seen: list[str] = []
+            after = None
+            while True:
+                page = house.jobs.page(OWNER, states, 2, after)
+                seen += [j.id for j in page.jobs]
+                if (after := page.next) is None:
+                    break
+            chosen = {j.id for j in house.jobs.page(OWNER, states, 50, None).jobs}
+            assert seen == [job_id for job_id in whole if job_id in chosen]
+
     def test_pages_can_be_of_some_states(self, house: House) -> None:
         made = house.jobs.submit(OWNER, job())
         house.jobs.cancel(OWNER, house.jobs.submit(OWNER, job()).id)
