@@ -2,13 +2,13 @@
 
 Asked for what waits, a database with a hundred thousand such jobs sorted all of them for each page.
 
-Revises: 0028_jobs_due
+Revises: 0029_team_salts
 """
 
 from alembic import op
 
-revision = "0029_job_pages"
-down_revision = "0028_jobs_due"
+revision = "0030_job_pages"
+down_revision = "0029_team_salts"
 branch_labels = None
 depends_on = None
 
