@@ -12,11 +12,11 @@ from sqlalchemy import func, select
 from carbon.domain.units import MJ_PER_J, MS_PER_HOUR, NG_PER_G, floor_to
 from carbon.services.context import Context
 from carbon.services.intensity import rated_points
+from carbon.services.live_power import live_power
 from carbon.services.polling import zones_in_use
 from carbon.storage.energy import ingest_batch
 from carbon.storage.engine import reading
 from carbon.storage.identities import workload_names
-from carbon.storage.live import latest_power
 from carbon.storage.rollups import count_dirty, workload_hour
 
 
@@ -49,11 +49,13 @@ class _Ledger(Collector):
 
     def _power(self) -> Iterator[Metric]:
         family = GaugeMetricFamily(
-            "carbon_power_watts", "Power of a device in its newest interval", labels=["device"]
+            "carbon_power_watts", "Mean power of a device in its last minute", labels=["device"]
         )
         with reading(self._context.engine) as connection:
-            for device, watts in latest_power(connection, self._context.clock.now_ms()):
-                family.add_metric([device], watts)
+            now = live_power(connection, self._context.clock.now_ms(), None)
+        for device in now.devices:
+            if device.power_w is not None:
+                family.add_metric([device.device], device.power_w)
         yield family
 
     def _workloads(self) -> Iterator[Metric]:
