@@ -10,6 +10,7 @@ import csv
 import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Final
 
@@ -93,11 +94,11 @@ def read_focus(
             "column_missing", f"no column {missing[0]!r}: this is no bill in the FOCUS format"
         )
     currencies: Counter[str] = Counter()
+    last_ms = 0
     summed: dict[tuple[Place, str, int, int, str], int] = defaultdict(int)
     for line, row in enumerate(rows, 2):
-        currencies.update(
-            {row.get("BillingCurrency") or "", row.get("PricingCurrency") or ""} - {""}
-        )
+        currencies.update({row.get(name) or "" for name in _CURRENCIES} - {""})
+        last_ms = max(last_ms, _end_or_0(row))
         try:
             found = _usage(row, harvest, workload_tag, machines)
         except (ValueError, InvalidInput) as error:
@@ -106,7 +107,7 @@ def read_focus(
         if found is not None:
             key, energy_mj = found
             summed[key] += energy_mj
-    _tell_currencies(currencies, harvest)
+    _tell_currencies(currencies, harvest, last_ms)
     yield from _batches(summed)
 
 
@@ -191,15 +192,25 @@ def _object(text: str) -> dict[str, object]:
     return found if isinstance(found, dict) else {}
 
 
+def _end_or_0(row: Mapping[str, str]) -> int:
+    """0 where the row tells none, which is told of it elsewhere."""
+    with suppress(ValueError, TypeError):
+        return _moment(row["ChargePeriodEnd"])
+    return 0
+
+
 def _moment(text: str) -> int:
     moment = datetime.fromisoformat(text)
     return round((moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp() * 1000)
 
 
-def _tell_currencies(currencies: Counter[str], harvest: Harvest) -> None:
-    if len(currencies) > 1:
-        told = ", ".join(f"{name} ({rows})" for name, rows in currencies.most_common())
-        harvest.tell("several_currencies", "bill", f"{told}; no money enters a figure", 0)
+def _tell_currencies(currencies: Counter[str], harvest: Harvest, at_ms: int) -> None:
+    """Whichever it is: who compares bills sees at once which are in another."""
+    told = ", ".join(f"{name} ({rows} rows)" for name, rows in currencies.most_common())
+    detail = f"{told}; no money enters a figure, and none was converted"
+    code = "several_currencies" if len(currencies) > 1 else "bill_currency"
+    if currencies:
+        harvest.tell(code, " ".join(sorted(currencies)), detail, at_ms)
 
 
 def _batches(
