@@ -26,11 +26,20 @@ _SHARE = 0.7
 _LONGEST_MS = 12 * MS_PER_HOUR
 
 
+#: The database given, else SQLite, and PostgreSQL where pip has brought one; what an outage costs
+#: CodeCarbon; other tools' energy against its truth.
+PARTS = ("databases", "outage", "imports")
+
+
 def measure(options: Options) -> list[Figure]:
-    """Of the database given, else of SQLite and of PostgreSQL where pip has brought one; what an
-    outage costs CodeCarbon; and other tools' energy against its truth."""
-    own = [*_of_databases(options), *tracker_outage_figures(options.quick)]
-    return [*own, *imports.measure(replace(options, part=None))]
+    taken: list[Figure] = []
+    if options.takes("databases"):
+        taken += _of_databases(options)
+    if options.takes("outage"):
+        taken += tracker_outage_figures(options.quick)
+    if options.takes("imports"):
+        taken += imports.measure(replace(options, part=None))
+    return taken
 
 
 def _of_databases(options: Options) -> list[Figure]:
