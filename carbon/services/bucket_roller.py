@@ -15,10 +15,10 @@ from carbon.domain.units import BUCKET_MS, QUARTER_MS, floor_to
 from carbon.services.bucket_columns import Bucket, roll_columns
 from carbon.services.context import Context
 from carbon.services.prices import Prices
-from carbon.services.raw_readings import readings_of
+from carbon.services.raw_readings import raw_columns, readings_of
 from carbon.storage.attributed import claims_of
 from carbon.storage.energy import reservations_between
-from carbon.storage.interval_columns import SUBJECT, columns_between
+from carbon.storage.interval_columns import SUBJECT
 from carbon.storage.ledger_rows import LedgerRow
 from carbon.storage.metered import wholes_set_aside
 from carbon.storage.names import MeterRef, meters_of
@@ -37,7 +37,7 @@ def rolled_devices(
     end_ms = start_ms + BUCKET_MS
     meters = _counted_meters(connection, devices, start_ms)
     meter_ids = [ref.meter for refs in meters.values() for ref in refs]
-    columns = columns_between(connection, start_ms, end_ms, meter_ids)
+    columns = raw_columns(context, connection, start_ms, end_ms, meter_ids)
     reservations = reservations_between(connection, devices, start_ms, end_ms)
     subjects = {r.subject for held in reservations.values() for r in held}
     subjects.update(np.unique(columns[SUBJECT]).tolist())

@@ -18,14 +18,13 @@ from carbon.services.intensity import stated_zone
 from carbon.services.power_columns import SILENT_AFTER_MS
 from carbon.services.rollup import roll_up
 from carbon.storage.dirty import mark_dirty
-from carbon.storage.energy import rolled_buckets
 from carbon.storage.engine import reading, writing
 from carbon.storage.host_reports import HostReport, host_reports
 from carbon.storage.identities import Identities
 from carbon.storage.names import device, host_period
 from carbon.storage.places import last_begun
 from carbon.storage.repricing import mark_price
-from carbon.storage.rollups import quarter_hour
+from carbon.storage.rollups import buckets_of_device, quarter_hour
 from carbon.storage.settled import Piece, pieces_between
 from carbon.wire.hosts import HostAnswer, HostBody, HostList
 
@@ -116,7 +115,9 @@ def re_rate(
         mark_price(connection, "", floor_to(start_ms, BUCKET_MS), aged_end_ms)
     marked = 0
     for device_id in devices:
-        touched = rolled_buckets(connection, device_id, floor_to(max(start_ms, hot_ms), BUCKET_MS))
+        touched = buckets_of_device(
+            connection, device_id, floor_to(max(start_ms, hot_ms), BUCKET_MS)
+        )
         inside = [bucket for bucket in touched if end_ms is None or bucket[0] < end_ms]
         mark_dirty(connection, inside)
         marked += len(inside)

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future
 from hashlib import sha256
 
+import numpy as np
 from sqlalchemy import Connection, bindparam, select
 
 from carbon.domain.claims import SubjectKind, SubjectRef
@@ -26,13 +27,15 @@ from carbon.services.raw_readings import open_devices
 from carbon.services.row_sending import RowSending
 from carbon.services.sending import Sending, Who
 from carbon.services.sent_columns import SentBatch, SentColumns, SentRows, WhoText
+from carbon.services.straight_to_cold import join_cold, straight_to_cold
 from carbon.services.writer import Writer
 from carbon.storage import energy, names
 from carbon.storage.engine import reading
 from carbon.storage.identities import Identities, check_room, device_ids
+from carbon.storage.interval_columns import Ints
 from carbon.storage.metered import read_quarters
 from carbon.storage.places import state_zone
-from carbon.storage.rollups import buckets_of_subject
+from carbon.storage.rollups import buckets_of_device, buckets_of_subject
 from carbon.storage.upsert import insert_new
 from carbon.wire.decode import Decoded
 from carbon.wire.energy import EnergyBatch, IngestAnswer, ReservationInfo
@@ -85,7 +88,8 @@ class Ingest:
         for reservation in batch.reservations:
             sending.check(reservation)
         sending.rejected.extend(sent.rejected)
-        self._open_days(sending)
+        if not batch.is_import:
+            self._open_days(sending)
         body_hash = sha256(raw_body).digest()
         return _Write(self._context, sending, body_hash, self._frontier, self._known)
 
@@ -253,7 +257,7 @@ class _Write:
             return
         ids.fresh[stated] = value
         if state_zone(ids.connection, device_id, zone, is_guess, start_ms, now_ms):
-            later = energy.rolled_buckets(ids.connection, device_id, start_ms)
+            later = buckets_of_device(ids.connection, device_id, start_ms)
             ids.pending.dirty.update(later)
 
     def _reserve(self, ids: Identities, sent: ReservationInfo, device_id: int) -> None:
@@ -315,17 +319,39 @@ class _Write:
             return 0, 0
         pieces = self._pieces(ids, source_id, devices)
         ids.pending.mark(pieces.dirty)
-        if self._frontier.advance(pieces.columns):
+        is_in_order = self._frontier.advance(pieces.columns)
+        is_cold = straight_to_cold(
+            self._context, ids, pieces.columns, self._sending.batch.is_import
+        )
+        if is_in_order and not is_cold.any():
             ids.pending.add_new(pieces.columns)
             return 0, 0
+        known = np.zeros(len(pieces.owners), dtype=bool)
+        contradicts = known.copy()
+        for place, write in ((~is_cold, self._join_hot), (is_cold, self._join_cold)):
+            if place.any():
+                at = np.flatnonzero(place)
+                written = write(ids, pieces.columns[:, at])
+                known[at[sorted(written.duplicates)]] = True
+                contradicts[at[[one.position for one in written.contradictions]]] = True
+        owners = pieces.owners
+        conflicts = set(owners[contradicts].tolist())
+        return len(set(owners.tolist()) - set(owners[~known].tolist()) - conflicts), len(conflicts)
+
+    def _join_hot(self, ids: Identities, columns: Ints) -> energy.Written:
         ids.pending.flush_rows(ids.connection)
-        written = energy.write_intervals(ids.connection, pieces.columns)
+        written = energy.write_intervals(ids.connection, columns)
+        return self._keep_conflicts(ids, columns, written)
+
+    def _join_cold(self, ids: Identities, columns: Ints) -> energy.Written:
+        return self._keep_conflicts(ids, columns, join_cold(self._context, ids, columns))
+
+    def _keep_conflicts(
+        self, ids: Identities, columns: Ints, written: energy.Written
+    ) -> energy.Written:
         now_ms = self._sending.now_ms
-        energy.keep_conflicts(ids.connection, pieces.columns, written.contradictions, now_ms)
-        owners = pieces.owners.tolist()
-        conflicts = {owners[c.position] for c in written.contradictions}
-        kept = {owners[i] for i in range(len(owners)) if i not in written.duplicates}
-        return len(set(owners) - kept - conflicts), len(conflicts)
+        energy.keep_conflicts(ids.connection, columns, written.contradictions, now_ms)
+        return written
 
     def _pieces(self, ids: Identities, source_id: int, devices: Mapping[str, int]) -> Pieces:
         """Names that were met before are known, with all that hangs on them; new ones are learnt

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Final
 
 import numpy as np
@@ -29,8 +29,11 @@ from carbon.storage.sealed_days import (
     clear_rows,
     day_of,
     end_sealing,
+    forget_leftovers,
+    hold_day,
     is_dirty,
     keep_buckets_from,
+    left_before,
     mark_cleared,
     oldest_hot_day,
     opened_meters,
@@ -58,26 +61,32 @@ def retain(context: Context, pause: Pause = lambda _took_s: None) -> int:
         uncleared = [day for day in sealed_days(connection) if not day.is_cleared]
     for day in uncleared:
         _clear(context, day, pause)
+    _remove_leftovers(context)
     _drop_buckets(context, pause)
     return sealed
 
 
 def _due(context: Context) -> list[int]:
-    """UTC days that are older than the hot ones and not dirty: never sealed, or opened and quiet
-    again."""
+    """UTC days that are older than the hot ones and not dirty: never sealed, or opened or in
+    several files, and quiet again."""
     now_ms, hot_ms = context.clock.now_ms(), context.hot_from_ms
     due = []
     with reading(context.engine) as connection:
-        done = {day.day_ms for day in sealed_days(connection)}
+        days = sealed_days(connection)
+        done = {day.day_ms for day in days}
         at: int | None = 0
         while at is not None and (at := oldest_hot_day(connection, at, hot_ms)) is not None:
             if at not in done and not is_dirty(connection, at):
                 due.append(at)
             at += MS_PER_DAY
+        changed_ms = opened_since(connection)
+        for day in days:
+            if len(day.files) > 1:
+                changed_ms[day.day_ms] = max(day.sealed_ms, changed_ms.get(day.day_ms, 0))
         due += [
             day_ms
-            for day_ms, opened_ms in opened_since(connection).items()
-            if opened_ms <= now_ms - QUIET_MS and not is_dirty(connection, day_ms)
+            for day_ms, at_ms in changed_ms.items()
+            if at_ms <= now_ms - QUIET_MS and not is_dirty(connection, day_ms)
         ]
     return sorted(due)
 
@@ -87,28 +96,26 @@ def seal(context: Context, day_ms: int) -> bool:
     meanwhile, and then nothing is changed."""
     store = cold_store(context)
     with writing(context.engine) as connection:
-        version = begin_sealing(connection, day_ms, context.clock.now_ms())
+        version = begin_sealing(connection, day_ms)
         before = day_of(connection, day_ms)
-    old = before.file if before else None
-    file = store.write(day_ms, _hours(context, day_ms, old))
+    file = store.write(day_ms, _hours(context, day_ms, before.files if before else ()))
     with writing(context.engine) as connection:
         counts = end_sealing(connection, day_ms, version, file, context.clock.now_ms())
-    gone = old if counts else file.name
-    if gone is not None:
-        store.remove(gone)
-    if counts:
+    if not counts:
+        store.remove(file.name)
+    else:
         log.info("sealed %s: %d rows in %d bytes", file.name, file.rows, file.bytes)
     return counts
 
 
-def _hours(context: Context, day_ms: int, old: str | None) -> Iterator[Ints]:
-    """The day's rows in parts: of a sealed day those of its file, but for opened devices."""
+def _hours(context: Context, day_ms: int, old: Sequence[str]) -> Iterator[Ints]:
+    """The day's rows in parts: of a sealed day those of its files, but for opened devices."""
     for lo in range(day_ms, day_ms + MS_PER_DAY, MS_PER_HOUR):
         hi = lo + MS_PER_HOUR
         with reading(context.engine) as connection:
             hot = columns_between(connection, lo, hi, None)
             opened = opened_meters(connection, day_ms) if old else set()
-        if old is None:
+        if not old:
             yield hot
             continue
         cold = cold_store(context).read(old, lo, hi)
@@ -120,6 +127,7 @@ def _clear(context: Context, day: SealedDay, pause: Pause) -> None:
     """Deletes the hot rows of a sealed day. On PostgreSQL its partition goes at once, where
     nothing of it is opened."""
     with writing(context.engine) as connection:
+        hold_day(connection, day.day_ms)
         if not is_sqlite(connection) and not opened_meters(connection, day.day_ms):
             if not is_dirty(connection, day.day_ms):
                 drop_day(connection, day.day_ms)
@@ -131,7 +139,7 @@ def _clear(context: Context, day: SealedDay, pause: Pause) -> None:
         with writing(context.engine) as connection:
             began = time.perf_counter()
             now = day_of(connection, day.day_ms)
-            if now is None or now.file != day.file:
+            if now is None or now.files != day.files:
                 return
             clear_rows(connection, day.day_ms, at, until)
             took_s = time.perf_counter() - began
@@ -142,6 +150,17 @@ def _clear(context: Context, day: SealedDay, pause: Pause) -> None:
         pause(took_s)
     with writing(context.engine) as connection:
         mark_cleared(connection, day.day_ms, day.version)
+
+
+def _remove_leftovers(context: Context) -> None:
+    """Files that have not counted for a while: nobody reads them any more."""
+    with reading(context.engine) as connection:
+        files = left_before(connection, context.clock.now_ms() - QUIET_MS)
+    for name in files:
+        cold_store(context).remove(name)
+    if files:
+        with writing(context.engine) as connection:
+            forget_leftovers(connection, files)
 
 
 def _drop_buckets(context: Context, pause: Pause) -> None:

@@ -17,7 +17,6 @@ from carbon.errors import Unavailable
 from carbon.services.bucket_roller import rolled_devices
 from carbon.services.context import Context
 from carbon.services.host_sums import mark_wholes, sums_set_aside
-from carbon.services.raw_readings import open_devices
 from carbon.services.repricing import reprice
 from carbon.services.settling import mark_unsettled
 from carbon.storage.engine import reading, writing
@@ -139,7 +138,6 @@ def _roll_some(
         dirty = oldest_dirty(connection, most_devices, end_ms)
         if dirty is None:
             return 0
-    open_devices(context, dirty.start_ms, dirty.marks)
     with reading(context.engine) as connection:
         seen = Ratings(connection, may_store=False)
         # Of a quarter-hour whose buckets are gone all are made again: it is SET from them.

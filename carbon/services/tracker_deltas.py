@@ -18,6 +18,7 @@ from carbon.storage.dirty import mark_dirty
 from carbon.storage.identities import Identities
 from carbon.storage.interval_columns import columns_of
 from carbon.storage.places import state_zone
+from carbon.storage.rollups import buckets_of_device
 from carbon.wire.codecarbon import RunBody
 
 #: A tracker's duration is cut to whole seconds, and it waits up to 2 s for an answer.
@@ -183,7 +184,7 @@ class Write:
             if run.zone is not None and state_zone(
                 connection, device_id, run.zone, True, start_ms, ids.now_ms
             ):
-                later = energy.rolled_buckets(connection, device_id, start_ms)
+                later = buckets_of_device(connection, device_id, start_ms)
                 mark_dirty(connection, later)
         return device_id, ids.meter(device_id, run.source_id), int(method)
 

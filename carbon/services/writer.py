@@ -15,6 +15,7 @@ from typing import Any
 from carbon.clock import Clock
 from carbon.errors import TooBusy
 from carbon.services.context import Context
+from carbon.services.straight_to_cold import write_cold
 from carbon.storage.bulk import NotAllNew
 from carbon.storage.engine import writing
 from carbon.storage.identities import IdCache, Identities
@@ -51,6 +52,7 @@ class Writer:
     """
 
     def __init__(self, context: Context) -> None:
+        self._context = context
         self._engine = context.engine
         self._clock: Clock = context.clock
         self._ids: IdCache = {}
@@ -164,6 +166,9 @@ class Writer:
         with writing(self._engine) as connection:
             ids = Identities(connection, self._clock.now_ms(), self._ids)
             answers = [order.work(ids) for order in group]
+            ids.pending.flush_rows(connection)
+            if ids.pending.cold:
+                write_cold(self._context, ids)
             ids.pending.flush(connection)
         ids.remember()
         return answers

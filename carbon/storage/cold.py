@@ -1,13 +1,17 @@
-"""The cold tier: raw rows of sealed days as Parquet, a file each, in a folder or an object store.
+"""The cold tier: raw rows of sealed days as Parquet, in a folder or an object store.
 
-A file is written under a name of its own and counts once the database names it, so that a day
-always has one whole file. Row groups are hours: a bucket reads one of them.
+A file is written under a name of its own, never changed, and counts once the database names it: a
+day is one file, or a few while an import brings it. Row groups are hours: a bucket reads one.
 """
 
 from __future__ import annotations
 
+import os
 import secrets
-from collections.abc import Collection, Iterable
+import threading
+from collections import OrderedDict
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -16,13 +20,18 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from carbon.errors import CarbonError, InvalidInput
-from carbon.storage.interval_columns import COLUMNS, END, ENERGY, METER, Ints
+from carbon.storage.interval_columns import COLUMNS, END, ENERGY, METER, NOTHING, Ints
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
 #: Narrow where the database is: an hour of 10 s readings takes some 3 bytes a row.
 _TYPES = ("int64", "int32", "int32", "int32", "int64", "int8")
+#: Rows of small files that are kept in memory (48 bytes each): an import's day is looked at and
+#: rolled up again and again.
+_KEPT_ROWS = 500_000
+#: How hard zstd tries: for files that last, and for those that are joined to others soon.
+LASTING, SOON_JOINED = 9, 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,9 +53,13 @@ class ColdStore:
     def __init__(self, address: str) -> None:
         self.address = address
         self._files, self._root = _opened(address)
+        self._kept: OrderedDict[str, Ints] = OrderedDict()
+        self._counts: dict[str, int] = {}
+        self._lock = threading.Lock()
 
-    def write(self, day_ms: int, hours: Iterable[Ints]) -> ColdFile:
-        """Writes a day, in parts in order of time; read again in full before it counts.
+    def write(self, day_ms: int, hours: Iterable[Ints], effort: int = LASTING) -> ColdFile:
+        """Writes rows of a day, in parts in order of time; on the disk, and read again in full,
+        before it is answered.
 
         Raises CarbonError(`cold_not_written`) where what lies there is not what was given.
         """
@@ -65,7 +78,7 @@ class ColdStore:
                 stream,
                 schema,
                 compression="zstd",
-                compression_level=9,
+                compression_level=effort,
                 use_dictionary=False,
                 column_encoding=dict.fromkeys(COLUMNS[:-1], "DELTA_BINARY_PACKED"),
             ) as writer,
@@ -74,6 +87,8 @@ class ColdStore:
                 if columns.size:
                     writer.write_table(_table(columns, schema))
                     expected.add(columns)
+        if "://" not in self.address:
+            _sync(Path(path))
         written = _Sums()
         with self._files.open_input_file(path) as source:
             file = pq.ParquetFile(source)
@@ -89,24 +104,64 @@ class ColdStore:
 
     def read(
         self,
-        name: str,
+        names: Sequence[str],
         start_ms: int,
         end_ms: int,
         meters: Collection[int] | None = None,
     ) -> Ints:
-        """(6, n) of the rows that end in (start, end], of these meters or of all.
+        """(6, n) of the rows of a day's files that end in (start, end], of these meters or of all.
 
         Raises CarbonError(`cold_not_readable`).
         """
+        parts = [NOTHING]
+        for name in names:
+            if self.rows(name) <= _KEPT_ROWS:
+                parts.append(_some(self._whole(name), start_ms, end_ms, meters))
+            else:
+                parts.append(self._picked(name, start_ms, end_ms, meters))
+        return np.concatenate(parts, axis=1)
+
+    def rows(self, name: str) -> int:
+        """How many a file holds. Raises CarbonError(`cold_not_readable`)."""
+        import pyarrow.parquet as pq
+
+        if name not in self._counts:
+            with self._being_read(name) as path, self._files.open_input_file(path) as source:
+                self._counts[name] = pq.ParquetFile(source).metadata.num_rows
+        return self._counts[name]
+
+    def _whole(self, name: str) -> Ints:
+        import pyarrow.parquet as pq
+
+        with self._lock:
+            if name in self._kept:
+                self._kept.move_to_end(name)
+                return self._kept[name]
+        with self._being_read(name) as path:
+            found = _columns(pq.read_table(path, filesystem=self._files))
+        with self._lock:
+            self._kept[name] = found
+            while sum(kept.shape[1] for kept in self._kept.values()) > _KEPT_ROWS:
+                self._kept.popitem(last=False)
+        return found
+
+    def _picked(
+        self, name: str, start_ms: int, end_ms: int, meters: Collection[int] | None
+    ) -> Ints:
         import pyarrow.compute as pc
         import pyarrow.parquet as pq
 
         rows = (pc.field("end_ms") > start_ms) & (pc.field("end_ms") <= end_ms)
         if meters is not None:
             rows &= pc.field("meter_id").isin(sorted(meters))
-        try:
-            path = f"{self._root}/{name}"
+        with self._being_read(name) as path:
             return _columns(pq.read_table(path, filesystem=self._files, filters=rows))
+
+    @contextmanager
+    def _being_read(self, name: str) -> Iterator[str]:
+        """Its path. What fails meanwhile is told as CarbonError(`cold_not_readable`)."""
+        try:
+            yield f"{self._root}/{name}"
         except (OSError, ValueError) as error:
             raise CarbonError(
                 "cold_not_readable",
@@ -114,7 +169,12 @@ class ColdStore:
             ) from error
 
     def remove(self, name: str) -> None:
-        self._files.delete_file(f"{self._root}/{name}")
+        """One that is gone already is no error."""
+        with suppress(FileNotFoundError):
+            self._files.delete_file(f"{self._root}/{name}")
+        with self._lock:
+            self._kept.pop(name, None)
+            self._counts.pop(name, None)
 
 
 def _opened(address: str) -> tuple[Any, str]:
@@ -160,7 +220,24 @@ def _table(columns: Ints, schema: pa.Schema) -> pa.Table:
     return pa.Table.from_arrays(arrays, schema=schema)
 
 
+def _some(columns: Ints, start_ms: int, end_ms: int, meters: Collection[int] | None) -> Ints:
+    wanted = (columns[END] > start_ms) & (columns[END] <= end_ms)
+    if meters is not None:
+        wanted[wanted] = np.isin(columns[METER, wanted], np.fromiter(meters, dtype=np.int64))
+    return columns[:, wanted]
+
+
+def _sync(file: Path) -> None:
+    """A file, and its name in the folder."""
+    for path in (file, file.parent, file.parent.parent):
+        descriptor = os.open(path, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+
 def _columns(table: pa.Table) -> Ints:
     if not table.num_rows:
-        return np.empty((len(COLUMNS), 0), dtype=np.int64)
+        return NOTHING
     return np.stack([table[name].to_numpy().astype(np.int64) for name in COLUMNS])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right, insort
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 
 from sqlalchemy import (
@@ -19,12 +19,9 @@ from sqlalchemy import (
     select,
 )
 
-from carbon.domain.energy import Method, Reading
 from carbon.domain.rollup import Reservation
-from carbon.domain.units import BUCKET_MS, floor_to
 from carbon.storage.bulk import IntervalRow, insert_intervals
 from carbon.storage.interval_columns import Ints
-from carbon.storage.names import meter
 from carbon.storage.schema import Amount, Code, Id, Ms, metadata
 
 #: Immutable. The key leads with the end, so that a bucket and a day lie together; the start is
@@ -142,8 +139,24 @@ class Written:
 def write_intervals(connection: Connection, columns: Ints) -> Written:
     """Stores rows, given as columns, after a look at each; the first acknowledged stays, what
     contradicts it is told."""
-    rows: list[IntervalRow] = list(zip(*columns.tolist(), strict=True))
-    known = _rows_around(connection, rows)
+    rows = rows_of(columns)
+    new, written = judged(rows, _rows_around(connection, rows))
+    insert_intervals(connection, new)
+    return written
+
+
+def rows_of(columns: Ints) -> list[IntervalRow]:
+    return list(zip(*columns.tolist(), strict=True))
+
+
+def judged(
+    rows: Sequence[IntervalRow], known_rows: Iterable[IntervalRow]
+) -> tuple[list[IntervalRow], Written]:
+    """Those of some rows that join what is known of their meters around that time, and what becomes
+    of the others."""
+    known = _KnownRows()
+    for row in known_rows:
+        known.add(row)
     new: list[IntervalRow] = []
     duplicates: set[int] = set()
     contradictions: list[Contradiction] = []
@@ -156,8 +169,7 @@ def write_intervals(connection: Connection, columns: Ints) -> Written:
             duplicates.add(position)
         else:
             contradictions.append(Contradiction(position, verdict))
-    insert_intervals(connection, new)
-    return Written(frozenset(duplicates), tuple(contradictions))
+    return new, Written(frozenset(duplicates), tuple(contradictions))
 
 
 class _KnownRows:
@@ -182,7 +194,7 @@ class _KnownRows:
         return "overlap" if any(other != start for other in starts[lo:hi]) else None
 
 
-def _rows_around(connection: Connection, rows: Sequence[IntervalRow]) -> _KnownRows:
+def _rows_around(connection: Connection, rows: Sequence[IntervalRow]) -> list[IntervalRow]:
     widest = max(row[3] for row in rows)
     first = min(row[0] - row[3] for row in rows)
     last = max(row[0] for row in rows) + widest
@@ -192,10 +204,7 @@ def _rows_around(connection: Connection, rows: Sequence[IntervalRow]) -> _KnownR
             t.end_ms > first, t.end_ms < last, t.meter_id.in_({row[1] for row in rows})
         )
     )
-    known = _KnownRows()
-    for row in found:
-        known.add(tuple(row))  # the columns in the order of IntervalRow
-    return known
+    return [(row[0], row[1], row[2], row[3], row[4], row[5]) for row in found]
 
 
 def keep_conflicts(
@@ -216,25 +225,6 @@ def keep_conflicts(
                 recorded_ms=now_ms,
             )
         )
-
-
-def readings_between(
-    connection: Connection,
-    start_ms: int,
-    end_ms: int,
-    meters: Collection[int] | None = None,
-    subject_id: int | None = None,
-) -> list[Reading]:
-    """Readings of whole buckets in [start, end); both must lie on bucket marks."""
-    t = energy_interval.c
-    query = select(
-        t.meter_id, t.subject_id, t.end_ms - t.span_ms, t.end_ms, t.energy_mj, t.method
-    ).where(t.end_ms > start_ms, t.end_ms <= end_ms)
-    if meters is not None:
-        query = query.where(t.meter_id.in_(meters))
-    if subject_id is not None:
-        query = query.where(t.subject_id == subject_id)
-    return [Reading(*row[:5], Method(row[5])) for row in connection.execute(query)]
 
 
 def last_ends(
@@ -264,20 +254,6 @@ def reservations_between(
     for row in connection.execute(query):
         found.setdefault(row.device_id, []).append(Reservation(*row[1:]))
     return found
-
-
-def rolled_buckets(connection: Connection, device_id: int, start_ms: int) -> list[tuple[int, int]]:
-    """(start_ms, device_id) of a device's raw buckets from a time on: what a change of its
-    zone touches."""
-    t = energy_interval.c
-    ends = (
-        select(t.end_ms)
-        .join(meter, meter.c.id == t.meter_id)
-        .where(t.end_ms > start_ms, meter.c.device_id == device_id)
-        .distinct()
-    )
-    buckets = {floor_to(end_ms - 1, BUCKET_MS) for end_ms in connection.scalars(ends)}
-    return [(start, device_id) for start in sorted(buckets)]
 
 
 def has_raw_between(connection: Connection, start_ms: int, end_ms: int) -> bool:

@@ -19,6 +19,7 @@ Ints: TypeAlias = NDArray[np.int64]
 #: The columns of `energy_interval`, and of every array here.
 COLUMNS = ("end_ms", "meter_id", "subject_id", "span_ms", "energy_mj", "method")
 END, METER, SUBJECT, SPAN, ENERGY, METHOD = range(len(COLUMNS))
+NOTHING: Ints = np.empty((len(COLUMNS), 0), dtype=np.int64)
 
 #: More meters than these are not named in a statement: the whole time is read.
 _MOST_NAMED = 500
@@ -66,6 +67,16 @@ def in_order(columns: Ints) -> Ints:
             return columns
         return columns[:, np.argsort(keys, kind="stable")]
     return columns[:, np.argsort(end, kind="stable")]
+
+
+def follow_each_other(columns: Ints) -> bool:
+    """Whether the rows of each meter lie one after the other, those of one span side by side by
+    subject: none of them contradicts or repeats another."""
+    columns = columns[:, np.lexsort((columns[SUBJECT], columns[END], columns[METER]))]
+    end, meter, subject, span = columns[[END, METER, SUBJECT, SPAN]]
+    follows = end[1:] - span[1:] >= end[:-1]
+    is_beside = (end[1:] == end[:-1]) & (span[1:] == span[:-1]) & (subject[1:] > subject[:-1])
+    return bool((follows | is_beside | (meter[1:] != meter[:-1])).all())
 
 
 def columns_of(rows: Sequence[tuple[int, ...]]) -> Ints:

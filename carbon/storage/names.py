@@ -317,6 +317,12 @@ def meters_of(
     return found
 
 
+def meters_devices(connection: Connection, meter_ids: Collection[int]) -> set[int]:
+    """The devices that some meters are of."""
+    query = select(meter.c.device_id).where(meter.c.id.in_(meter_ids)).distinct()
+    return set(connection.scalars(query))
+
+
 @dataclass(frozen=True, slots=True)
 class MeterRef:
     meter: int

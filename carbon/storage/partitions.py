@@ -34,6 +34,10 @@ def _made_of(connection: Connection, days_ms: Collection[int]) -> set[int]:
     return {names[name] for name in connection.scalars(query, {"names": list(names)})}
 
 
+def is_made(connection: Connection, day_ms: int) -> bool:
+    return bool(_made_of(connection, [day_ms]))
+
+
 def make_days(connection: Connection, days_ms: Collection[int]) -> None:
     missing = sorted(set(days_ms) - _made_of(connection, days_ms))
     if missing:

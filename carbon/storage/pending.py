@@ -29,6 +29,8 @@ class Pending:
     batches: dict[tuple[int, str, int], tuple[bytes, int, int]] = field(default_factory=dict)
     #: When each source was last seen, its skew, and how many batches still wait at it.
     sources: dict[int, tuple[int, int | None, int | None]] = field(default_factory=dict)
+    #: Rows that go straight to the cold tier, by their UTC day.
+    cold: dict[int, list[Ints]] = field(default_factory=dict)
     _columns: list[Ints] = field(default_factory=list)
     _dirty: list[Ints] = field(default_factory=list)
 

@@ -31,7 +31,7 @@ from sqlalchemy import (
     select,
 )
 
-from carbon.domain.units import MS_PER_HOUR, QUARTER_MS, floor_to
+from carbon.domain.units import BUCKET_MS, MS_PER_HOUR, QUARTER_MS, floor_to
 from carbon.storage.bulk import insert_rows
 from carbon.storage.energy import dirty_bucket
 from carbon.storage.engine import is_sqlite
@@ -163,6 +163,24 @@ def buckets_of_subject(
         .distinct()
     )
     return [(row[0], row[1]) for row in connection.execute(query)]
+
+
+def buckets_of_device(
+    connection: Connection, device_id: int, start_ms: int
+) -> list[tuple[int, int]]:
+    """(start_ms, device_id) of a device's buckets from a time on, wherever their rows lie: rolled
+    up, about to be, and of each quarter-hour one, since its buckets may be gone."""
+    found: set[int] = set()
+    for table, step_ms in (
+        (bucket, BUCKET_MS),
+        (dirty_bucket, BUCKET_MS),
+        (quarter_hour, QUARTER_MS),
+    ):
+        c = table.c
+        first_ms = floor_to(start_ms, step_ms)
+        query = select(c.start_ms).where(c.device_id == device_id, c.start_ms >= first_ms)
+        found.update(connection.scalars(query.distinct()))
+    return [(at_ms, device_id) for at_ms in sorted(found)]
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from sqlalchemy import (
     BigInteger,
     Column,
     Connection,
     Integer,
+    Row,
     Table,
     Text,
     delete,
@@ -26,12 +28,12 @@ from carbon.storage.energy import dirty_bucket, energy_interval
 from carbon.storage.engine import is_sqlite
 from carbon.storage.interval_columns import Ints
 from carbon.storage.names import meter
-from carbon.storage.partitions import partition_name
+from carbon.storage.partitions import is_made, partition_name
 from carbon.storage.schema import Amount, Ms, metadata
 from carbon.storage.upsert import insert_new, set_rows
 
-#: A UTC day of raw rows that is being written to the cold tier, or lies there. `file` is its
-#: current file, null while the first one is being written.
+#: A UTC day of raw rows that is being written to the cold tier, or lies there. `file` names its
+#: files, one a line and the largest first; null while the first one is being written.
 sealed_day = Table(
     "sealed_day",
     metadata,
@@ -40,6 +42,7 @@ sealed_day = Table(
     #: Drawn anew by what changes the day's rows; a file written meanwhile is void.
     Column("version", Integer, nullable=False, server_default="0"),
     Column("rows", BigInteger, nullable=False),
+    #: Those of files that were joined meanwhile with them, until the day is sealed anew.
     Column("bytes", BigInteger, nullable=False),
     Column("energy_mj", Amount, nullable=False),
     #: Whether the hot rows of the day are gone.
@@ -59,6 +62,14 @@ opened_device = Table(
     sqlite_with_rowid=False,
 )
 
+#: Files that count no more. Whoever began to read before may still open them.
+cold_leftover = Table(
+    "cold_leftover",
+    metadata,
+    Column("file", Text, primary_key=True),
+    Column("left_ms", Ms, nullable=False),
+)
+
 #: One row: the time before which 5-minute buckets are gone.
 bucket_horizon = Table(
     "bucket_horizon",
@@ -71,9 +82,11 @@ bucket_horizon = Table(
 @dataclass(frozen=True, slots=True)
 class SealedDay:
     day_ms: int
-    file: str | None
+    #: Together they hold the day; none while the first one is being written.
+    files: tuple[str, ...]
     version: int
     is_cleared: bool
+    sealed_ms: int
 
 
 def buckets_kept_from(connection: Connection) -> int:
@@ -87,25 +100,39 @@ def keep_buckets_from(connection: Connection, at_ms: int) -> None:
 
 def day_of(connection: Connection, day_ms: int) -> SealedDay | None:
     """A day that lies in the cold tier, or is on its way."""
-    s = sealed_day.c
-    query = select(s.day_ms, s.file, s.version, s.is_cleared).where(s.day_ms == day_ms)
-    row = connection.execute(query).one_or_none()
-    return SealedDay(row[0], row[1], row[2], bool(row[3])) if row else None
+    row = connection.execute(_DAYS.where(sealed_day.c.day_ms == day_ms)).one_or_none()
+    return _sealed_day(row) if row else None
+
+
+def hold_day(connection: Connection, day_ms: int) -> SealedDay:
+    """The day, for whoever is about to change what its rows are: others who are wait for the end
+    of this transaction. Of several days the earlier first."""
+    empty = {"rows": 0, "bytes": 0, "energy_mj": 0, "sealed_ms": 0}
+    insert_new(connection, sealed_day, [{"day_ms": day_ms, **empty}])
+    held = _DAYS.where(sealed_day.c.day_ms == day_ms).with_for_update()
+    return _sealed_day(connection.execute(held).one())
 
 
 def sealed_days(connection: Connection) -> list[SealedDay]:
     """Those that have a file, in order."""
-    s = sealed_day.c
-    query = select(s.day_ms, s.file, s.version, s.is_cleared).where(s.file.is_not(None))
-    rows = connection.execute(query.order_by(s.day_ms))
-    return [SealedDay(row[0], row[1], row[2], bool(row[3])) for row in rows]
+    query = _DAYS.where(sealed_day.c.file.is_not(None)).order_by(sealed_day.c.day_ms)
+    return [_sealed_day(row) for row in connection.execute(query)]
 
 
-def begin_sealing(connection: Connection, day_ms: int, now_ms: int) -> int:
+_DAYS = select(
+    *(sealed_day.c[name] for name in ("day_ms", "file", "version", "is_cleared", "sealed_ms"))
+)
+
+
+def _sealed_day(row: Row[Any]) -> SealedDay:
+    files = tuple(row.file.split("\n")) if row.file else ()
+    return SealedDay(row.day_ms, files, row.version, bool(row.is_cleared), row.sealed_ms)
+
+
+def begin_sealing(connection: Connection, day_ms: int) -> int:
     """Notes that a file of the day is being written; answers the version that it is of."""
     version = secrets.randbits(31)
-    empty = {"rows": 0, "bytes": 0, "energy_mj": 0, "sealed_ms": now_ms}
-    insert_new(connection, sealed_day, [{"day_ms": day_ms, "version": version, **empty}])
+    hold_day(connection, day_ms)
     connection.execute(
         update(sealed_day).where(sealed_day.c.day_ms == day_ms).values(version=version)
     )
@@ -122,7 +149,8 @@ def end_sealing(
     connection: Connection, day_ms: int, version: int, file: ColdFile, now_ms: int
 ) -> bool:
     """Lets the file count for the day; answers False where rows came while it was written."""
-    if not is_sqlite(connection):
+    old = hold_day(connection, day_ms)
+    if not is_sqlite(connection) and is_made(connection, day_ms):
         # Whoever writes rows of the day holds this off until his marks can be seen.
         connection.execute(text(f"LOCK TABLE {partition_name(day_ms)} IN EXCLUSIVE MODE"))
     if is_dirty(connection, day_ms):
@@ -142,8 +170,52 @@ def end_sealing(
     )
     if not taken.rowcount:
         return False
+    leave(connection, old.files, now_ms)
     connection.execute(delete(opened_device).where(opened_device.c.day_ms == day_ms))
     return True
+
+
+def add_file(
+    connection: Connection,
+    day: SealedDay,
+    file: ColdFile,
+    new: tuple[int, int],
+    joined: Sequence[str],
+    now_ms: int,
+) -> None:
+    """Lets one more file count for a day that is held. `new` are
+    the rows and mJ that were not there before; the others are those of the files `joined` in it."""
+    s = sealed_day.c
+    rows, energy_mj = new
+    kept = [name for name in day.files if name not in joined]
+    connection.execute(
+        update(sealed_day)
+        .where(s.day_ms == day.day_ms)
+        .values(
+            file="\n".join([*kept, file.name]),
+            version=secrets.randbits(31),
+            rows=s.rows + rows,
+            bytes=s.bytes + file.bytes,
+            energy_mj=s.energy_mj + energy_mj,
+            # Nothing hot is left of a day that nothing hot was of.
+            is_cleared=s.is_cleared if day.files else 1,
+            sealed_ms=now_ms,
+        )
+    )
+    leave(connection, joined, now_ms)
+
+
+def leave(connection: Connection, files: Sequence[str], now_ms: int) -> None:
+    insert_new(connection, cold_leftover, [{"file": name, "left_ms": now_ms} for name in files])
+
+
+def left_before(connection: Connection, at_ms: int) -> list[str]:
+    c = cold_leftover.c
+    return list(connection.scalars(select(c.file).where(c.left_ms < at_ms).order_by(c.left_ms)))
+
+
+def forget_leftovers(connection: Connection, files: Sequence[str]) -> None:
+    connection.execute(delete(cold_leftover).where(cold_leftover.c.file.in_(files)))
 
 
 def is_dirty(connection: Connection, day_ms: int) -> bool:
@@ -181,6 +253,7 @@ def open_device(
     connection: Connection, day_ms: int, device_id: int, rows: Ints, now_ms: int
 ) -> None:
     """Puts a device's rows of a sealed day back; from then on they count from here."""
+    hold_day(connection, day_ms)
     insert_columns(connection, rows)
     opened = {"day_ms": day_ms, "device_id": device_id, "opened_ms": now_ms}
     set_rows(connection, opened_device, [opened])

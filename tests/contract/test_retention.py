@@ -103,6 +103,8 @@ def test_a_late_row_changes_its_own_buckets_alone(ledger: Ledger) -> None:
     with reading(ledger.context.engine) as connection:
         rows = dict(connection.execute(select(sealed_day.c.day_ms, sealed_day.c.rows)).all())
     assert rows == {T: 151, T + MS_PER_DAY: 150}
+    later(ledger, 2 * QUIET_MS / MS_PER_DAY)
+    assert retain(ledger.context) == 0
     assert len(list((ledger.context.settings.data_dir / "cold").rglob("*.parquet"))) == 2
 
 
