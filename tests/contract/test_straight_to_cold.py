@@ -288,7 +288,8 @@ def submit(ledger: Ledger, intervals: list[dict[str, Any]], **batch: Any) -> Fut
     ledger.seq += 1
     body = {"source": "s", "boot_id": "b", "seq": ledger.seq, "intervals": intervals, **batch}
     sent = msgspec.json.encode(body)
-    return ledger.ingest.submit(ADMIN, decode_energy(sent), sent)
+    answer: Future[IngestAnswer] = ledger.ingest.submit(ADMIN, decode_energy(sent), sent)
+    return answer
 
 
 def test_a_day_that_is_being_written_when_an_import_joins_it_is_written_anew(
