@@ -50,7 +50,7 @@ def report_record(report: StoredReport) -> bytes:
 
 def experiment_hash(experiment: StoredExperiment) -> str:
     """As of a report; the workload's number means nothing elsewhere."""
-    outside = ("team", "workload_id")
+    outside = ("team", "workload_id", "salt")
     told = {f.name: getattr(experiment, f.name) for f in fields(experiment)}
     return _hash({name: value for name, value in told.items() if name not in outside})
 
