@@ -52,6 +52,9 @@ def submit(
     checkpoint: Annotated[
         str | None, typer.Option(help="Command that saves its state before a pause.")
     ] = None,
+    job_class: Annotated[
+        str | None, typer.Option("--class", help="Runs of this name and class teach its length.")
+    ] = None,
     priority: Annotated[int, typer.Option(help="Among your team's own jobs.")] = 0,
     retries: Annotated[int, typer.Option(help="Runs more, should it fail.")] = 0,
     key: Annotated[str | None, typer.Option("--idempotency-key", help="Submit once.")] = None,
@@ -69,6 +72,7 @@ def submit(
         "length_s": _seconds(length),
         "power_w": _finite(power),
         "pool": pool,
+        "class": job_class,
         "interruptible": interruptible or None,
         "min_segment_s": _seconds(min_segment),
         "max_pauses": max_pauses,

@@ -30,6 +30,9 @@ class HeldJob:
     #: The longest it may run; None where there is no limit.
     limit_ms: int | None = None
     power_w: float | None = None
+    #: On how much of what it runs, by the engine's own words: of one name and size, lengths are
+    #: learned.
+    size: str = ""
 
 
 @runtime_checkable

@@ -17,6 +17,7 @@ nothing go. A Job of Kueue's is Kueue's alone to let go, and is passed over.
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Mapping
 from typing import Any, Final
 
@@ -138,8 +139,22 @@ def _held_job(job: Mapping[str, Any]) -> HeldJob | None:
         deadline_ms=deadline_ms,
         latest_ms=latest_ms,
         limit_ms=limit_ms,
+        size=_size(job),
         power_w=power_w if power_w is not None and 0 < power_w <= 1e8 else None,
     )
+
+
+def _size(job: Mapping[str, Any]) -> str:
+    """Pods at once and the devices of each: `4 pods 2 nvidia.com/gpu`."""
+    spec = job["spec"]
+    asked: Counter[str] = Counter()
+    for container in spec.get("template", {}).get("spec", {}).get("containers", []):
+        limits = (container.get("resources") or {}).get("limits") or {}
+        for name, count in limits.items():
+            if name.endswith("/gpu") and str(count).isdigit():
+                asked[name] += int(count)
+    parts = [f"{spec.get('parallelism') or 1} pods"]
+    return " ".join(parts + [f"{count} {name}" for name, count in sorted(asked.items())])
 
 
 def _limit_ms(job: Mapping[str, Any], told: Mapping[str, str]) -> int | None:

@@ -18,7 +18,8 @@ _BETWEEN: Final = "\x1f"
 #: What users write stands last.
 _FIELDS: Final = (
     "JobID", "ArrayJobID", "ArrayTaskID", "State", "Reason", "UserName", "Account", "SubmitTime",
-    "EligibleTime", "StartTime", "EndTime", "TimeLimit", "exit_code", "Name", "Comment",
+    "EligibleTime", "StartTime", "EndTime", "TimeLimit", "exit_code",
+    "NumNodes", "NumCPUs", "tres-per-node", "Partition", "Name", "Comment",
 )  # fmt: skip
 _NONE: Final = frozenset({"", "N/A", "(null)", "Unknown", "UNLIMITED", "NOT_SET", "INVALID"})
 _TERMINATED: Final = 143
@@ -50,6 +51,8 @@ class SlurmEntry:
     limit_ms: int | None
     #: As `wait` gives it: the exit code times 256, or a signal.
     status: int
+    #: Nodes, CPUs, devices and partition, in Slurm's words.
+    size: str
     name: str
     comment: str
 
@@ -150,9 +153,17 @@ def _entry(line: str) -> SlurmEntry | None:
         end_ms=_moment_ms(told["EndTime"]),
         limit_ms=_limit_ms(told["TimeLimit"]),
         status=int(told["exit_code"]),
+        size=_size(told),
         name=told["Name"],
         comment=told["Comment"],
     )
+
+
+def _size(told: Mapping[str, str]) -> str:
+    """`gpu 2 nodes 16 cpus gres/gpu:4`; a range of nodes stays one."""
+    parts = [told["Partition"], f"{told['NumNodes']} nodes", f"{told['NumCPUs']} cpus"]
+    devices = told["tres-per-node"]
+    return " ".join(parts if devices in _NONE else [*parts, devices])
 
 
 def _moment_ms(text: str) -> int | None:

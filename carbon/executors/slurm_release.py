@@ -126,6 +126,7 @@ def _held_job(entry: SlurmEntry) -> HeldJob | None:
         deadline_ms=deadline_ms,
         latest_ms=entry.eligible_ms,
         limit_ms=entry.limit_ms,
+        size=entry.size,
         power_w=power_w if power_w is not None and 0 < power_w <= 1e8 else None,
     )
 

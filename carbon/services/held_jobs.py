@@ -28,7 +28,7 @@ from carbon.executors.held_jobs import HeldJob, HoldingExecutor
 from carbon.executors.registry import Executors
 from carbon.services.context import Context
 from carbon.services.job_plans import margin_ms, zone_of
-from carbon.services.job_requests import JobRequest, JobSpec
+from carbon.services.job_requests import JobRequest, JobSpec, class_of
 from carbon.services.job_submission import Newcomers, place_anew, placements_of
 from carbon.services.lanes import Lanes
 from carbon.services.plan_points import points_until
@@ -158,6 +158,7 @@ def _request(executor: str, job: HeldJob) -> JobRequest | None:
         executor=executor,
         pool=executor,
         pool_is_named=False,
+        job_class=class_of(executor, None, job.size),
         spec=JobSpec([]),
         earliest_ms=max(job.submitted_ms, job.earliest_ms),
         deadline_ms=job.deadline_ms,

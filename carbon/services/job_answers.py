@@ -68,6 +68,7 @@ def job_answer(row: JobRow, now_ms: int) -> JobAnswer:
         end=moment(row.end_ms),
         exit_code=row.exit_code,
         flags=flags,
+        job_class=row.job_class,
     )
 
 

@@ -54,6 +54,8 @@ class JobRequest:
     #: Named after the executor where the body names none.
     pool: str
     pool_is_named: bool
+    #: Jobs of one team, name and class teach each other their length and power.
+    job_class: str
     spec: JobSpec
     earliest_ms: int
     deadline_ms: int
@@ -95,6 +97,7 @@ def judged(
         executor=body.executor,
         pool=body.pool or body.executor,
         pool_is_named=body.pool is not None,
+        job_class=body.job_class or class_of(body.executor, body.pool, _gpus_in(body.spec)),
         spec=_spec(executor, workload.team, body),
         earliest_ms=earliest_ms,
         deadline_ms=deadline_ms,
@@ -107,6 +110,21 @@ def judged(
         zones=tuple(body.zones),
         body_hash=hash_of(body),
     )
+
+
+def class_of(executor: str, pool: str | None, gpus: str = "") -> str:
+    """Of a job that states none: where it runs and on how much."""
+    where = f"{executor}/{pool or executor}"
+    return f"{where}/{gpus}" if gpus else where
+
+
+def _gpus_in(spec: dict[str, Any] | None) -> str:
+    """`2 nvidia.com/gpu` of a spec that asks for devices, as Kubernetes names them."""
+    asked = (spec or {}).get("requests")
+    if not isinstance(asked, dict):
+        return ""
+    devices = (f"{count} {name}" for name, count in asked.items() if str(name).endswith("/gpu"))
+    return ", ".join(sorted(devices))
 
 
 def _pauses(body: JobBody) -> Hints:

@@ -28,7 +28,7 @@ from carbon.services.plan_records import inputs_for, planned_and_kept, taken_of
 from carbon.services.pools import pool_for
 from carbon.storage.engine import reading, writing
 from carbon.storage.identities import Identities
-from carbon.storage.job_history import NameHistory, histories
+from carbon.storage.job_history import Kind, NameHistory, histories
 from carbon.storage.job_queries import (
     NO_HINTS,
     Hints,
@@ -231,17 +231,17 @@ class Newcomers:
         ids = Identities(connection, now_ms, {})
         self._pools: dict[tuple[str, bool], PoolRow] = {}
         self._team, self._workload = cache(ids.team), cache(ids.workload)
-        names: dict[str, set[str]] = defaultdict(set)
+        kinds: dict[str, set[Kind]] = defaultdict(set)
         for request in requests:
-            names[request.workload.team].add(request.name)
+            kinds[request.workload.team].add((request.name, request.job_class))
         self._histories = {
-            team: histories(connection, self._team(team), some) for team, some in names.items()
+            team: histories(connection, self._team(team), some) for team, some in kinds.items()
         }
 
     def row(self, request: JobRequest) -> JobRow:
         """Not stored yet. Raises InvalidInput(`unknown_pool`)."""
         pool = self._pool(request)
-        history = self._histories[request.workload.team].get(request.name)
+        history = self._histories[request.workload.team].get((request.name, request.job_class))
         length_ms, power_w, hints, spec = _learned(request, history)
         return JobRow(
             id=f"job_{self._now_ms:011x}{secrets.token_hex(5)}",
@@ -252,6 +252,7 @@ class Newcomers:
             pool=pool.name,
             name=request.name,
             executor=request.executor,
+            job_class=request.job_class,
             spec=msgspec.json.encode(spec).decode(),
             state=JobState.WAITING,
             reason="",
@@ -282,7 +283,7 @@ class Newcomers:
 def _learned(
     request: JobRequest, history: NameHistory | None
 ) -> tuple[int | None, float | None, Hints, JobSpec]:
-    """Length to be safe for, power, and what plans are made with, from what that name's runs
+    """Length to be safe for, power, and what plans are made with, from what that kind's runs
     took and drew.
 
     A stated length is a hint: one more run, which few others do not outweigh. A stated power is

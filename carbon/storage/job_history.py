@@ -1,4 +1,4 @@
-"""What earlier jobs teach: how long those of a name ran, what they drew, when a pool's came."""
+"""What earlier jobs teach: how long those of a kind ran, what they drew, when a pool's came."""
 
 from __future__ import annotations
 
@@ -15,7 +15,9 @@ from carbon.domain.tenancy import automatic_name
 from carbon.storage.jobs import job, saving
 from carbon.storage.names import run, workload
 
-#: Of each name the last so many are learned from.
+#: (name, class) within a team.
+Kind = tuple[str, str]
+#: Of each kind the last so many are learned from.
 _LAST = 200
 
 
@@ -27,26 +29,38 @@ class NameHistory:
 
 
 def histories(
-    connection: Connection, team_id: int, names: Collection[str]
-) -> dict[str, NameHistory]:
-    """Of successful jobs, newest first; of names that never ran here what Slurm brought."""
-    found: dict[str, NameHistory] = defaultdict(NameHistory)
-    for name, length_ms, energy_mj, flags in _finished(connection, team_id, names):
-        found[name].lengths_ms.append(max(length_ms, 1))
+    connection: Connection, team_id: int, kinds: Collection[Kind]
+) -> dict[Kind, NameHistory]:
+    """Of successful jobs, newest first; of names that never ran here what Slurm brought.
+
+    What another class of that name took says nothing: it ran elsewhere, or on more.
+    """
+    found: dict[Kind, NameHistory] = defaultdict(NameHistory)
+    ran: set[str] = set()
+    for name, job_class, length_ms, energy_mj, flags in _finished(connection, team_id, kinds):
+        ran.add(name)
+        if (name, job_class) not in kinds:
+            continue
+        of_kind = found[name, job_class]
+        of_kind.lengths_ms.append(max(length_ms, 1))
         if energy_mj and "energy_" not in flags:
-            found[name].power_w.append(energy_mj / max(length_ms, 1))
-    missing = [name for name in names if name not in found]
+            of_kind.power_w.append(energy_mj / max(length_ms, 1))
+    missing = {name for name, _ in kinds} - ran
+    brought: dict[str, list[int]] = defaultdict(list)
     for name, length_ms in _imported(connection, team_id, missing):
-        found[name].lengths_ms.append(length_ms)
+        brought[name].append(length_ms)
+    for kind in kinds:
+        if lengths_ms := brought.get(kind[0]):
+            found[kind].lengths_ms.extend(lengths_ms)
     return dict(found)
 
 
 def _finished(
-    connection: Connection, team_id: int, names: Collection[str]
-) -> Iterator[tuple[str, int, int | None, str]]:
-    told = {"team_id": team_id, "names": list(names)}
+    connection: Connection, team_id: int, kinds: Collection[Kind]
+) -> Iterator[tuple[str, str, int, int | None, str]]:
+    told = {"team_id": team_id, "names": sorted({name for name, _ in kinds})}
     for row in connection.execute(_finished_query(), told):
-        yield row.name, row.length_ms, row.energy_mj, row.flags
+        yield row.name, row.job_class, row.length_ms, row.energy_mj, row.flags
 
 
 # Statements are built once: on the path of every submission, building one costs more than
@@ -56,10 +70,11 @@ def _finished(
 @cache
 def _finished_query() -> Select[Any]:
     c = job.c
-    nth = func.row_number().over(partition_by=c.name, order_by=c.created_ms.desc())
+    nth = func.row_number().over(partition_by=(c.name, c.job_class), order_by=c.created_ms.desc())
     last = (
         select(
             c.name,
+            c.job_class,
             (c.end_ms - c.start_ms - c.paused_ms).label("length_ms"),
             saving.c.energy_mj,
             func.coalesce(saving.c.flags, "").label("flags"),
@@ -71,7 +86,7 @@ def _finished_query() -> Select[Any]:
         .where(c.start_ms.is_not(None), c.end_ms.is_not(None))
         .subquery()
     )
-    query = select(last.c.name, last.c.length_ms, last.c.energy_mj, last.c.flags)
+    query = select(last.c.name, last.c.job_class, last.c.length_ms, last.c.energy_mj, last.c.flags)
     return query.where(last.c.nth <= _LAST).order_by(last.c.nth)
 
 

@@ -111,6 +111,7 @@ class JobRow(msgspec.Struct, frozen=True):
     hints: str | None = None
     paused_ms: int = 0
     paused_since_ms: int | None = None
+    job_class: str = ""
 
 
 def _jobs() -> Select[Any]:
@@ -159,6 +160,7 @@ def _job_row(row: Row[Any]) -> JobRow:
         hints=row.hints,
         paused_ms=row.paused_ms,
         paused_since_ms=row.paused_since_ms,
+        job_class=row.job_class,
     )
 
 
@@ -252,6 +254,7 @@ def _job_values(row: JobRow, idempotency_key: str | None) -> tuple[Any, ...]:
         idempotency_key,
         row.body_hash,
         row.created_ms,
+        row.job_class,
     )
 
 

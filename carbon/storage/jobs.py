@@ -68,6 +68,7 @@ job = Table(
     Column("idempotency_key", Text, nullable=True),
     Column("body_hash", Text, nullable=False),
     Column("created_ms", Ms, nullable=False),
+    Column("job_class", Text, nullable=False, server_default=""),
     UniqueConstraint("team_id", "idempotency_key"),
     Index(None, "state", "deadline_ms"),
     Index(None, "state", "due_ms"),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from msgspec import UNSET, Meta, Struct, UnsetType
+from msgspec import UNSET, Meta, Struct, UnsetType, field
 
 Text = Annotated[str, Meta(min_length=1, max_length=200)]
 Argument = Annotated[str, Meta(max_length=131_072)]
@@ -38,6 +38,9 @@ class JobBody(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=Tru
     checkpoint_s: Annotated[float, Meta(ge=0, le=86_400)] = 0.0
     checkpoint: Argument | None = None
     pool: Text | None = None
+    #: What its length and power are learned by beside team and name; unstated it is the executor,
+    #: the pool and what it asks of devices.
+    job_class: Text | None = field(default=None, name="class")
     priority: Annotated[int, Meta(ge=-100, le=100)] = 0
     retries: Annotated[int, Meta(ge=0, le=100)] = 0
     cwd: Annotated[str, Meta(min_length=1, max_length=4096)] | None = None
@@ -95,6 +98,7 @@ class JobAnswer(Struct, frozen=True):
     exit_code: int | None
     #: Such as `power_assumed`, `length_learned`.
     flags: list[str]
+    job_class: str = field(name="class")
 
 
 class JobRejection(Struct, frozen=True):

@@ -88,8 +88,9 @@ def test_the_lengths_of_jobs_are_known_before_carbon_ran_one(
     bring_jobs(client, jobs_of(("1", 0, 1, "", 8), ("2", 2, 4, "", 8)))
     with reading(service.context.engine) as connection:
         team_id = connection.execute(select(team.c.id).where(team.c.name == "ml")).scalar_one()
-        assert histories(connection, team_id, ["train"])["train"].lengths_ms == [2 * HOUR, HOUR]
-        assert histories(connection, team_id, ["other"]) == {}
+        kind = ("train", "slurm-release/slurm-release")
+        assert histories(connection, team_id, [kind])[kind].lengths_ms == [2 * HOUR, HOUR]
+        assert histories(connection, team_id, [("other", "")]) == {}
 
 
 def test_a_shared_nodes_energy_is_in_no_total(service: Service, client: Client) -> None:

@@ -48,7 +48,8 @@ def line(**fields: str) -> str:
         "JobID": "7", "ArrayJobID": "7", "ArrayTaskID": "N/A", "State": "PENDING",
         "Reason": "BeginTime", "UserName": "ana", "Account": "ml", "SubmitTime": str(NOW_S),
         "EligibleTime": str(NOW_S + 3600), "StartTime": str(NOW_S + 3600), "EndTime": "N/A",
-        "TimeLimit": "1-02:00:00", "exit_code": "0", "Name": "train",
+        "TimeLimit": "1-02:00:00", "exit_code": "0", "NumNodes": "2", "NumCPUs": "16",
+        "tres-per-node": "gres/gpu:4", "Partition": "gpu", "Name": "train",
         "Comment": "carbon:deadline=2h",
     }  # fmt: skip
     return "\x1f".join({**usual, **fields}.values()) + "\x1f\n"
@@ -59,6 +60,12 @@ def test_a_line_is_read_as_it_stands(slurm: ScriptedSlurm) -> None:
     (entry,) = queue()
     assert (entry.number, entry.account, entry.limit_ms) == ("7", None, 26 * 3_600_000)
     assert (entry.submit_ms, entry.end_ms) == (NOW_S * 1000, None)
+    assert entry.size == "gpu 2 nodes 16 cpus gres/gpu:4"
+
+
+def test_a_job_without_devices_has_a_size_of_nodes_and_cpus(slurm: ScriptedSlurm) -> None:
+    slurm.say("squeue", line(**{"tres-per-node": "N/A"}))
+    assert queue()[0].size == "gpu 2 nodes 16 cpus"
 
 
 @pytest.mark.parametrize(
