@@ -14,10 +14,12 @@ from carbon.services.context import Context
 from carbon.services.intensity import rated_points
 from carbon.services.live_power import live_power
 from carbon.services.polling import zones_in_use
+from carbon.services.roll_up_lag import lag_of
+from carbon.storage.dirty import count_dirty
 from carbon.storage.energy import ingest_batch
 from carbon.storage.engine import reading
 from carbon.storage.identities import workload_names
-from carbon.storage.rollups import count_dirty, workload_hour
+from carbon.storage.rollups import workload_hour
 
 
 def registry_of(context: Context) -> CollectorRegistry:
@@ -46,6 +48,13 @@ class _Ledger(Collector):
         yield GaugeMetricFamily(
             "carbon_dirty_buckets", "5-minute buckets whose roll-up is behind", value=float(dirty)
         )
+        lag_s = lag_of(self._context.engine, self._context.clock).seconds
+        if lag_s is not None:
+            yield GaugeMetricFamily(
+                "carbon_roll_up_lag_seconds",
+                "Time since a moment of which everything is rolled up, where this process does it",
+                value=lag_s,
+            )
 
     def _power(self) -> Iterator[Metric]:
         family = GaugeMetricFamily(

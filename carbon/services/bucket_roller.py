@@ -1,10 +1,9 @@
-"""Reads what a bucket needs and applies the ledger's rule (`domain.rollup`) to it."""
+"""Reads what a part of a bucket needs and applies the ledger's rule (`domain.rollup`) to it."""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 
-import numpy as np
 from sqlalchemy import Connection
 
 from carbon.domain.claims import Claim, workload_of
@@ -12,44 +11,15 @@ from carbon.domain.energy import MeterView, Reading, settle
 from carbon.domain.intensity import EmissionScope, Signal
 from carbon.domain.rollup import BucketRow, Rate, Reservation, roll_bucket
 from carbon.domain.units import BUCKET_MS, QUARTER_MS, floor_to
-from carbon.services.bucket_columns import Bucket, roll_columns
 from carbon.services.context import Context
 from carbon.services.prices import Prices
-from carbon.services.raw_readings import raw_columns, readings_of
+from carbon.services.raw_readings import readings_of
 from carbon.storage.attributed import claims_of
 from carbon.storage.energy import reservations_between
-from carbon.storage.interval_columns import SUBJECT
 from carbon.storage.ledger_rows import LedgerRow
 from carbon.storage.metered import wholes_set_aside
 from carbon.storage.names import MeterRef, meters_of
 from carbon.storage.ratings import Ratings
-
-
-def rolled_devices(
-    context: Context,
-    connection: Connection,
-    ratings: Ratings,
-    devices: Collection[int],
-    start_ms: int,
-) -> dict[int, tuple[Rate, list[BucketRow]]]:
-    """The rows of devices over the whole bucket that begins at `start_ms`: by columns where they
-    are plain, the others by the rule itself."""
-    end_ms = start_ms + BUCKET_MS
-    meters = _counted_meters(connection, devices, start_ms)
-    meter_ids = [ref.meter for refs in meters.values() for ref in refs]
-    columns = raw_columns(context, connection, start_ms, end_ms, meter_ids)
-    reservations = reservations_between(connection, devices, start_ms, end_ms)
-    subjects = {r.subject for held in reservations.values() for r in held}
-    subjects.update(np.unique(columns[SUBJECT]).tolist())
-    bucket = Bucket(start_ms, meters, reservations, claims_of(connection, subjects))
-    prices = Prices.load(context, connection, ratings, devices, (start_ms, end_ms))
-    rates = {device: prices.rate(device) for device in devices}
-    rolled, others = roll_columns(bucket, columns, rates)
-    found = {device: (rates[device], rows) for device, rows in rolled.items()}
-    if others:
-        roller = BucketRoller.load(context, connection, ratings, others, start_ms, end_ms)
-        found |= {device: roller.rows(device) for device in others}
-    return found
 
 
 def _counted_meters(

@@ -12,9 +12,9 @@ from carbon.domain.principal import Principal
 from carbon.services.context import Context
 from carbon.services.live_power import DevicePower, LivePower, live_power
 from carbon.services.power_columns import SILENT_AFTER_MS
+from carbon.storage.dirty import count_dirty
 from carbon.storage.engine import reading
 from carbon.storage.identities import workload_names
-from carbon.storage.rollups import count_dirty
 from carbon.storage.screens import SourceLine, sources
 
 _STRONGEST: Final = 10

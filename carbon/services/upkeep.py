@@ -10,6 +10,7 @@ from carbon.domain.units import MS_PER_DAY, floor_to
 from carbon.services.context import Context
 from carbon.services.kept_findings import KeptFindings
 from carbon.services.retention import retain
+from carbon.services.roll_up_lag import lag_of, rest_s
 from carbon.services.rollup import roll_up
 from carbon.services.settling import settle
 from carbon.services.writer import Writer
@@ -20,9 +21,10 @@ from carbon.storage.partitions import make_days
 log = logging.getLogger("carbon.upkeep")
 
 _ROLL_EVERY_S = 2.0
-_BUCKETS_AT_ONCE = 2_000
-#: Devices computed in one go: while batches arrive few, since each waits for the interpreter.
-_DEVICES_AT_ONCE, _DEVICES_BESIDE_BATCHES = 2_000, 200
+#: Of one turn: between turns days are settled and sealed.
+_BUCKETS_A_TURN = 20_000
+#: Computed in one go: while batches arrive few, since each waits for the interpreter.
+_BUCKETS_AT_ONCE, _BUCKETS_BESIDE_BATCHES = 6_000, 600
 _PERIODS_AT_ONCE = 256
 _RETAIN_EVERY_MS = 120_000
 #: A day of a large fleet is written within it.
@@ -30,10 +32,6 @@ _RETAIN_LEASE_MS = 1_800_000
 _DAYS_AHEAD = 3
 #: After the death of the one that rolls up the next goes on at the latest then.
 _LEASE_MS = 10_000
-#: While batches arrive the roll-up rests so many times as long as it worked: whoever sends waits
-#: for an answer, a roll-up only falls behind and catches up.
-_REST = 9.0
-_LONGEST_REST_S = 1.0
 
 
 def prepare_days(context: Context) -> None:
@@ -53,6 +51,7 @@ class Upkeep:
         self._writer = writer
         self._findings = KeptFindings(context)
         self._retained_ms = 0
+        self._lag = lag_of(context.engine, context.clock)
         self._is_busy = False
         self._holder = secrets.token_hex(8)
         self._stop = threading.Event()
@@ -68,25 +67,34 @@ class Upkeep:
 
     def _run(self) -> None:
         made_day = -1
-        while not self._stop.wait(_ROLL_EVERY_S):
+        wait_s = _ROLL_EVERY_S
+        while not self._stop.wait(wait_s):
+            wait_s = _ROLL_EVERY_S
             try:
                 today = self._context.clock.now_ms() // MS_PER_DAY
                 if today != made_day:
                     prepare_days(self._context)
                     made_day = today
                 if not self._leads():
+                    self._lag.given_up()
                     continue
-                roll_up(
-                    self._context,
-                    most=_BUCKETS_AT_ONCE,
-                    pause=self._rest,
-                    at_once=self._devices_at_once,
-                )
+                if not self._roll_up():
+                    wait_s = 0.0
                 settle(self._context, most=_PERIODS_AT_ONCE)
                 self._retain()
                 self._findings.make_if_due()
             except Exception as error:
                 log.warning("roll-up postponed: %s", error)
+
+    def _roll_up(self) -> bool:
+        """Answers whether all was rolled up that was dirty before."""
+        began_ms = self._lag.began()
+        done = roll_up(
+            self._context, most=_BUCKETS_A_TURN, pause=self._rest, at_once=self._buckets_at_once
+        )
+        if is_all := done < _BUCKETS_A_TURN:
+            self._lag.caught_up(began_ms)
+        return is_all
 
     def _retain(self) -> None:
         """By one replica at a time, every few minutes."""
@@ -108,10 +116,10 @@ class Upkeep:
         with writing(self._context.engine) as connection:
             return take(connection, UPKEEP, self._holder, now_ms, _LEASE_MS) is not None
 
-    def _devices_at_once(self) -> int:
-        return _DEVICES_BESIDE_BATCHES if self._is_busy else _DEVICES_AT_ONCE
+    def _buckets_at_once(self) -> int:
+        return _BUCKETS_BESIDE_BATCHES if self._is_busy else _BUCKETS_AT_ONCE
 
     def _rest(self, worked_s: float) -> None:
         self._is_busy = self._writer.was_busy()
         if self._is_busy:
-            self._stop.wait(min(_REST * worked_s, _LONGEST_REST_S))
+            self._stop.wait(rest_s(worked_s, self._lag.seconds or 0.0))

@@ -18,7 +18,7 @@ def summed(keys: Sequence[Ints], values: Sequence[Ints], where: Any = slice(None
     chosen = [key[where] for key in keys]
     if not len(chosen[0]):
         return np.empty((0, len(keys) + len(values)), dtype=np.int64)
-    order, firsts = _grouped(chosen)
+    order, firsts = grouped(chosen)
     told = [key[order][firsts] for key in chosen]
     sums = [np.add.reduceat(value[where][order], firsts) for value in values]
     return np.column_stack([*told, *sums])
@@ -29,8 +29,10 @@ def distinct(*keys: Ints) -> Ints:
     return summed(keys, [])
 
 
-def _grouped(keys: Sequence[Ints]) -> tuple[Ints, Ints]:
+def grouped(keys: Sequence[Ints]) -> tuple[Ints, Ints]:
     """The order of rows by key, and where in it each distinct key begins."""
+    if not len(keys[0]):
+        return np.empty(0, dtype=np.int64), np.empty(0, dtype=np.int64)
     packed = _packed(keys)
     if packed is not None:  # a sort of one column costs a tenth of that of seven
         order = np.argsort(packed, kind="stable")

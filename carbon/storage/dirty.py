@@ -1,18 +1,23 @@
-"""Marks of buckets that are behind their rows."""
+"""Marks of buckets that are behind their rows: set with what changes them, taken with the SET."""
 
 from __future__ import annotations
 
 import secrets
 from collections.abc import Iterable
 from functools import cache
+from typing import NamedTuple
 
 import numpy as np
-from sqlalchemy import Connection
+from numpy.typing import NDArray
+from sqlalchemy import Connection, func, select
 
-from carbon.domain.units import BUCKET_MS
+from carbon.domain.units import BUCKET_MS, MS_PER_DAY, QUARTER_MS, floor_to
 from carbon.storage.bulk import parts
+from carbon.storage.energy import dirty_bucket
 from carbon.storage.engine import is_sqlite
 from carbon.storage.interval_columns import Ints
+from carbon.storage.pairs import between, delete_pairs, listed
+from carbon.storage.rollups import set_alone
 
 #: Of one statement.
 _MOST = 1_024
@@ -21,7 +26,12 @@ _DEVICE_BITS = 32
 
 def packed(start_ms: Ints, device_ids: Ints) -> Ints:
     """Each (start, device) once, as one number, in order."""
-    return np.unique((start_ms // BUCKET_MS << _DEVICE_BITS) | device_ids)
+    return np.unique(packed_pairs(start_ms, device_ids))
+
+
+def packed_pairs(at_ms: Ints, ids: Ints) -> Ints:
+    """Each bucket and id as one number."""
+    return (at_ms // BUCKET_MS << _DEVICE_BITS) | ids
 
 
 def pack(start_ms: int, device_id: int) -> int:
@@ -63,3 +73,69 @@ def mark_dirty(connection: Connection, buckets: Iterable[tuple[int, int]]) -> No
     numbers = sorted({pack(int(start_ms), int(device)) for start_ms, device in buckets})
     if numbers:
         mark_packed(connection, np.array(numbers, dtype=np.int64))
+
+
+class Dirty(NamedTuple):
+    """Buckets that are behind, by quarter-hour, device and start, with their marks as seen."""
+
+    start_ms: Ints
+    device: Ints
+    marks: Ints
+
+
+def oldest_dirty(connection: Connection, most: int, end_ms: int | None = None) -> Dirty:
+    """The oldest dirty buckets, before `end_ms` where given: of one UTC day, and of each
+    quarter-hour all that are dirty, or as many devices as `most` buckets let in."""
+    c = dirty_bucket.c
+    oldest = select(func.min(c.start_ms))
+    if end_ms is not None:
+        oldest = oldest.where(c.start_ms < end_ms)
+    first_ms = connection.scalar(oldest)
+    if first_ms is None:
+        return Dirty(*np.empty((3, 0), dtype=np.int64))
+    quarter_ms = floor_to(first_ms, QUARTER_MS)
+    day_end_ms = floor_to(first_ms, MS_PER_DAY) + MS_PER_DAY
+    until_ms = day_end_ms if end_ms is None else min(day_end_ms, end_ms)
+    found = _dirty(connection, quarter_ms, until_ms, "start_ms, device_id", most + 1)
+    if len(found) > most:
+        last_ms = floor_to(int(found[-1, 0]), QUARTER_MS)
+        found = found[found[:, 0] < last_ms]
+        if not len(found):
+            until_ms = min(until_ms, quarter_ms + QUARTER_MS)
+            found = _dirty(connection, quarter_ms, until_ms, "device_id, start_ms", most)
+    start_ms, device, marks = found.T
+    order = np.lexsort((start_ms, device, start_ms // QUARTER_MS))
+    return Dirty(start_ms[order], device[order], marks[order])
+
+
+def _dirty(connection: Connection, start_ms: int, end_ms: int, order: str, limit: int) -> Ints:
+    rows = connection.exec_driver_sql(
+        "SELECT start_ms, device_id, marks FROM dirty_bucket "
+        f"WHERE start_ms >= {start_ms} AND start_ms < {end_ms} ORDER BY {order} LIMIT {limit}"
+    )
+    return np.array([tuple(row) for row in rows], dtype=np.int64).reshape(-1, 3)
+
+
+def take_marks(connection: Connection, dirty: Dirty) -> NDArray[np.bool_]:
+    """Takes the marks of the buckets that did not change since they were seen, and tells which;
+    these may be SET. The others stay dirty, and what was computed of them is void."""
+    set_alone(connection)
+    pairs = list(zip(dirty.start_ms.tolist(), dirty.device.tolist(), strict=True))
+    seen = listed(zip(*(column.tolist() for column in dirty), strict=True))
+    same = (
+        "d.start_ms = v.column1 AND d.device_id = v.column2 AND d.marks = v.column3 "
+        f"AND {between('d.start_ms', pairs)}"
+    )
+    if is_sqlite(connection):  # nobody else writes meanwhile
+        query = f"SELECT d.start_ms, d.device_id FROM {seen} v CROSS JOIN dirty_bucket d"
+        taken = {tuple(row) for row in connection.exec_driver_sql(f"{query} WHERE {same}")}
+        delete_pairs(connection, "dirty_bucket", sorted(taken))
+    else:
+        taking = f"DELETE FROM dirty_bucket d USING {seen} AS v WHERE {same}"
+        found = connection.exec_driver_sql(f"{taking} RETURNING d.start_ms, d.device_id")
+        taken = {tuple(row) for row in found}
+    return np.fromiter((pair in taken for pair in pairs), dtype=np.bool_, count=len(pairs))
+
+
+def count_dirty(connection: Connection) -> int:
+    return connection.scalar(select(func.count()).select_from(dirty_bucket)) or 0

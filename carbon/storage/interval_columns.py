@@ -21,7 +21,7 @@ COLUMNS = ("end_ms", "meter_id", "subject_id", "span_ms", "energy_mj", "method")
 END, METER, SUBJECT, SPAN, ENERGY, METHOD = range(len(COLUMNS))
 NOTHING: Ints = np.empty((len(COLUMNS), 0), dtype=np.int64)
 
-#: More meters than these are not named in a statement: the whole time is read.
+#: More meters than these are not named in a statement: all between them are read.
 _MOST_NAMED = 500
 
 
@@ -32,6 +32,8 @@ def columns_between(
     where = f"end_ms > {int(start_ms)} AND end_ms <= {int(end_ms)}"
     if meters is not None and len(meters) <= _MOST_NAMED:
         where += f" AND meter_id IN ({','.join(map(str, map(int, meters))) or 'NULL'})"
+    elif meters is not None:
+        where += f" AND meter_id BETWEEN {int(min(meters))} AND {int(max(meters))}"
     query = f"SELECT {', '.join(COLUMNS)} FROM energy_interval WHERE {where}"
     if is_sqlite(connection):
         rows = connection.connection.cursor().execute(query)

@@ -76,7 +76,7 @@ def wholes_set_aside(
 ) -> dict[int, str]:
     """Of some devices those that are a whole host of which a part was read in a quarter-hour, with
     the host's name: what the parts drew would count once more in the whole."""
-    if not _has_wholes(connection):
+    if not has_wholes(connection):
         return {}
     whole = device.alias("whole")
     query = (
@@ -97,7 +97,7 @@ def wholes_to_look_at(
 ) -> list[int]:
     """Whole hosts whose quarter-hour has to be rolled up anew now that that of some of their parts
     is: they count and a part was read, or they do not and none was."""
-    if not _has_wholes(connection):
+    if not has_wholes(connection):
         return []
     whole, q = device.alias("whole"), quarter_hour.alias("of_whole")
     hosts = (
@@ -139,7 +139,7 @@ def _parts_read(host_id: ColumnElement[int], quarter_ms: int) -> Exists:
     )
 
 
-def _has_wholes(connection: Connection) -> bool:
+def has_wholes(connection: Connection) -> bool:
     """Nearly nobody has any: asked of the few models, before anything of the many devices."""
-    query = select(device_model.c.id).where(device_model.c.kind == SERVER).limit(1)
-    return connection.scalar(query) is not None
+    query = f"SELECT 1 FROM device_model WHERE kind = '{SERVER}' LIMIT 1"
+    return connection.exec_driver_sql(query).first() is not None

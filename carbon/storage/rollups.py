@@ -9,8 +9,8 @@ of all subjects sum to the covered time.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Sequence
+from typing import Any
 
 from sqlalchemy import (
     BigInteger,
@@ -32,12 +32,12 @@ from sqlalchemy import (
 )
 
 from carbon.domain.units import BUCKET_MS, MS_PER_HOUR, QUARTER_MS, floor_to
-from carbon.storage.bulk import insert_rows
+from carbon.storage.bulk import insert_rows, upsert_rows
 from carbon.storage.energy import dirty_bucket
 from carbon.storage.engine import is_sqlite
 from carbon.storage.names import device
+from carbon.storage.pairs import Pair, between, delete_pairs, listed
 from carbon.storage.schema import Amount, Code, Id, Ms, metadata
-from carbon.storage.upsert import set_rows
 
 _MEASURES = ("energy_mj", "operational_ng", "covered_ms", "reserved_ms")
 
@@ -183,43 +183,7 @@ def buckets_of_device(
     return [(at_ms, device_id) for at_ms in sorted(found)]
 
 
-@dataclass(frozen=True, slots=True)
-class DirtyBucket:
-    """One bucket with some of the devices that are behind in it, and their marks as seen."""
-
-    start_ms: int
-    marks: dict[int, int]
-
-
-def oldest_dirty(
-    connection: Connection, most_devices: int, end_ms: int | None = None
-) -> DirtyBucket | None:
-    """The oldest dirty bucket, before `end_ms` where given."""
-    c = dirty_bucket.c
-    oldest = select(func.min(c.start_ms))
-    if end_ms is not None:
-        oldest = oldest.where(c.start_ms < end_ms)
-    start_ms = connection.scalar(oldest)
-    if start_ms is None:
-        return None
-    some = select(c.device_id, c.marks).where(c.start_ms == start_ms).order_by(c.device_id)
-    marks = {row[0]: row[1] for row in connection.execute(some.limit(most_devices))}
-    return DirtyBucket(start_ms, marks)
-
-
-def take_marks(connection: Connection, start_ms: int, marks: Mapping[int, int]) -> list[int]:
-    """Takes the marks of the devices that did not change since they were seen; these devices
-    may be SET. The others stay dirty, and what was computed of them is void."""
-    _alone(connection)
-    as_seen = ", ".join(f"({int(device)}, {int(mark)})" for device, mark in marks.items())
-    taken = connection.exec_driver_sql(
-        f"DELETE FROM dirty_bucket WHERE start_ms = {int(start_ms)} "
-        f"AND (device_id, marks) IN (VALUES {as_seen}) RETURNING device_id"
-    )
-    return sorted(taken.scalars())
-
-
-def _alone(connection: Connection) -> None:
+def set_alone(connection: Connection) -> None:
     """Until the transaction ends nobody else SETs: of one quarter-hour or day each would sum
     without the other's, and both would insert it."""
     if not is_sqlite(connection):
@@ -232,50 +196,48 @@ def is_behind(connection: Connection) -> bool:
     return any(connection.scalar(select(t.c.start_ms).limit(1)) is not None for t in tables)
 
 
-def count_dirty(connection: Connection) -> int:
-    return connection.scalar(select(func.count()).select_from(dirty_bucket)) or 0
-
-
 def set_buckets(
     connection: Connection,
-    start_ms: int,
-    devices: Collection[int],
-    rows: Sequence[tuple[object, ...]],
+    pairs: Sequence[Pair],
+    rows: Sequence[tuple[Any, ...]],
     now_ms: int,
 ) -> None:
-    """Replaces the rows of some devices' bucket, their quarter-hours with them, and marks the
+    """Replaces the rows of some (start_ms, device_id), their quarter-hours with them, and marks the
     hours of every workload that gained or lost by it."""
-    if not devices:
+    if not pairs:
         return
-    quarter_ms = floor_to(start_ms, QUARTER_MS)
-    listed = _listed(devices)
-    connection.exec_driver_sql(
-        f"DELETE FROM bucket WHERE start_ms = {int(start_ms)} AND device_id IN ({listed})"
-    )
+    quarters = sorted({(floor_to(start_ms, QUARTER_MS), device) for start_ms, device in pairs})
+    touched = _workloads(connection, quarters)
+    touched |= {(floor_to(row[0], QUARTER_MS), row[3]) for row in rows}
+    delete_pairs(connection, bucket.name, pairs)
     insert_rows(connection, bucket, rows)
-    touched = connection.exec_driver_sql(
-        f"DELETE FROM quarter_hour WHERE start_ms = {quarter_ms} AND device_id IN ({listed}) "
-        "RETURNING workload_id"
+    delete_pairs(connection, quarter_hour.name, quarters)
+    _sum_quarters(connection, quarters, now_ms)
+    hours = {(floor_to(quarter_ms, MS_PER_HOUR), workload) for quarter_ms, workload in touched}
+    mark_hours(connection, hours, now_ms)
+
+
+def _workloads(connection: Connection, quarters: Sequence[Pair]) -> set[tuple[int, int]]:
+    """(start_ms, workload_id) in some devices' quarter-hours."""
+    found = connection.exec_driver_sql(
+        f"SELECT DISTINCT q.start_ms, q.workload_id FROM {listed(quarters)} v "
+        "CROSS JOIN quarter_hour q WHERE q.start_ms = v.column1 AND q.device_id = v.column2 "
+        f"AND {between('q.start_ms', quarters)}"
     )
-    workloads = set(touched.scalars())
-    workloads |= set(connection.exec_driver_sql(_quarters(quarter_ms, listed, now_ms)).scalars())
-    hour_ms = floor_to(start_ms, MS_PER_HOUR)
-    mark_hours(connection, ((hour_ms, workload_id) for workload_id in workloads), now_ms)
+    return {(row[0], row[1]) for row in found}
 
 
 def mark_hours(connection: Connection, hours: Iterable[tuple[int, ...]], now_ms: int) -> None:
     """Marks (start_ms, workload_id) as behind their quarter-hours."""
-    marks = [
-        {"start_ms": start_ms, "workload_id": workload_id, "marked_ms": now_ms}
-        for start_ms, workload_id in sorted(hours)
-    ]
-    set_rows(connection, dirty_hour, marks)
+    marks = [(start_ms, workload_id, now_ms) for start_ms, workload_id in sorted(hours)]
+    replacing = "ON CONFLICT (start_ms, workload_id) DO UPDATE SET marked_ms = excluded.marked_ms"
+    upsert_rows(connection, dirty_hour, marks, replacing)
 
 
 def requarter(connection: Connection, start_ms: int, devices: Collection[int], now_ms: int) -> None:
     """Sets some devices' quarter-hour from their buckets, where only prices changed."""
     replace_quarter(connection, start_ms, devices, [])
-    connection.exec_driver_sql(_quarters(start_ms, _listed(devices), now_ms)).close()
+    _sum_quarters(connection, [(start_ms, device) for device in devices], now_ms)
 
 
 def replace_quarter(
@@ -287,25 +249,27 @@ def replace_quarter(
     """Replaces the rows of some devices' quarter-hour."""
     connection.exec_driver_sql(
         f"DELETE FROM quarter_hour WHERE start_ms = {int(start_ms)} "
-        f"AND device_id IN ({_listed(devices)})"
+        f"AND device_id IN ({', '.join(str(int(device)) for device in devices)})"
     )
     insert_rows(connection, quarter_hour, rows)
 
 
-def _quarters(quarter_ms: int, devices: str, now_ms: int) -> str:
+def _sum_quarters(connection: Connection, quarters: Sequence[Pair], now_ms: int) -> None:
+    """Inserts some devices' quarter-hours, as the sums of their buckets."""
     keys = "device_id, subject_id, workload_id, method, rating_id"
-    sums = ", ".join(f"CAST(SUM({name}) AS BIGINT)" for name in _MEASURES)
-    return (
+    own = ", ".join(f"b.{key}" for key in keys.split(", "))
+    sums = ", ".join(f"CAST(SUM(b.{name}) AS BIGINT)" for name in _MEASURES)
+    last = [(start_ms + QUARTER_MS, device) for start_ms, device in quarters[-1:]]
+    connection.exec_driver_sql(
         f"INSERT INTO quarter_hour (start_ms, {keys}, {', '.join(_MEASURES)}, recorded_ms) "
-        f"SELECT {quarter_ms}, {keys}, {sums}, {int(now_ms)} FROM bucket "
-        f"WHERE start_ms >= {quarter_ms} AND start_ms < {quarter_ms + QUARTER_MS} "
-        f"AND device_id IN ({devices}) GROUP BY {keys} RETURNING workload_id"
+        f"SELECT v.column1, {own}, {sums}, {int(now_ms)} "
+        f"FROM {listed(quarters)} v CROSS JOIN {_IN_QUARTER} n CROSS JOIN bucket b "
+        f"WHERE b.start_ms = v.column1 + n.column1 AND b.device_id = v.column2 "
+        f"AND {between('b.start_ms', [*quarters, *last])} GROUP BY v.column1, {own}"
     )
 
 
-def _listed(ids: Iterable[int]) -> str:
-    """Whole numbers as a list in a statement: shorter to prepare than as many parameters."""
-    return ", ".join(str(int(one)) for one in ids)
+_IN_QUARTER = listed([(at_ms,) for at_ms in range(0, QUARTER_MS, BUCKET_MS)])
 
 
 def _summed(table: Table) -> list[ColumnElement[int]]:
@@ -314,7 +278,7 @@ def _summed(table: Table) -> list[ColumnElement[int]]:
 
 def take_dirty_hours(connection: Connection, limit: int) -> dict[int, list[int]]:
     """Takes up to `limit` workload-hours that are behind, oldest first: hour → workloads."""
-    _alone(connection)
+    set_alone(connection)
     c = dirty_hour.c
     query = select(c.start_ms, c.workload_id).order_by(c.start_ms, c.workload_id).limit(limit)
     taken: dict[int, list[int]] = {}

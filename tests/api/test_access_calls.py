@@ -14,6 +14,7 @@ from service import Service, an_hour, batch, count, refused, vintage
 from carbon.auth.keys import revoke_key
 from carbon.clock import from_rfc3339
 from carbon.domain.tenancy import TEAM_SCOPES, Scope
+from carbon.services.roll_up_lag import lag_of
 
 #: Key-less by contract: on loopback, and where a token takes the place of a key.
 KEYLESS = {("POST", "/v1/sci/calculate"), ("POST", "/v1/hosts/join")}
@@ -319,11 +320,18 @@ def test_an_error_of_ours_is_a_problem_document_that_tells_nothing(
 def test_operations_answer_without_a_key(service: Service) -> None:
     service.admin.post("/v1/energy", json=batch(an_hour()))
     service.admin.post("/v1/intensity/DE", json=vintage(100.0))
-    assert service.stranger.get("/healthz").json() == {"status": "ok"}
+    assert service.stranger.get("/healthz").json()["status"] == "ok"
     assert service.stranger.get("/readyz").json() == {"status": "ready"}
     metrics = service.stranger.get("/metrics")
     assert metrics.headers["content-type"].startswith("text/plain")
     assert "carbon_ingest_intervals_total 1.0" in metrics.text
+    assert "carbon_roll_up_lag_seconds" not in metrics.text  # nobody rolls up here
+
+
+def test_the_process_that_rolls_up_says_how_far_it_is_behind(service: Service) -> None:
+    lag_of(service.context.engine, service.context.clock).began()
+    assert "carbon_roll_up_lag_seconds " in service.stranger.get("/metrics").text
+    assert service.stranger.get("/healthz").json()["roll_up_lag_s"] >= 0
 
 
 def test_the_document_of_the_api_is_served(service: Service) -> None:

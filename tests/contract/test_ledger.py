@@ -17,8 +17,8 @@ from carbon.domain.intensity import EmissionScope, Signal
 from carbon.domain.units import BUCKET_MS, floor_to
 from carbon.errors import InvalidInput, NotFound, Unavailable
 from carbon.services import rollup
-from carbon.services.bucket_roller import rolled_devices
 from carbon.services.context import Context
+from carbon.services.rolled_buckets import rolled_buckets
 from carbon.services.rollup import roll_up, stop_rolling
 from carbon.storage.dirty import mark_dirty
 from carbon.storage.energy import energy_interval, interval_conflict
@@ -217,10 +217,10 @@ def test_threads_that_roll_up_at_once_compute_no_bucket_twice(
     computed: list[int] = []
 
     def counted(*asked: Any) -> Any:
-        computed.append(asked[-1])
-        return rolled_devices(*asked)
+        computed.extend(asked[3].tolist())
+        return rolled_buckets(*asked)
 
-    monkeypatch.setattr(rollup, "rolled_devices", counted)
+    monkeypatch.setattr(rollup, "rolled_buckets", counted)
     ledger.send([interval(T, T + 2 * HOUR, 7_000_001)])
     with ThreadPoolExecutor(3) as threads:
         for done in [threads.submit(roll_up, ledger.context) for _ in range(3)]:

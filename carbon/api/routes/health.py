@@ -10,15 +10,17 @@ from carbon.api.bodies import answer
 from carbon.api.metrics import registry_of
 from carbon.auth.access import ContextOf, is_local, principal_of
 from carbon.domain.tenancy import Scope
+from carbon.services.roll_up_lag import lag_of
 from carbon.storage.engine import reading
 
 router = APIRouter(tags=["operations"])
 
 
 @router.get("/healthz")
-def healthz() -> Response:
-    """The process answers."""
-    return answer({"status": "ok"})
+def healthz(context: ContextOf) -> Response:
+    """The process answers; where it rolls up, how far that is behind, in seconds."""
+    lag_s = lag_of(context.engine, context.clock).seconds
+    return answer({"status": "ok", **({} if lag_s is None else {"roll_up_lag_s": lag_s})})
 
 
 @router.get("/readyz")

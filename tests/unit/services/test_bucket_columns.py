@@ -5,7 +5,9 @@ from __future__ import annotations
 import random
 from collections.abc import Sequence
 from itertools import chain
+from typing import Any
 
+import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -13,7 +15,8 @@ from carbon.domain.claims import Claim, workload_of
 from carbon.domain.energy import MeterKind, MeterView, Method, Reading, settle
 from carbon.domain.rollup import BucketRow, Rate, Reservation, roll_bucket
 from carbon.domain.units import BUCKET_MS, PPM
-from carbon.services.bucket_columns import Bucket, roll_columns
+from carbon.services.bucket_columns import Buckets, Pricing, Readings, roll_columns
+from carbon.services.rolled_buckets import RolledBuckets
 from carbon.storage.bulk import IntervalRow
 from carbon.storage.interval_columns import columns_of
 from carbon.storage.names import MeterRef
@@ -23,6 +26,8 @@ END = START + BUCKET_MS
 RATES = {
     device: Rate(rating=1, vintage=7, g_per_kwh=321.5 + device, pue=1.2) for device in (1, 2, 3)
 }
+#: Starts of the buckets that are asked together: two that follow each other, and one of later.
+STARTS = [START, END, START + 5 * BUCKET_MS]
 #: Device 1 has two meters of unlike kind, device 2 one, device 3 none that ever reads.
 METERS = {
     1: [MeterRef(11, MeterKind.IMPORTER), MeterRef(12, MeterKind.AGENT)],
@@ -34,15 +39,15 @@ METERS = {
 _reading = st.tuples(
     st.sampled_from([11, 12, 21]),
     st.integers(1, 3),
-    st.integers(0, 29),
+    st.integers(0, 59),
     st.sampled_from([1, 1, 1, 2, 15]),
     st.sampled_from([0, 0, 1, 999, 1_000_003, 3 * 10**13]),
     st.sampled_from([Method.COUNTER, Method.MODELLED]),
 )
 #: As a meter really reads: several subjects, step after step.
 _steady = st.builds(
-    lambda meter, subjects, mj, method, count: [
-        (meter, subject, at, 1, mj * subject + at, method)
+    lambda meter, subjects, mj, method, count, later: [
+        (meter, subject, at + later, 1, mj * subject + at, method)
         for at in range(count)
         for subject in subjects
     ],
@@ -51,11 +56,12 @@ _steady = st.builds(
     st.integers(0, 10_000_019),
     st.sampled_from([Method.COUNTER, Method.MODELLED]),
     st.integers(1, 30),
+    st.sampled_from([0, 30, 150]),
 )
 _readings = st.one_of(
     st.lists(_reading, max_size=8), st.lists(_steady, max_size=3).map(lambda some: [*chain(*some)])
 )
-_marks = st.sampled_from([START - 5, START, START + 70_000, END, END + 5])
+_marks = st.sampled_from([START - 5, START, START + 70_000, END, END + 5, START + 9 * BUCKET_MS])
 _reservations = st.dictionaries(
     st.integers(1, 2),
     st.lists(st.builds(Reservation, st.integers(1, 5), _marks, _marks, st.integers(0, PPM // 2))),
@@ -70,28 +76,54 @@ def rows_of(drawn: Sequence[tuple[int, int, int, int, int, Method]]) -> list[Int
     """Each key once."""
     rows = {}
     for meter, subject, start, span, mj, method in drawn:
-        end = min(start + span, 30) * 10_000
+        end = min(start + span, start // 30 * 30 + 30) * 10_000  # none over a mark
         key = (START + end, meter, subject, end - start * 10_000)
         rows[key] = (*key, mj, int(method))
     return list(rows.values())
 
 
-def by_the_rule(bucket: Bucket, rows: Sequence[IntervalRow], device: int) -> list[BucketRow]:
+def by_the_rule(
+    of: dict[str, Any], rows: Sequence[IntervalRow], start_ms: int, device: int
+) -> list[BucketRow]:
+    end_ms = start_ms + BUCKET_MS
     readings: dict[int, list[Reading]] = {}
     for end, meter, subject, span, mj, method in rows:
-        one = Reading(meter, subject, end - span, end, mj, Method(method))
-        readings.setdefault(meter, []).append(one)
+        if start_ms < end <= end_ms:
+            one = Reading(meter, subject, end - span, end, mj, Method(method))
+            readings.setdefault(meter, []).append(one)
     views = [
         MeterView(ref.meter, ref.kind, tuple(settle(readings.get(ref.meter, ()))))
         for ref in METERS[device]
     ]
+    held = of["reservations"].get(device, ())
     return roll_bucket(
         views,
         RATES[device],
-        lambda subject, at_ms: workload_of(bucket.claims.get(subject, ()), at_ms),
-        bucket.reservations.get(device, ()),
-        bucket.start_ms,
-        bucket.end_ms,
+        lambda subject, at_ms: workload_of(of["claims"].get(subject, ()), at_ms),
+        [r for r in held if r.start_ms < end_ms and r.end_ms > start_ms],
+        start_ms,
+        end_ms,
+    )
+
+
+def buckets_of(pairs: Sequence[tuple[int, int]], **of: Any) -> Buckets:
+    start_ms, device = np.array(pairs, dtype=np.int64).T
+    given = {"meters": METERS, "reservations": {}, "claims": {}, **of}
+    pricing = Pricing(list(RATES.values()), device - 1)
+    return Buckets(start_ms, device, np.zeros(len(pairs), dtype=np.bool_), pricing=pricing, **given)
+
+
+def rows_stored(buckets: Buckets, rows: Sequence[IntervalRow]) -> list[tuple[Any, ...]]:
+    rolled = RolledBuckets(buckets, Readings.of(buckets.cells, columns_of(rows)))
+    return rolled.rows(slice(0, buckets.size), {1: 1})
+
+
+def as_stored(start_ms: int, device: int, row: BucketRow) -> tuple[Any, ...]:
+    rate = RATES[device]
+    return (
+        *(start_ms, device, row.subject, row.workload, int(row.method), row.energy_mj),
+        *(row.operational_ng, row.covered_ms, row.reserved_ms, row.meter),
+        *(rate.rating, rate.vintage, rate.g_per_kwh, rate.pue),
     )
 
 
@@ -104,34 +136,56 @@ def test_columns_give_what_the_rule_gives(
 ) -> None:
     rows = rows_of(drawn)
     rng.shuffle(rows)
-    of_subject = {
-        claim.subject: [c for c in claims if c.subject == claim.subject] for claim in claims
+    of = {
+        "claims": {c.subject: [o for o in claims if o.subject == c.subject] for c in claims},
+        "reservations": {
+            device: [r for r in held if r.start_ms < r.end_ms]
+            for device, held in reservations.items()
+        },
     }
-    inside = {
-        device: [r for r in held if r.start_ms < r.end_ms and r.end_ms > START and r.start_ms < END]
-        for device, held in reservations.items()
-    }
-    bucket = Bucket(START, METERS, inside, of_subject)
-    rolled, others = roll_columns(bucket, columns_of(rows), RATES)
-    assert sorted([*rolled, *others]) == [1, 2, 3]
-    for device, found in rolled.items():
-        assert found == by_the_rule(bucket, rows, device)
+    pairs = [(start_ms, device) for start_ms in STARTS for device in (1, 2, 3)]
+    rng.shuffle(pairs)
+    meant = [as_stored(*pair, row) for pair in pairs for row in by_the_rule(of, rows, *pair)]
+    assert rows_stored(buckets_of(pairs, **of), rows) == meant
+    # However they are cut into passes.
+    at = rng.randrange(1, len(pairs))
+    parts = [buckets_of(some, **of) for some in (pairs[:at], pairs[at:])]
+    assert [*rows_stored(parts[0], rows), *rows_stored(parts[1], rows)] == meant
+
+
+def odd_of(rows: Sequence[IntervalRow], **of: Any) -> list[int]:
+    """Devices whose first bucket is not plain; their other buckets are."""
+    buckets = buckets_of([(start_ms, device) for start_ms in STARTS for device in (1, 2, 3)], **of)
+    odd = roll_columns(buckets, Readings.of(buckets.cells, columns_of(rows)))[1]
+    assert set(buckets.start_ms[odd].tolist()) <= {START}
+    return [int(device) for device in buckets.device[odd]]
 
 
 def test_what_is_plain_is_taken_and_only_that() -> None:
-    plain = [(START + n * 10_000, 21, 1, 10_000, 5, 1) for n in range(1, 31)]
-    bucket = Bucket(START, METERS, {}, {})
-    assert roll_columns(bucket, columns_of(plain), RATES)[1] == []
+    plain = [(START + n * 10_000, 21, 1, 10_000, 5, 1) for n in range(1, 61)]
+    assert odd_of(plain) == []
     overlapping = (START + 95_000, 21, 2, 10_000, 5, 1)
-    assert roll_columns(bucket, columns_of([*plain, overlapping]), RATES)[1] == [2]
+    assert odd_of([*plain, overlapping]) == [2]
     ends_inside = {2: [Reservation(1, START, START + 5, PPM)]}
-    bucket = Bucket(START, METERS, ends_inside, {})
-    assert roll_columns(bucket, columns_of(plain), RATES)[1] == [2]
+    assert odd_of(plain, reservations=ends_inside) == [2]
     changes_hands = {1: [Claim(1, 1, START + 5, END, 0)]}
-    bucket = Bucket(START, METERS, {}, changes_hands)
-    assert roll_columns(bucket, columns_of(plain), RATES)[1] == [2]
+    assert odd_of(plain, claims=changes_hands) == [2]
 
 
 def test_what_would_overflow_is_left_to_whole_numbers() -> None:
     much = [(START + 300_000, 21, subject, 300_000, 3 * 10**13, 1) for subject in (1, 2)]
-    assert roll_columns(Bucket(START, METERS, {}, {}), columns_of(much), RATES)[1] == [2]
+    assert odd_of(much) == [2]
+
+
+def test_a_device_that_is_set_aside_has_no_rows_in_that_bucket_alone() -> None:
+    plain = [(START + n * 300_000, 21, 1, 300_000, 5, 1) for n in (1, 2)]
+    buckets = buckets_of([(START, 2), (END, 2)])
+    aside = Buckets(**{**vars(buckets), "is_aside": np.array([True, False])})
+    assert [row[0] for row in rows_stored(buckets, plain)] == [START, END]
+    assert [row[0] for row in rows_stored(aside, plain)] == [END]
+
+
+def test_nothing_read_is_nothing_rolled() -> None:
+    assert rows_stored(buckets_of([(START, 1), (END, 3)]), []) == []
+    nobody = buckets_of([(START, 1)], meters={})
+    assert rows_stored(nobody, [(END, 21, 1, 300_000, 5, 1)]) == []

@@ -1,0 +1,152 @@
+"""However a backlog is cut into passes, stopped, and added to on the way: the same roll-ups."""
+
+from __future__ import annotations
+
+import contextlib
+import random
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from job_house import fresh_engine
+from ledger import NOON_MS, Ledger, interval
+from sqlalchemy import delete, select
+
+from carbon.clock import FakeClock
+from carbon.domain.units import BUCKET_MS, MS_PER_DAY, QUARTER_MS, floor_to
+from carbon.services.context import Context
+from carbon.services.rollup import Pace, roll_up
+from carbon.settings import Settings
+from carbon.storage.dirty import count_dirty, mark_dirty, oldest_dirty, take_marks
+from carbon.storage.energy import dirty_bucket
+from carbon.storage.engine import reading, writing
+from carbon.storage.rollups import bucket, quarter_hour, workload_day, workload_hour
+from carbon.storage.sealed_days import keep_buckets_from
+
+#: The last half hour of a UTC day.
+T = floor_to(NOON_MS, MS_PER_DAY) - 2 * QUARTER_MS
+TABLES = (bucket, quarter_hour, workload_hour, workload_day)
+STEP_MS = 60_000
+
+
+class Stopped(Exception):
+    pass
+
+
+@pytest.fixture
+def ledger(tmp_path: Path) -> Iterator[Ledger]:
+    context_settings = Settings(data_dir=tmp_path, feeds=False, zone="DE")
+    made = Ledger(Context(fresh_engine(), context_settings, FakeClock(NOON_MS)))
+    yield made
+    made.close()
+    made.context.engine.dispose()
+
+
+def sent(rng: random.Random, count: int) -> list[dict[str, Any]]:
+    """Of three devices over an hour that two UTC days share, some of it held by a run."""
+    found = []
+    for _ in range(count):
+        at = T + rng.randrange(60) * STEP_MS
+        found.append(
+            interval(
+                at,
+                at + rng.choice([1, 5, 20]) * STEP_MS,
+                rng.choice([0, 1_000_003, 77]),
+                f"gpu-{rng.randrange(3)}",
+                workload=rng.choice("ab"),
+                method=rng.choice(["counter", "modelled"]),
+            )
+        )
+    return found
+
+
+def rolled(ledger: Ledger) -> list[list[tuple[Any, ...]]]:
+    with reading(ledger.context.engine) as connection:
+        return [sorted(map(tuple, connection.execute(select(table)))) for table in TABLES]
+
+
+def forget(ledger: Ledger) -> None:
+    """Nothing is rolled up, and all of it is to be."""
+    with writing(ledger.context.engine) as connection:
+        keys = select(bucket.c.start_ms, bucket.c.device_id).distinct()
+        known = [(row[0], row[1]) for row in connection.execute(keys)]
+        for table in TABLES:
+            connection.execute(delete(table))
+        mark_dirty(connection, known)
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=12)
+@given(st.randoms(use_true_random=False))
+def test_any_cut_and_any_stop_come_to_the_same(ledger: Ledger, rng: random.Random) -> None:
+    forget(ledger)
+    ledger.send(sent(rng, rng.randrange(1, 12)))
+    rests, stop_at, late = [], rng.randrange(12), sent(rng, 3)
+
+    def rest(_: float) -> None:
+        rests.append(1)
+        if len(rests) == stop_at // 2:
+            ledger.send(late)  # its buckets may be on their way
+        if len(rests) == stop_at:
+            raise Stopped
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(Pace, "took", lambda self, *_: setattr(self, "size", rng.randrange(1, 5)))
+        for pause in (rest, lambda _: None):
+            with contextlib.suppress(Stopped):
+                roll_up(ledger.context, pause=pause, at_once=lambda: rng.randrange(1, 9))
+    piecemeal = rolled(ledger)
+    forget(ledger)
+    roll_up(ledger.context)
+    assert rolled(ledger) == piecemeal
+    assert sum(row[5] for row in piecemeal[0]) == sum(row[6] for row in piecemeal[1])
+
+
+def test_a_pass_is_of_one_day_and_of_whole_quarter_hours(ledger: Ledger) -> None:
+    day = T + 2 * QUARTER_MS
+    marks = [(T + n * BUCKET_MS, device) for n in range(12) for device in (1, 2)]
+    with writing(ledger.context.engine) as connection:
+        mark_dirty(connection, marks)
+
+    def starts(most: int, end_ms: int | None = None) -> list[tuple[int, int]]:
+        with reading(ledger.context.engine) as connection:
+            found = oldest_dirty(connection, most, end_ms)
+        return list(zip(found.start_ms.tolist(), found.device.tolist(), strict=True))
+
+    first = [(T + n * BUCKET_MS, device) for device in (1, 2) for n in range(3)]
+    assert starts(6) == starts(11) == first
+    assert starts(100)[:6] == first
+    assert sorted(starts(100)) == [pair for pair in marks if pair[0] < day]
+    assert starts(4) == [*first[:4]]  # more devices than a pass takes: some of them
+    assert starts(100, T + BUCKET_MS) == [(T, 1), (T, 2)]
+    assert starts(100, T) == []
+
+
+def test_marks_that_changed_are_left(ledger: Ledger) -> None:
+    with writing(ledger.context.engine) as connection:
+        mark_dirty(connection, [(T, 1), (T, 2), (T + BUCKET_MS, 1)])
+        seen = oldest_dirty(connection, 100)
+        connection.execute(
+            dirty_bucket.update().where(dirty_bucket.c.device_id == 2).values(marks=7)
+        )
+        assert take_marks(connection, seen).tolist() == [True, True, False]
+        assert count_dirty(connection) == 1
+        assert not take_marks(connection, seen).any()
+
+
+def test_where_buckets_are_gone_a_late_row_changes_its_own_and_the_quarter_hour_stays_whole(
+    ledger: Ledger,
+) -> None:
+    ledger.send([interval(T, T + QUARTER_MS, 9_000, workload="a")])
+    roll_up(ledger.context)
+    with writing(ledger.context.engine) as connection:
+        keep_buckets_from(connection, T + QUARTER_MS)
+        connection.execute(delete(bucket))
+    ledger.send([interval(T + BUCKET_MS, T + BUCKET_MS + STEP_MS, 1_000, workload="b")])
+    roll_up(ledger.context)
+    _, quarters, hours, _ = rolled(ledger)
+    # Of the minute that was read finer that reading alone counts: 600 of the 9 000 are void.
+    assert sum(row[6] for row in quarters) == 9_000 - 600 + 1_000
+    assert sum(row[5] for row in hours) == 9_000 - 600 + 1_000
