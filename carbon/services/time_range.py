@@ -73,10 +73,10 @@ def time_range(
         )
     start_ms = _day_ms(start, timezone, 0) if start else midnight_ms(today, timezone)
     end_ms = _day_ms(end, timezone, 1) if end else midnight_ms(today + timedelta(days=1), timezone)
-    if end_ms <= start_ms:
-        raise InvalidInput("end_before_start", "the last day must not lie before the first")
     if start_ms > now_ms:
         raise InvalidInput("range_in_future", "nothing is measured yet of days to come")
+    if end_ms <= start_ms:
+        raise InvalidInput("end_before_start", "the last day must not lie before the first")
     if end_ms - start_ms > LONGEST_DAYS * MS_PER_DAY:
         raise InvalidInput("range_too_long", "a page shows ten years at most")
     return TimeRange(start_ms, end_ms, "")

@@ -47,10 +47,16 @@ def safe_next(target: str | None) -> str:
     return target
 
 
-def own_path(request: Request) -> str:
-    """The path and query that were asked for."""
-    query = request.url.query
-    return request.url.path + (f"?{query}" if query else "")
+def view_of(request: Request) -> str:
+    """The path and query that somebody looks at: of a form, the page that it stood on."""
+    if request.method in ("GET", "HEAD"):
+        return _path(request.url.path, request.url.query)
+    left = urlsplit(request.headers.get("referer", ""))
+    return _path(left.path, left.query) if left.netloc == request.headers.get("host") else "/"
+
+
+def _path(path: str, query: str) -> str:
+    return path + (f"?{query}" if query else "")
 
 
 async def read_form(request: Request) -> dict[str, str]:

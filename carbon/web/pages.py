@@ -28,6 +28,7 @@ from carbon.web.burn import small_burn
 from carbon.web.catalogue import say, say_code
 from carbon.web.figures import BY_NAME, ENERGY, MASS, digits_of, percent, rounded
 from carbon.web.wording import (
+    day_words,
     evidence_words,
     measured_share,
     plain,
@@ -88,6 +89,7 @@ def _environment() -> Environment:
         percent=percent,
         date_of=date_of,
         date_words=date_words,
+        day_words=day_words,
         local_time=local_time,
         rfc3339=to_rfc3339,
         duration=duration,

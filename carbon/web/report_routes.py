@@ -98,8 +98,13 @@ def _asked(context: Context, form: dict[str, str]) -> ReportBody:
         start=to_rfc3339(window.start_ms),
         end=to_rfc3339(min(window.end_ms, context.clock.now_ms())),
         workloads=[form.get("workload", "")],
-        title=form.get("title", "")[:200],
+        title=form.get("title", "").strip()[:200] or _named(form),
     )
+
+
+def _named(form: dict[str, str]) -> str:
+    """Of a report that nobody gave a title: what it is of, and of which days."""
+    return f"{form.get('workload', '')}, {form.get('start', '')} to {form.get('end', '')}"[:200]
 
 
 @router.get("/reports/compare")

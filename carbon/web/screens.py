@@ -7,6 +7,7 @@ import io
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from http import HTTPStatus
 from typing import Any, Final
 from urllib.parse import urlencode
 
@@ -20,7 +21,7 @@ from carbon.domain.principal import Principal
 from carbon.domain.tenancy import Scope
 from carbon.errors import CarbonError, Unauthorized
 from carbon.services.time_range import PRESETS
-from carbon.web.browser import PAGE_HEADERS, check_same_origin, own_path, read_form
+from carbon.web.browser import PAGE_HEADERS, check_same_origin, read_form, view_of
 from carbon.web.catalogue import strings_of
 from carbon.web.pages import page
 from carbon.web.published import published
@@ -82,12 +83,15 @@ def show_screen(
     """Renders for whoever is signed in; a stranger signs in first and comes back here."""
     try:
         principal = principal_of(request)
-        principal.require(scope)
-        return render(principal)
     except Unauthorized as error:
         return to_sign_in(request, error)
     except CarbonError as error:
         return error_page(error)
+    try:
+        principal.require(scope)
+        return render(principal)
+    except CarbonError as error:
+        return error_screen(request, principal, error)
 
 
 async def answer_form(
@@ -100,12 +104,15 @@ async def answer_form(
     try:
         check_same_origin(request)
         principal = principal_of(request)
-        form = await read_form(request)
-        return await run_in_threadpool(act, principal, form)
     except Unauthorized as error:
         return to_sign_in(request, error)
     except CarbonError as error:
         return error_page(error)
+    try:
+        form = await read_form(request)
+        return await run_in_threadpool(act, principal, form)
+    except CarbonError as error:
+        return error_screen(request, principal, error)
 
 
 def seen_at(path: str) -> Response:
@@ -182,11 +189,35 @@ def _cell(value: object) -> object:
 
 def to_sign_in(request: Request, error: Unauthorized) -> Response:
     """Back to the same view after signing in; a first visit is told nothing of an error."""
-    query = {"next": own_path(request)}
+    query = {"next": view_of(request)}
     if error.code != "key_missing":
         query["why"] = error.code
     return RedirectResponse(f"/sign-in?{urlencode(query)}", SEE_OTHER, headers=PAGE_HEADERS)
 
 
 def error_page(error: CarbonError) -> Response:
+    """For who is not signed in."""
     return page("error.html", error.status, error=error)
+
+
+def _near(principal: Principal, error: CarbonError) -> list[str]:
+    """Workloads by their whole names; an own team's are told without it."""
+    names = error.extra.get("near")
+    if error.code != "unknown_workload" or not isinstance(names, list):
+        return []
+    return [name if "/" in name else f"{principal.team}/{name}" for name in names]
+
+
+def error_screen(request: Request, principal: Principal, error: CarbonError) -> Response:
+    """With the screens at hand, names that are near, and the same screen without what was asked."""
+    is_of_query = error.status == HTTPStatus.UNPROCESSABLE_ENTITY and request.url.query
+    return page(
+        "error_screen.html",
+        error.status,
+        error=error,
+        principal=principal,
+        screen="",
+        navigation=navigation(principal),
+        near=_near(principal, error),
+        usual=request.url.path if is_of_query else "",
+    )

@@ -30,6 +30,11 @@ def short_model(model: str | None) -> str:
     return (model or "").removeprefix("NVIDIA ")
 
 
+def day_words(ms: int, timezone: str) -> str:
+    """`Fri 27 Nov`"""
+    return datetime.fromtimestamp(ms / 1000, ZoneInfo(timezone)).strftime("%a %d %b")
+
+
 def weekday(ms: int, timezone: str) -> str:
     return datetime.fromtimestamp(ms / 1000, ZoneInfo(timezone)).strftime("%a")
 

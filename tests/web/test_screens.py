@@ -159,6 +159,7 @@ def test_a_team_reads_of_no_other_team_s_jobs_on_the_scheduler_s_screen(tmp_path
         ("last=eternity", "unknown_range"),
         ("start=2026-11-24&end=2026-11-20", "end_before_start"),
         ("start=2027-01-01&end=2027-01-02", "range_in_future"),
+        ("start=2027-01-01", "range_in_future"),
         ("start=2001-01-01&end=2026-11-24", "range_too_long"),
         ("start=yesterday", "invalid_date"),
     ],

@@ -29,7 +29,7 @@ export const line = () => ({ lineStyle: { color: css("--line") } });
 
 export function valueAxis(unit) {
   return {
-    type: "value", name: unit, nameLocation: "end", min: 0,
+    type: "value", name: unit, nameLocation: "end", nameGap: 24, min: 0,
     nameTextStyle: { ...label(), align: "left", padding: [0, 0, 0, -6] }, axisLabel: label(),
     axisLine: { show: false }, axisTick: { show: false },
     splitLine: { lineStyle: { color: css("--line-soft") } }, splitNumber: 4,

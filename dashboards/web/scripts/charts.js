@@ -18,7 +18,7 @@ export function drawHours(box, page) {
   const hour = Math.floor((Date.parse(generated) - Date.parse(today.start)) / HOUR_MS);
   show(box, {
     aria: { enabled: true, decal: { show: true }, label: { enabled: false } },
-    grid: { left: 8, right: 8, top: 30, bottom: 4, containLabel: true },
+    grid: { left: 8, right: 8, top: 40, bottom: 4, containLabel: true },
     xAxis: { type: "category", data: times, axisTick: { show: false }, axisLine: line(), axisLabel: { ...label(), hideOverlap: true, fontWeight: "normal" } },
     yAxis: valueAxis(unit),
     tooltip: tooltip((items) => hourTip(items, page)),
@@ -58,7 +58,7 @@ export function drawIntensity(box, page) {
     markArea: cleanArea(intensity.clean_window, page.strings.window),
   };
   show(box, {
-    grid: { left: 8, right: 12, top: 30, bottom: 4, containLabel: true },
+    grid: { left: 8, right: 12, top: 40, bottom: 4, containLabel: true },
     xAxis: {
       type: "value", min: first - HOUR_MS, max: last, interval: 3 * HOUR_MS,
       axisLine: line(), axisTick: { show: false }, splitLine: { show: false },

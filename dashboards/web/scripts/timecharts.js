@@ -15,7 +15,7 @@ function labels(spec) {
 
 function frame(spec, formatter) {
   return {
-    grid: { left: 8, right: 12, top: 30, bottom: 4, containLabel: true },
+    grid: { left: 8, right: 12, top: 40, bottom: 4, containLabel: true },
     xAxis: {
       type: "category", data: labels(spec), axisTick: { show: false }, axisLine: line(),
       axisLabel: { ...label(), hideOverlap: true },
@@ -118,7 +118,7 @@ export function drawSteps(box, spec, strings) {
   };
   const last = points.at(-1)?.to;
   show(box, {
-    grid: { left: 8, right: 12, top: 30, bottom: 4, containLabel: true },
+    grid: { left: 8, right: 12, top: 40, bottom: 4, containLabel: true },
     xAxis: {
       type: "value", min: Math.floor(points[0]?.from / HOUR_MS) * HOUR_MS, max: last, interval: Math.max(1, Math.round((last - points[0]?.from) / HOUR_MS / 8)) * HOUR_MS,
       axisLine: line(), axisTick: { show: false }, splitLine: { show: false },
@@ -162,7 +162,7 @@ export function drawBurn(box, spec, strings) {
   const start = Date.parse(spec.start);
   const end = Date.parse(spec.end);
   show(box, {
-    grid: { left: 8, right: 14, top: 30, bottom: 4, containLabel: true },
+    grid: { left: 8, right: 14, top: 40, bottom: 4, containLabel: true },
     xAxis: {
       type: "value", min: start, max: end, interval: Math.ceil((end - start) / 6 / (24 * HOUR_MS)) * 24 * HOUR_MS,
       axisLine: line(), axisTick: { show: false }, splitLine: { show: false },
