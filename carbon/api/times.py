@@ -21,3 +21,10 @@ def moment(text: str | None, name: str) -> int | None:
         raise InvalidInput(
             "invalid_time", f"{name}: write RFC 3339 with an offset, such as 2026-01-31T08:00:00Z"
         ) from None
+
+
+def required_moment(text: str, name: str) -> int:
+    """As `moment`, of what must be given."""
+    found = moment(text, name)
+    assert found is not None
+    return found

@@ -1,7 +1,8 @@
-"""Options that take one word of a few."""
+"""Options that take one word of a few, and those that take NAME=VALUE."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from enum import StrEnum
 from typing import Annotated, TypeVar
 
@@ -35,3 +36,20 @@ def series_query(signal: str, scope: str | None) -> dict[str, str]:
     if scope is not None:
         query["scope"] = str(choice(EmissionScope, scope, "--scope"))
     return query
+
+
+def pairs_of(texts: Sequence[str] | None, option: str) -> dict[str, str]:
+    """Raises InvalidInput(`invalid_pair`)."""
+    pairs = [text.partition("=") for text in texts or ()]
+    for name, equals, _ in pairs:
+        if not (name and equals):
+            raise InvalidInput("invalid_pair", f"--{option} {name!r}: write it as NAME=VALUE")
+    return {name: value for name, _, value in pairs}
+
+
+def scalar(text: str) -> str | float:
+    """A number where it reads as one."""
+    try:
+        return float(text)
+    except ValueError:
+        return text

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from carbon.cli import experiment_sites
+from carbon.cli.choices import pairs_of, scalar
 from carbon.cli.experiment_words import experiment_lines, experiment_markdown, line_of
 from carbon.cli.output import energy, print_json
 from carbon.cli.run import parse_counts
@@ -23,6 +25,7 @@ Pairs = list[str] | None
 
 
 def register(app: typer.Typer) -> None:
+    experiment_sites.register(experiment)
     app.add_typer(experiment, name="experiment")
 
 
@@ -62,10 +65,10 @@ def run(
     from carbon.domain.experiments.techniques import check_parameters, technique_of
 
     commands = {"baseline": _words(baseline), "treatment": _words(treatment)}
-    parameters = {name: _scalar(text) for name, text in _pairs(parameter, "parameter").items()}
+    parameters = {name: scalar(text) for name, text in pairs_of(parameter, "parameter").items()}
     check_parameters(technique_of(technique), parameters)
     counts, before_after = parse_counts(unit or ()), _before_after(config)
-    gates = {name: _scalar(text) for name, text in _pairs(gate, "gate").items()}
+    gates = {name: scalar(text) for name, text in pairs_of(gate, "gate").items()}
     cells = _cells(answers)
     with Client() as client:  # before anything runs: where the verdict will be recorded
         done = run_blocks(
@@ -168,24 +171,9 @@ def _words(command: str) -> list[str]:
     return words
 
 
-def _pairs(texts: Pairs, option: str) -> dict[str, str]:
-    pairs = [text.partition("=") for text in texts or ()]
-    for name, equals, _ in pairs:
-        if not (name and equals):
-            raise InvalidInput("invalid_pair", f"--{option} {name!r}: write it as NAME=VALUE")
-    return {name: value for name, _, value in pairs}
-
-
-def _scalar(text: str) -> str | float:
-    try:
-        return float(text)
-    except ValueError:
-        return text
-
-
 def _before_after(texts: Pairs) -> tuple[dict[str, Any], dict[str, Any]]:
     before, after = {}, {}
-    for name, pair in _pairs(texts, "config").items():
+    for name, pair in pairs_of(texts, "config").items():
         before[name], colon, after[name] = pair.partition(":")
         if not colon:
             raise InvalidInput("invalid_pair", f"--config {name}: write it as NAME=BEFORE:AFTER")

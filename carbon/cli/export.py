@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from carbon.cli import export_series
+from carbon.cli import experiment_sites, export_series
 from carbon.cli.output import mass, print_json
 
 export = typer.Typer(no_args_is_help=True)
@@ -15,6 +15,7 @@ export = typer.Typer(no_args_is_help=True)
 
 def register(app: typer.Typer) -> None:
     export_series.register(export)
+    experiment_sites.register_export(export)
     app.add_typer(export, name="export")
 
 

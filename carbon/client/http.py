@@ -84,6 +84,10 @@ class Client:
         """`start`, `end`, `unit`, `signal`, `scope`, `run`."""
         return self._object("GET", f"/v1/workloads/{workload}/sci", query=query)
 
+    def totals(self, workload: str, **query: object) -> Json:
+        """`start`, `end`, `site`, `unit`."""
+        return self._object("GET", f"/v1/workloads/{workload}/totals", query=query)
+
     def sci_series(self, **query: object) -> Json:
         """`group_by` (a list), `start`, `end`, `step`."""
         return self._object("GET", "/v1/sci", query=query)

@@ -12,9 +12,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from hashlib import sha256
+from types import MappingProxyType
 from typing import Any, Final
 
 from carbon.domain.experiments.techniques import Technique
+from carbon.domain.precision import has_tensor_cores, is_full
 from carbon.domain.uncertainty import Interval
 from carbon.domain.units import MJ_PER_KWH, MS_PER_HOUR, grams
 
@@ -42,6 +44,7 @@ class Kind(StrEnum):
     DIRTIER_ZONE = "dirtier_zone"
     OUTPUT_GROWTH = "output_growth"
     SMALL_BATCH = "small_batch"
+    FULL_PRECISION = "full_precision"
 
 
 #: The technique that mends it, and the comparison that would prove it.
@@ -73,6 +76,10 @@ REMEDY: Final[Mapping[Kind, tuple[Technique, str]]] = {
     Kind.SMALL_BATCH: (
         Technique.DEPLOYMENT,
         "requests as they come, against batches of 32, per request",
+    ),
+    Kind.FULL_PRECISION: (
+        Technique.MIXED_PRECISION,
+        "training to the same loss in fp32, against bf16 with autocast",
     ),
 }
 
@@ -148,9 +155,10 @@ def findings(
     zones: Mapping[int, str],
     trends: Sequence[UnitTrend],
     window_ms: int,
+    precisions: Mapping[int, str] = MappingProxyType({}),
 ) -> list[Finding]:
     """Greatest saving first. `models` and `zones` by device, `zone_g` the mean gCO2e/kWh of each
-    zone in which there are devices."""
+    zone in which there are devices; `precisions` by workload, where it is known."""
     totals = _totals_g(hours)
     found = [
         *_idle(hours),
@@ -158,6 +166,7 @@ def findings(
         *_waited(runs, hours, window_ms),
         *_zones(hours, zones, zone_g),
         *_trends(trends, totals),
+        *_full_precision(hours, models, precisions),
     ]
     worth = [
         one
@@ -401,6 +410,23 @@ def _trends(trends: Iterable[UnitTrend], totals_g: Mapping[int, float]) -> Itera
         if trend.per == "batch" and 0 < trend.ratio_now < _SMALL_BATCH:
             saved = Interval(total_g * 0.3, total_g * 0.1, total_g * 0.8)
             yield Finding(Kind.SMALL_BATCH, trend.workload_id, 0, saved, evidence)
+
+
+def _full_precision(
+    hours: Iterable[UseHour], models: Mapping[int, str], precisions: Mapping[int, str]
+) -> Iterable[Finding]:
+    """fp32 where tensor cores would take halves. An eighth of the energy was saved on small
+    networks; more where matrices are large, and nothing where they are not."""
+    by_workload: dict[int, list[UseHour]] = {}
+    for hour in hours:
+        precision = precisions.get(hour.workload_id, "")
+        if is_full(precision) and has_tensor_cores(models.get(hour.device_id, "")):
+            by_workload.setdefault(hour.workload_id, []).append(hour)
+    for workload_id, own in by_workload.items():
+        total_g = grams(sum(hour.operational_ng for hour in own))
+        told = {"precision": precisions[workload_id], "tensor_core_hours": _hours(own)}
+        saved = Interval(total_g * 0.12, 0.0, total_g * 0.5)
+        yield Finding(Kind.FULL_PRECISION, workload_id, 0, saved, told)
 
 
 def _kwh(hours: Iterable[UseHour]) -> float:

@@ -71,7 +71,7 @@ def _of_ledger(
                 "no_data", f"{answer.workload} has no reading from {answer.start} to {answer.end}"
             )
     made = [_block(account, block) for account, block in zip(accounts, blocks, strict=True)]
-    conditions = _conditions(context, accounts, asked, body.warm_up)
+    conditions = conditions_of(context, accounts, asked, body.warm_up)
     arm = Arm(name, workload, made, conditions, asked.config, asked.artefacts)
     of_runs = [
         account for account, block in zip(accounts, blocks, strict=True) if block.run is not None
@@ -118,9 +118,10 @@ def _block(account: Account, asked: BlockBody) -> Block:
     )
 
 
-def _conditions(
+def conditions_of(
     context: Context, accounts: Sequence[Account], asked: ArmBody, warm_up: int
 ) -> Conditions:
+    """Under which what was read of the ledger came about."""
     answers = [account.answer for account in accounts]
     boundary = answers[0].boundary
     devices = {id_: ref for account in accounts for id_, ref in account.devices.items()}
@@ -203,7 +204,7 @@ def _stated(told: StatedConditions, unit: str, asked: ArmBody, warm_up: int) -> 
         method_class=method_class,
         hardware=frozenset(told.hardware),
         zones=frozenset(told.zones),
-        pues=frozenset({told.pue}),
+        pues=frozenset(told.pue if isinstance(told.pue, list) else [told.pue]),
     )
 
 

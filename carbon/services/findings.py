@@ -22,6 +22,7 @@ from carbon.domain.units import MS_PER_DAY, MS_PER_HOUR, grams
 from carbon.planning.series import IntensitySeries
 from carbon.planning.windows import best_windows
 from carbon.services.intensity import points_of
+from carbon.services.stated_precision import stated_precisions
 from carbon.storage.ledger_rows import devices_by_id
 from carbon.storage.unit_counts import counts_between, units_of
 from carbon.storage.use import run_sums, use_hours, zones_of_devices
@@ -47,6 +48,7 @@ def find(connection: Connection, ids: list[int], start_ms: int, end_ms: int) -> 
         zones,
         [trend for id_ in ids for trend in _trends(connection, id_, start_ms, end_ms)],
         end_ms - start_ms,
+        stated_precisions(connection, ids),
     )
 
 

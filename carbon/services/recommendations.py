@@ -35,7 +35,7 @@ from carbon.wire.recommendations import (
 )
 
 NOT_SEEN: Final = (
-    "training in fp32 where tensor cores are: no counter of ours tells the precision",
+    "precision, where no experiment states it (config `precision`): no counter of ours tells it",
     "memory of devices: a parked context is told by its power alone",
     "batch sizes, where no unit named batch is counted",
 )

@@ -4,7 +4,7 @@ the optimisation log of a workload."""
 from __future__ import annotations
 
 import secrets
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -120,6 +120,17 @@ def draw_salt(connection: Connection, team_id: int) -> None:
 def find_experiment(connection: Connection, id_: str) -> StoredExperiment | None:
     row = connection.execute(_query().where(experiment.c.id == id_)).one_or_none()
     return _stored(row) if row else None
+
+
+def statements_of(connection: Connection, workload_ids: Collection[int]) -> list[tuple[int, str]]:
+    """(workload, statement as JSON) of some workloads' experiments, newest first."""
+    e = experiment.c
+    query = (
+        select(e.workload_id, e.statement)
+        .where(e.workload_id.in_(workload_ids))
+        .order_by(e.recorded_ms.desc(), e.id.desc())
+    )
+    return [(row.workload_id, row.statement) for row in connection.execute(query)]
 
 
 def experiments_of(

@@ -13,6 +13,7 @@ Scalar = Annotated[str, Meta(max_length=200)] | int | float | bool | None
 Settings = dict[Text, Scalar]
 Positive = Annotated[float, Meta(gt=0)]
 NotNegative = Annotated[float, Meta(ge=0)]
+Pue = Annotated[float, Meta(ge=1)]
 Examples = Annotated[int, Meta(ge=0, le=1 << 40)]
 
 
@@ -45,7 +46,8 @@ class StatedConditions(Struct, frozen=True, forbid_unknown_fields=True):
     methods: Annotated[list[Text], Meta(min_length=1)]
     zones: list[Text]
     hardware: list[Text]
-    pue: Annotated[float, Meta(ge=1)] | None = None
+    #: Several where an arm is of several sites.
+    pue: Pue | list[Pue | None] | None = None
 
 
 class ArmBody(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):

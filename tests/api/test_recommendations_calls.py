@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from arms import comparison, send_arms, windows
 from fastapi.testclient import TestClient
 from ledger import NOON_MS, interval
-from service import HOUR, Service, batch, refused
+from service import HOUR, MINUTE, Service, T, batch, refused
 
 from carbon.clock import FakeClock, to_rfc3339
 
@@ -104,6 +105,59 @@ def test_planted_waste_is_named_dismissed_and_followed_up(
     clock.advance(2 * 24 * 3600)
     (later,) = found(admin, "adopted")
     assert later["follow_up"] == {**adopted, "after_g_per_day": 0.0}
+
+
+def test_what_was_dismissed_stays_so_as_days_pass(admin: TestClient, clock: FakeClock) -> None:
+    plant(admin)
+    idle, *others = found(admin)
+    admin.patch(f"/v1/recommendations/{idle['id']}", json={"state": "dismissed"})
+    clock.advance(3 * 24 * 3600)
+    told = {one["id"]: one["state"] for one in found(admin, "all")}
+    assert told[idle["id"]] == "dismissed"
+    assert {told[one["id"]] for one in others} == {"open"}
+
+
+STATED = [
+    # (configs of both arms, changed, whether fp32 is named)
+    ({"precision": "fp32"}, {"precision": "fp32"}, {}, True),
+    # int8 saved, and is what one goes on with
+    ({"precision": "fp32"}, {"precision": "int8"}, {}, False),
+    # it saved and did harm: one goes on with fp32
+    ({"precision": "fp32"}, {"precision": "int8"}, {"gates": {"quality_loss": 0.01}}, True),
+    ({"batch": 1}, {"batch": 2}, {}, False),
+]
+
+
+@pytest.mark.parametrize(("before", "after", "changed", "named"), STATED)
+def test_full_precision_is_named_where_the_newest_experiment_states_it(
+    admin: TestClient, before: Any, after: Any, changed: Any, named: bool
+) -> None:
+    send_arms(admin)
+    device = {"device": "gpu-0", "kind": "gpu", "model": MODEL}
+    body = batch(interval(T - MINUTE, T, 1, "gpu-0"), devices=[device], zone="DE", seq=9)
+    assert admin.post("/v1/energy", json=body).status_code == 202
+    asked = comparison()
+    for arm, config in (("baseline", before), ("treatment", after)):
+        asked[arm]["config"] = config
+    assert admin.post("/v1/experiments", json={**asked, **changed}).json()["verdict"] == "saves"
+    kinds = {one["kind"]: one for one in found(admin)}
+    assert ("full_precision" in kinds) is named
+    if named:
+        assert kinds["full_precision"]["technique"] == "mixed_precision"
+
+
+def test_where_less_precision_was_shown_to_cost_more_it_is_not_suggested(admin: TestClient) -> None:
+    """The treatment of these arms draws more: the same blocks the other way round."""
+    send_arms(admin)
+    device = {"device": "gpu-0", "kind": "gpu", "model": MODEL}
+    body = batch(interval(T - MINUTE, T, 1, "gpu-0"), devices=[device], zone="DE", seq=9)
+    assert admin.post("/v1/energy", json=body).status_code == 202
+    asked = comparison()
+    asked["baseline"]["blocks"], asked["treatment"]["blocks"] = windows(1), windows(0)
+    for arm, precision in (("baseline", "fp32"), ("treatment", "bf16")):
+        asked[arm]["config"] = {"precision": precision}
+    assert admin.post("/v1/experiments", json=asked).json()["verdict"] == "costs"
+    assert "full_precision" not in {one["kind"] for one in found(admin)}
 
 
 def test_what_cannot_be_meant_is_refused(service: Service, admin: TestClient) -> None:

@@ -7,12 +7,13 @@ from starlette.routing import Route
 
 from carbon.api.bodies import answer, read_json
 from carbon.api.parameters import refuse_unknown
-from carbon.api.times import moment
+from carbon.api.times import moment, required_moment
 from carbon.auth.access import ContextOf, Reader, is_local, principal_of
 from carbon.domain.intensity import EmissionScope, Signal
 from carbon.domain.reports import GapPolicy, HostPolicy, IdlePolicy
 from carbon.services.question import Question
 from carbon.services.sci import workload_sci
+from carbon.services.site_totals import site_totals
 from carbon.wire.decode import decode
 from carbon.wire.sci import CalculateRequest, calculated
 
@@ -50,6 +51,24 @@ def get_sci(
         host_parts,
     )
     return answer(workload_sci(context, principal, question))
+
+
+@router.get("/workloads/{name}/totals")
+@router.get("/workloads/{team}/{name}/totals")
+def get_totals(
+    context: ContextOf,
+    principal: Reader,
+    name: str,
+    start: str,
+    end: str,
+    site: str,
+    team: str | None = None,
+    unit: str | None = None,
+) -> Response:
+    """Quarter-hours of a workload as an arm of an experiment in another ledger."""
+    workload = f"{team}/{name}" if team else name
+    window = required_moment(start, "start"), required_moment(end, "end")
+    return answer(site_totals(context, principal, workload, *window, unit, site))
 
 
 @router.post("/sci/calculate")

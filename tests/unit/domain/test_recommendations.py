@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from carbon.bench.experiment.planted import year
+from carbon.domain.precision import has_tensor_cores
 from carbon.domain.recommendations import (
     REMEDY,
     Finding,
@@ -127,3 +128,37 @@ def test_several_devices_of_a_workload_are_one_finding() -> None:
     alone = found_in([h for h in hours if h.device_id == 1])[0]
     assert (found.device_id, found.evidence["places"]) == (0, 2)
     assert found.saving_g.value == pytest.approx(2 * alone.saving_g.value)
+
+
+@pytest.mark.parametrize(
+    ("model", "has_them"),
+    [
+        ("NVIDIA H100 80GB HBM3", True),
+        ("Tesla V100-SXM2-16GB", True),
+        ("Tesla T4", True),
+        ("NVIDIA A10G", True),
+        ("NVIDIA L40S", True),
+        ("NVIDIA GeForce RTX 4090", True),
+        ("NVIDIA GH200 480GB", True),
+        ("Tesla P100-PCIE-16GB", False),
+        ("Tesla K80", False),
+        ("NVIDIA GeForce GTX 1080", False),
+        ("AMD EPYC 7A100", False),
+        ("", False),
+    ],
+)
+def test_which_devices_have_tensor_cores(model: str, has_them: bool) -> None:
+    assert has_tensor_cores(model) is has_them
+
+
+def test_full_precision_beside_tensor_cores_is_named_where_it_is_stated() -> None:
+    hours = [hour(n, workload, workload, 700) for n in range(24) for workload in (1, 2)]
+    models = {1: "gpu NVIDIA H100", 2: "gpu Tesla P100"}
+    (found,) = found_in(hours, models=models, precisions={1: "FP32", 2: "fp32"})
+    assert (found.kind, found.workload_id) == (Kind.FULL_PRECISION, 1)
+    total_g = sum(hour.operational_ng for hour in hours if hour.workload_id == 1) / 1e9
+    assert found.saving_g.low == 0 < found.saving_g.value < found.saving_g.high
+    assert found.saving_g.high == pytest.approx(total_g / 2)
+    assert found.evidence == {"precision": "FP32", "tensor_core_hours": 24}
+    for told in ({}, {1: "bf16"}):
+        assert found_in(hours, models=models, precisions=told) == []
