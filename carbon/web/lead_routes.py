@@ -1,4 +1,4 @@
-"""Screens of the sustainability lead: breakdown, avoided carbon, data quality."""
+"""Screens of the sustainability lead: breakdown, avoided carbon, shadow mode, data quality."""
 
 from __future__ import annotations
 
@@ -12,9 +12,11 @@ from carbon.domain.principal import Principal
 from carbon.services.avoided import Avoided, avoided
 from carbon.services.breakdown import Breakdown, By, breakdown
 from carbon.services.quality import Quality, quality
+from carbon.services.shadow import shadow_of_ledger
 from carbon.web.chart_specs import avoided_chart, breakdown_chart
 from carbon.web.screens import screen_csv, screen_json, screen_page, show_screen
 from carbon.web.time_query import Times
+from carbon.wire.shadow import ShadowAnswer
 
 router = APIRouter(include_in_schema=False)
 ByQuery = Annotated[By, Query(alias="by")]
@@ -39,9 +41,15 @@ def _quality(principal: Reader, context: ContextOf, times: Times) -> Quality:
     return quality(context, principal, times.resolve(context))
 
 
+def _shadow(principal: Reader, context: ContextOf, times: Times) -> ShadowAnswer:
+    window = times.resolve(context)
+    return shadow_of_ledger(context, principal, window.start_ms, window.end_ms)
+
+
 #: What JSON and CSV say alike. A page asks for itself, since it shows errors as a page.
 BreakdownOf = Annotated[Breakdown, Depends(_breakdown)]
 AvoidedOf = Annotated[Avoided, Depends(_avoided)]
+ShadowOf = Annotated[ShadowAnswer, Depends(_shadow)]
 QualityOf = Annotated[Quality, Depends(_quality)]
 
 
@@ -148,3 +156,26 @@ def quality_csv(answer: QualityOf) -> Response:
         ("method", "is_measured", "energy_kwh", "share"),
         ((part.name, part.is_measured, part.energy_kwh, part.share) for part in answer.methods),
     )
+
+
+@router.get("/shadow")
+def shadow_screen(request: Request, context: ContextOf, times: Times) -> Response:
+    def render(principal: Principal) -> Response:
+        window = times.resolve(context)
+        answer = shadow_of_ledger(context, principal, window.start_ms, window.end_ms)
+        timezone = context.settings.timezone
+        return screen_page(request, principal, "shadow", answer, window=window, timezone=timezone)
+
+    return show_screen(request, render)
+
+
+@router.get("/web/shadow.json")
+def shadow_json(answer: ShadowOf) -> Response:
+    return screen_json(answer)
+
+
+@router.get("/web/shadow.csv")
+def shadow_csv(answer: ShadowOf) -> Response:
+    head = ("team", "jobs", "as_they_came_g", "saving_g")
+    rows = ((t.team, t.jobs, t.as_they_came_g, t.saving_g) for t in answer.teams)
+    return screen_csv("shadow", head, rows)

@@ -50,6 +50,7 @@ SCREENS: Final = (
     Screen("budgets", "/budgets", "lead"),
     Screen("reports", "/reports", "lead"),
     Screen("avoided", "/avoided", "lead"),
+    Screen("shadow", "/shadow", "lead"),
     Screen("experiments", "/experiments", "lead"),
     Screen("recommendations", "/recommendations", "lead"),
     Screen("quality", "/quality", "lead"),

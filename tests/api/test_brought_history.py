@@ -24,6 +24,7 @@ from carbon.grid.neso import Neso
 from carbon.imports.focus import read_focus
 from carbon.imports.harvest import Harvest
 from carbon.imports.sacct import read_sacct, to_batches
+from carbon.services.rollup import roll_up
 from carbon.storage.engine import reading
 from carbon.storage.job_history import histories
 from carbon.storage.names import team
@@ -172,3 +173,22 @@ def test_a_zone_without_a_feed_is_one_line(client: Client) -> None:
     with pytest.raises(InvalidInput) as caught:
         backfill(client, [PublishedFeed()], "ZZ", NOON_MS - DAY, NOON_MS)
     assert caught.value.code == "no_feed"
+
+
+def test_jobs_that_were_brought_are_shadowed_with_their_measured_energy(
+    service: Service, client: Client
+) -> None:
+    bring_jobs(client, jobs_of(("1", 0, 1, "360000", 8), ("2", 2, 4, "", 8)))
+    roll_up(service.context)
+    asked = {"start": stamp(NOON_MS - 2 * DAY) + "Z", "end": stamp(NOON_MS) + "Z", "zone": "DE"}
+    told = service.admin.get("/v1/shadow", params=asked).json()
+    assert (told["jobs"], [t["team"] for t in told["teams"]]) == (2, ["ml"])
+    assert {"power_assumed", "queue_time_unknown"} <= set(told["flags"])
+    # 360 kJ of the one, 2 h at an assumed 100 W of the other.
+    only_one = {**asked, "end": stamp(NOON_MS - DAY + HOUR) + "Z"}
+    one = service.admin.get("/v1/shadow", params=only_one).json()
+    assert one["jobs"] == 1
+    assert "power_assumed" not in one["flags"]
+    assert told["as_they_came_g"] == pytest.approx(one["as_they_came_g"] * 3)
+    page = service.admin.get("/web/shadow.json", params={"last": "7d"})
+    assert page.json()["jobs"] == 2

@@ -32,6 +32,7 @@ SHOWN = {
         f"/web/compare.json?a={RESNET}&b={generated_day.SERVE}"
     ),
     "/avoided": "/web/avoided.json",
+    "/shadow": "/web/shadow.json",
     "/budgets": "/web/budgets.json",
     "/quality": "/web/quality.json",
     "/plan?length=2h&deadline=12h&power_w=700": (
