@@ -15,11 +15,12 @@ from typing import Any
 from sqlalchemy import (
     BigInteger,
     Column,
-    ColumnElement,
+    CompoundSelect,
     Connection,
     Float,
     Index,
     Integer,
+    Select,
     Table,
     Text,
     UniqueConstraint,
@@ -29,6 +30,7 @@ from sqlalchemy import (
     insert,
     literal,
     select,
+    union_all,
 )
 
 from carbon.domain.units import BUCKET_MS, MS_PER_HOUR, QUARTER_MS, floor_to
@@ -272,10 +274,6 @@ def _sum_quarters(connection: Connection, quarters: Sequence[Pair], now_ms: int)
 _IN_QUARTER = listed([(at_ms,) for at_ms in range(0, QUARTER_MS, BUCKET_MS)])
 
 
-def _summed(table: Table) -> list[ColumnElement[int]]:
-    return [cast(func.sum(table.c[name]), BigInteger) for name in _MEASURES]
-
-
 def take_dirty_hours(connection: Connection, limit: int) -> dict[int, list[int]]:
     """Takes up to `limit` workload-hours that are behind, oldest first: hour → workloads."""
     set_alone(connection)
@@ -299,14 +297,41 @@ def set_workload_periods(
     end_ms: int,
     now_ms: int,
 ) -> None:
-    """Sets the hour or civil day of some workloads from their quarter-hours."""
-    t, q = table.c, quarter_hour.c
+    """Sets the hour or civil day of some workloads: an hour from its quarter-hours, a day from its
+    hours and the quarter-hours at its ends, so that a day of a large fleet is no long sum. A day
+    whose hours are behind is behind with them."""
+    t = table.c
     connection.execute(delete(table).where(t.start_ms == start_ms, t.workload_id.in_(workloads)))
-    keys = [q.workload_id, device.c.model_id, q.method, q.rating_id]
-    sums = (
-        select(literal(start_ms), *keys, *_summed(quarter_hour), literal(now_ms))
+    span = (start_ms, end_ms)
+    parts = _of_quarters(workloads, span) if table is workload_hour else _of_hours(workloads, span)
+    finer = parts.subquery()
+    f = finer.c
+    keys = [f.workload_id, f.model_id, f.method, f.rating_id]
+    sums = [cast(func.sum(f[name]), BigInteger) for name in _MEASURES]
+    summed = select(literal(start_ms), *keys, *sums, literal(now_ms)).group_by(*keys)
+    connection.execute(insert(table).from_select([*t], summed))
+
+
+def _of_hours(workloads: Collection[int], span: Pair) -> Select[Any] | CompoundSelect[Any]:
+    """The hours that lie in a span whole, and the quarter-hours before and after them."""
+    start_ms, end_ms = span
+    first_ms = floor_to(start_ms + MS_PER_HOUR - 1, MS_PER_HOUR)
+    last_ms = floor_to(end_ms, MS_PER_HOUR)
+    h = workload_hour.c
+    hours = select(h.workload_id, h.model_id, h.method, h.rating_id, *_measured(workload_hour))
+    whole = hours.where(h.workload_id.in_(workloads), h.start_ms >= first_ms, h.start_ms < last_ms)
+    ends = [(lo, hi) for lo, hi in ((start_ms, first_ms), (last_ms, end_ms)) if lo < hi]
+    return union_all(whole, *(_of_quarters(workloads, end) for end in ends))
+
+
+def _of_quarters(workloads: Collection[int], span: Pair) -> Select[Any]:
+    q = quarter_hour.c
+    return (
+        select(q.workload_id, device.c.model_id, q.method, q.rating_id, *_measured(quarter_hour))
         .join_from(quarter_hour, device, device.c.id == q.device_id)
-        .where(q.workload_id.in_(workloads), q.start_ms >= start_ms, q.start_ms < end_ms)
-        .group_by(*keys)
+        .where(q.workload_id.in_(workloads), q.start_ms >= span[0], q.start_ms < span[1])
     )
-    connection.execute(insert(table).from_select([*t], sums))
+
+
+def _measured(table: Table) -> list[Column[int]]:
+    return [table.c[name] for name in _MEASURES]

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import random
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -16,7 +18,8 @@ from ledger import NOON_MS, Ledger, interval
 from sqlalchemy import delete, select
 
 from carbon.clock import FakeClock
-from carbon.domain.units import BUCKET_MS, MS_PER_DAY, QUARTER_MS, floor_to
+from carbon.domain.civil import civil_days
+from carbon.domain.units import BUCKET_MS, MS_PER_DAY, MS_PER_HOUR, QUARTER_MS, floor_to
 from carbon.services.context import Context
 from carbon.services.rollup import Pace, roll_up
 from carbon.settings import Settings
@@ -28,8 +31,12 @@ from carbon.storage.sealed_days import keep_buckets_from
 
 #: The last half hour of a UTC day.
 T = floor_to(NOON_MS, MS_PER_DAY) - 2 * QUARTER_MS
+KATHMANDU = ZoneInfo("Asia/Kathmandu")
+Row = tuple[Any, ...]
 TABLES = (bucket, quarter_hour, workload_hour, workload_day)
 STEP_MS = 60_000
+#: Midnight there is 18:15 UTC.
+ENDS_IN_KATHMANDU_MS = -6 * MS_PER_HOUR
 
 
 class Stopped(Exception):
@@ -38,7 +45,9 @@ class Stopped(Exception):
 
 @pytest.fixture
 def ledger(tmp_path: Path) -> Iterator[Ledger]:
-    context_settings = Settings(data_dir=tmp_path, feeds=False, zone="DE")
+    context_settings = Settings(
+        data_dir=tmp_path, feeds=False, zone="DE", timezone="Asia/Kathmandu"
+    )
     made = Ledger(Context(fresh_engine(), context_settings, FakeClock(NOON_MS)))
     yield made
     made.close()
@@ -49,7 +58,7 @@ def sent(rng: random.Random, count: int) -> list[dict[str, Any]]:
     """Of three devices over an hour that two UTC days share, some of it held by a run."""
     found = []
     for _ in range(count):
-        at = T + rng.randrange(60) * STEP_MS
+        at = T + rng.randrange(60) * STEP_MS + rng.choice([0, ENDS_IN_KATHMANDU_MS])
         found.append(
             interval(
                 at,
@@ -101,7 +110,25 @@ def test_any_cut_and_any_stop_come_to_the_same(ledger: Ledger, rng: random.Rando
     forget(ledger)
     roll_up(ledger.context)
     assert rolled(ledger) == piecemeal
-    assert sum(row[5] for row in piecemeal[0]) == sum(row[6] for row in piecemeal[1])
+    assert_sums(*piecemeal)
+
+
+def assert_sums(buckets: list[Row], quarters: list[Row], hours: list[Row], days: list[Row]) -> None:
+    """Each from the finer ones; the days are Kathmandu's, which end within an hour."""
+    assert summed(buckets, QUARTER_MS, 3, 5) == summed(quarters, QUARTER_MS, 3, 6)
+    assert summed(quarters, 4 * QUARTER_MS, 3, 6) == summed(hours, 4 * QUARTER_MS, 1, 5)
+    of_days: Counter[tuple[int, int]] = Counter()
+    for row in quarters:
+        [(day_ms, _)] = civil_days(row[0], row[0] + QUARTER_MS, KATHMANDU)
+        of_days[day_ms, row[3]] += row[6]
+    assert of_days == summed(days, 1, 1, 5)
+
+
+def summed(rows: list[Row], step_ms: int, workload: int, energy: int) -> Counter[tuple[int, int]]:
+    sums: Counter[tuple[int, int]] = Counter()
+    for row in rows:
+        sums[floor_to(row[0], step_ms), row[workload]] += row[energy]
+    return sums
 
 
 def test_a_pass_is_of_one_day_and_of_whole_quarter_hours(ledger: Ledger) -> None:
