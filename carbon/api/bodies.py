@@ -18,6 +18,9 @@ _GZIP = zlib.MAX_WBITS | 16
 #: Nearly every stream is one member, read in one go. Others are read by so many bytes: what is
 #: behind a member is copied for each, so that many small ones would take the square of their size.
 _MEMBER_STEP = 4_096
+#: Of one body. Writers that cut a stream make one of some kB or more; a million empty ones would
+#: hold all other calls for seconds.
+_MOST_MEMBERS = 10_000
 
 
 async def read_json(request: Request) -> bytes:
@@ -77,13 +80,16 @@ def _gunzip(body: bytes, most: int) -> bytes:
     """All members of the stream (RFC 1952), with the zeros that some writers pad it with."""
     parts: list[bytes] = []
     at, left, step = 0, most, len(body)
-    inflate = zlib.decompressobj(_GZIP)
+    inflate, members = zlib.decompressobj(_GZIP), 1
     try:
         while at < len(body):
             if inflate.eof:
                 if not body[at] and not body[at:].strip(b"\0"):
                     break
-                inflate, step = zlib.decompressobj(_GZIP), _MEMBER_STEP
+                inflate, step, members = zlib.decompressobj(_GZIP), _MEMBER_STEP, members + 1
+                if members > _MOST_MEMBERS:
+                    told = f"a gzip stream may have {_MOST_MEMBERS} members at most"
+                    raise TooLarge("body_too_large", told)
             block = body[at : at + step]
             parts.append(inflate.decompress(block, left + 1))
             left -= len(parts[-1])

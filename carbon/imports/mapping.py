@@ -32,7 +32,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from difflib import get_close_matches
 from functools import cached_property
 from hashlib import blake2b
@@ -53,6 +53,8 @@ _POWER: Final = {"mW": 1.0, "W": 1e3, "kW": 1e6}
 _FIELD: Final = re.compile(r"\{([\w.]+)(\|owner)?\}")
 #: The random ends of names that Kubernetes gives to the pods of one owner.
 _POD_ENDS: Final = re.compile(r"(-[a-f0-9]{6,10})?-[a-z0-9]{5}$|-\d+$")
+_NUL: Final = "\0"
+_SHOWN_FOR_NUL: Final = "\ufffd"
 _UNNAMEABLE: Final = re.compile(r"[^\w.:@+-]+")
 _REPLICA_LABELS: Final = ("prometheus_replica", "__replica__", "replica_external_label")
 #: Metrics that speak of energy, power or tokens: told where no rule reads them.
@@ -168,7 +170,7 @@ class MetricMapping:
         except KeyError:
             if len(self._placed) > 100_000:
                 self._placed.clear()
-            placed = self._placed[key] = self._place(dict(key))
+            placed = self._placed[key] = _storable(self._place(dict(key)))
             return placed
 
     def speaks_of(self, metric: str) -> bool:
@@ -308,6 +310,22 @@ def _flat(alias: Mapping[str, str]) -> dict[str, str]:
             chain.append(following)
         flat[name] = chain[-1]
     return flat
+
+
+def _storable(placed: Placed | Misread | None) -> Placed | Misread | None:
+    """What no text may hold is told of its series alone: PostgreSQL would refuse all that came with
+    it."""
+    told = [getattr(placed, each.name) for each in fields(placed)] if placed else []
+    texts = [text for text in told if isinstance(text, str)]
+    if not any(_NUL in text for text in texts):
+        return placed
+    if isinstance(placed, Misread):
+        return Misread(*(text.replace(_NUL, _SHOWN_FOR_NUL) for text in texts))
+    assert placed is not None
+    names = [placed.device, placed.host, placed.subject or "", placed.workload or ""]
+    about = next((name for name in names if _NUL in name), placed.title)
+    detail = f"a label that rule {placed.title} reads holds U+0000, which no text may"
+    return Misread("label_unstorable", about.replace(_NUL, _SHOWN_FOR_NUL), detail)
 
 
 def _matches(rule: Rule, labels: Mapping[str, str]) -> bool:

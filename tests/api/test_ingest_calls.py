@@ -209,6 +209,12 @@ def test_gzip_of_several_members_is_read_whole(admin: TestClient) -> None:
     assert admin.post("/v1/energy", content=packed, headers=headers).json()["accepted"] == 1
 
 
+def test_a_gzip_body_of_countless_empty_members_is_too_large(admin: TestClient) -> None:
+    body = gzip.compress(b"") * 100_000  # else 400: nothing is no JSON
+    answer = admin.post("/v1/energy", content=body, headers={**JSON, "Content-Encoding": "gzip"})
+    refused(answer, 413, "body_too_large")
+
+
 def test_a_gzip_bomb_of_several_members_is_too_large(admin: TestClient) -> None:
     bomb = gzip.compress(b"a" * 20_000_000, 1) * 4
     headers = {**JSON, "Content-Encoding": "gzip"}

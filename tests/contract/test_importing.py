@@ -68,3 +68,17 @@ def test_faults_are_counted_on(ledger: Ledger) -> None:
     [line] = import_quality(ledger.context, T, NOON_MS + 1).troubles
     assert (line.code, line.count) == ("label_missing", 2)
     assert line.first < line.last
+
+
+@pytest.mark.parametrize("label", ["UUID", "Hostname", "modelName"])
+def test_a_label_that_no_text_may_hold_is_told_and_what_came_with_it_is_kept(
+    ledger: Ledger, label: str
+) -> None:
+    bad = prometheus(
+        DCGM, {"UUID": "GPU-2", "Hostname": "n2", **POD, label: "a\0b"}, [(T, 1e9), (T + 1, 2e9)]
+    )
+    bring(ledger, bad, gpu((0, 1e9), (30, 1.009e9)), prometheus("energy_\0joules", {}, [(T, 1.0)]))
+    told = {line.code: line for line in import_quality(ledger.context, T, NOON_MS + 1).troubles}
+    assert "a\ufffdb" in told["label_unstorable"].about or label == "modelName"
+    assert told["unmapped_metric"].about == "energy_\ufffdjoules"
+    assert ledger.sci("prod/chat").energy_mj == 9_000_000
