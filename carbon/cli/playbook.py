@@ -80,13 +80,15 @@ def run(
     from carbon.playbook.techniques import ENTRIES, entry_of
 
     chosen = ENTRIES if technique == "all" else (entry_of(technique_of(technique)),)
-    where = device_of(device) if any(entry.needs_torch for entry in chosen) else CPU
+    where = CPU
     pace = Pace(block_s=block_s, blocks=blocks, quick=quick)
     began = time.monotonic()
     done: list[dict[str, Any]] = []
     not_run: list[tuple[str, NotRun]] = []
     try:
         with Client(timeout_s=120.0) as client:
+            if any(entry.needs_torch for entry in chosen):
+                where = device_of(device)
             recorder = Recorder(
                 client, local_options(), pace, lambda line: typer.echo(line, err=True)
             )
