@@ -79,7 +79,8 @@ def record_experiment(
 
 
 def read_experiment(context: Context, principal: Principal, id_: str) -> dict[str, Any]:
-    """Raises NotFound(`unknown_experiment`), for another team's too unless it is published."""
+    """Raises NotFound: `unknown_experiment`, for another team's too unless it is published, and
+    `experiment_erased`."""
     with reading(context.engine) as connection:
         found = _visible(connection, principal, id_)
         answer = _answer(connection, found)
@@ -123,6 +124,10 @@ def _visible(connection: Connection, principal: Principal, id_: str) -> stored.S
     found = stored.find_experiment(connection, id_)
     if found is None or not (found.is_published or _is_own(principal, found)):
         raise NotFound("unknown_experiment", f"no experiment {id_!r}")
+    if not found.statement:
+        raise NotFound(
+            "experiment_erased", f"{id_} was erased with its team; its hash is in the log"
+        )
     return found
 
 

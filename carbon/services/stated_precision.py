@@ -39,17 +39,10 @@ def stated_precisions(connection: Connection, workload_ids: Collection[int]) -> 
     found: dict[int, str] = {}
     settled: set[int] = set()
     for workload_id, statement in statements_of(connection, workload_ids):
-        told = _decoded(statement)
-        if told is None:
-            continue
+        told = msgspec.json.decode(statement, type=_Stated)
         if told.technique in _PRECISIONS and told.verdict == Verdict.COSTS:
             settled.add(workload_id)
         precision = told.kept.config.get("precision")
         if isinstance(precision, str):
             found.setdefault(workload_id, precision)
     return {id_: precision for id_, precision in found.items() if id_ not in settled}
-
-
-def _decoded(statement: str) -> _Stated | None:
-    """None of what was erased."""
-    return msgspec.json.decode(statement, type=_Stated) if statement else None

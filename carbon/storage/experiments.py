@@ -127,7 +127,7 @@ def statements_of(connection: Connection, workload_ids: Collection[int]) -> list
     e = experiment.c
     query = (
         select(e.workload_id, e.statement)
-        .where(e.workload_id.in_(workload_ids))
+        .where(e.workload_id.in_(workload_ids), e.statement != "")
         .order_by(e.recorded_ms.desc(), e.id.desc())
     )
     return [(row.workload_id, row.statement) for row in connection.execute(query)]
@@ -142,10 +142,11 @@ def experiments_of(
     technique: str | None = None,
     before: tuple[int, str] | None = None,
 ) -> list[StoredExperiment]:
-    """Newest first: those that a team may read, or all; `before` is (recorded_ms, id) of the
-    last one seen."""
+    """Newest first, without what was erased: those that a team may read, or all; `before` is
+    (recorded_ms, id) of the last one seen."""
     e = experiment.c
-    query = _query().order_by(e.recorded_ms.desc(), e.id.desc()).limit(limit)
+    query = _query().where(e.statement != "")
+    query = query.order_by(e.recorded_ms.desc(), e.id.desc()).limit(limit)
     if team_name is not None:
         query = query.where(or_(team.c.name == team_name, e.is_published.is_(True)))
     if workload_id is not None:

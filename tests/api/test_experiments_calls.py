@@ -12,6 +12,8 @@ from service import HOUR, MINUTE, Service, T, refused
 from sqlalchemy import text
 
 from carbon.clock import FakeClock, to_rfc3339
+from carbon.domain.tenancy import ADMIN_SCOPES
+from carbon.services.erasure import erase_team
 from carbon.storage.engine import writing
 
 
@@ -271,6 +273,23 @@ def test_a_team_s_pseudonyms_are_its_own_and_last(
     post(arms, publish=True)
     anew = team.get(f"/v1/experiments/{first}").json()
     assert anew["workload"] not in (seen[0]["workload"], unsalted["workload"])
+
+
+def test_an_erased_team_leaves_no_name_and_no_pseudonym_of_its_experiments(
+    service: Service, admin: TestClient
+) -> None:
+    """A list with an erased one was an error of ours."""
+    blue = service.client("blue", ADMIN_SCOPES)
+    send_arms(blue)
+    gone = post(blue, publish=True)["id"]
+    assert admin.get("/v1/experiments").json()["experiments"]
+    erase_team(service.context, "blue", "k1")
+    assert admin.get("/v1/experiments").json()["experiments"] == []
+    refused(admin.get(f"/v1/experiments/{gone}"), 404, "experiment_erased")
+    assert admin.get("/v1/recommendations").status_code == 200
+    assert admin.get("/v1/audit/verify").json()["intact"] is True
+    with writing(service.context.engine) as connection:
+        assert connection.scalar(text("SELECT salt FROM team WHERE name LIKE 'erased-%'")) == ""
 
 
 # The log
