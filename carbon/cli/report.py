@@ -20,6 +20,9 @@ report = typer.Typer(help="Statements that stay as they were issued.", no_args_i
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON line.")]
 
+#: A quarter that was brought a minute ago is summed up first.
+_SUMMING_UP_S = 900.0
+
 
 def register(app: typer.Typer) -> None:
     app.add_typer(report, name="report")
@@ -55,7 +58,7 @@ def issue(
     """Issue a report of a window: immutable, and chained into the audit log."""
     from carbon.client import Client
 
-    client = Client()
+    client = Client(timeout_s=_SUMMING_UP_S)
     start, end = _window(start, end, period)
     answer = client.issue_report(
         workloads=workloads or _drawing(client, start, end),
@@ -125,7 +128,7 @@ def close(
     """Close and sign a period: its reports are complete and hold today."""
     from carbon.client import Client
 
-    answer = Client().close_period(
+    answer = Client(timeout_s=_SUMMING_UP_S).close_period(
         start=start,
         end=end,
         signed_by=signed_by,
@@ -153,7 +156,7 @@ def restate(
     """What a report would say now; with --commit it is issued beside the old one."""
     from carbon.client import Client
 
-    answer = Client().restate_report(report_id, commit=commit, reason=reason)
+    answer = Client(timeout_s=_SUMMING_UP_S).restate_report(report_id, commit=commit, reason=reason)
     if json:
         print_json(answer)
         return

@@ -46,6 +46,10 @@ _BY_STATUS = {kind.status: kind for kind in _KINDS}
 _MEMBERS = frozenset({"type", "title", "status", "code", "detail"})
 
 
+#: After which a server that is summing up is asked again.
+_LATE_S = 10
+
+
 class Exchange:
     """A connection pool to one server, with its key."""
 
@@ -76,6 +80,13 @@ class Exchange:
             answer = self._http.request(
                 method, path, content=content, params=dict(_pairs(query or {})), headers=typed
             )
+        except httpx2.ReadTimeout:
+            raise Unavailable(
+                "answer_late",
+                f"{self.url} took the call and has not answered yet: it may still be summing up "
+                "what was brought; ask again in a minute",
+                _LATE_S,
+            ) from None
         except httpx2.TransportError as error:
             raise Unavailable(
                 "server_unreachable",

@@ -20,7 +20,8 @@ class Client:
 
     Address and key: as given, else CARBON_URL and CARBON_KEY, else those that `carbon up` left
     in the data folder. Every call raises CarbonError with the server's code and detail, or
-    Unavailable(`server_unreachable`). Times are RFC 3339 with offset, `*_ms` in bodies.
+    Unavailable(`server_unreachable`, or `answer_late` after `timeout_s`). Times are RFC
+    3339 with offset, `*_ms` in bodies.
     """
 
     def __init__(

@@ -1,5 +1,5 @@
-"""A long history of many GPUs by query_range: its pace to the commit and until it is rolled up, and
-what it leaves on the disk."""
+"""A long history of many GPUs by query_range, of days before the hot ones: its pace to the commit
+and until it is rolled up, what of the processors it takes, and what it leaves on the disk."""
 
 from __future__ import annotations
 
@@ -30,6 +30,8 @@ from carbon.storage.engine import create_engine, is_sqlite, reading
 _STEP_MS: Final = 30_000
 _GPUS, _FEW_GPUS = 1_000, 200
 _HOURS, _FEW_HOURS = 72, 6
+#: It ends so long ago: what is older than the hot days goes straight to the cold tier.
+_ENDED_DAYS: Final = 15
 #: Who waits longer for a roll-up is told how far it came.
 _ROLLED_UP_WITHIN_S: Final = 1_800.0
 
@@ -40,6 +42,10 @@ class _Taken:
     #: From the start of the import until nothing was left to roll up; None where that took long.
     whole_s: float | None
     left: int
+    #: Processor seconds of importer and server to the last commit, and of the server after it.
+    importer_s: float
+    server_s: float
+    rolling_s: float
     stored_bytes: int
     memory_mb: float
 
@@ -57,18 +63,28 @@ def history_figures(options: Options) -> list[Figure]:
     note = f"{size}, {result.intervals:,} rows, JSON to the commit"
     stored = f"{taken.stored_bytes / 1e6:,.0f} MB: raw rows, roll-ups, cold files"
     rolled = "history: points a second until the last of them is in every roll-up"
+    worked_s = taken.importer_s + taken.server_s
+    share = f"importer {taken.importer_s:,.1f} s, server {taken.server_s:,.1f} s, roll-ups with it"
+    after = f"server {taken.rolling_s:,.1f} s after the last commit"
     return [
         at_least(f"history of {gpus:,} GPUs".replace(",", " "), rate, "points/s", 100_000, note),
         reported(rolled, result.points / taken.whole_s, "points/s", f"{taken.whole_s:,.0f} s")
         if taken.whole_s is not None
         else not_taken(rolled, "points/s", f"{taken.left:,} buckets were left after 30 min"),
+        reported("history: processor time a point", 1e6 * worked_s / result.points, "µs", share),
+        reported(
+            "history: processor time a point, rolled up",
+            1e6 * (worked_s + taken.rolling_s) / result.points,
+            "µs",
+            after,
+        ),
         reported("history: bytes a point", taken.stored_bytes / result.points, "B", stored),
         reported("history: memory of the server", taken.memory_mb, "MB", "once all is in"),
     ]
 
 
 def _take(db_url: str | None, gpus: int, hours: int) -> _Taken:
-    until_ms = floor_to(SystemClock().now_ms(), MS_PER_DAY)
+    until_ms = floor_to(SystemClock().now_ms(), MS_PER_DAY) - _ENDED_DAYS * MS_PER_DAY
     window = Window(until_ms - hours * MS_PER_HOUR, until_ms, _STEP_MS)
     with (
         service(db_url) as running,
@@ -78,13 +94,15 @@ def _take(db_url: str | None, gpus: int, hours: int) -> _Taken:
     ):
         engine = create_engine(db_url or f"sqlite:///{running.data_dir / 'carbon.db'}")
         try:
-            began = time.monotonic()
+            began, worked = time.monotonic(), (time.process_time(), running.cpu_s)
             file = Path(folder) / "progress.json"
             api = PrometheusApi(url)
             result = PrometheusHistory(api, client, load_mapping(), window, file).run()
+            importer_s, at_commit = time.process_time() - worked[0], running.cpu_s
             left = _wait_rolled_up(engine)
             whole_s = None if left else time.monotonic() - began
-            return _Taken(result, whole_s, left, _stored(engine, running), running.rss_mb)
+            took = (importer_s, at_commit - worked[1], running.cpu_s - at_commit)
+            return _Taken(result, whole_s, left, *took, _stored(engine, running), running.rss_mb)
         finally:
             engine.dispose()
 

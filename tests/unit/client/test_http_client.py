@@ -163,3 +163,20 @@ def test_address_and_key_are_found_where_carbon_up_left_them(
     monkeypatch.setenv("CARBON_URL", "http://there")
     with Client(data_dir=tmp_path) as client:
         assert client.url == "http://there"
+
+
+@pytest.mark.parametrize(
+    ("fault", "code"),
+    [(httpx2.ReadTimeout, "answer_late"), (httpx2.ConnectTimeout, "server_unreachable")],
+)
+def test_a_server_that_is_summing_up_is_not_called_dead(
+    fault: type[httpx2.TransportError], code: str
+) -> None:
+    def late(request: httpx2.Request) -> httpx2.Response:
+        raise fault("timed out", request=request)
+
+    client = Client("http://server/", "key", transport=httpx2.MockTransport(late))
+    with pytest.raises(Unavailable) as caught:
+        client.reports()
+    assert caught.value.code == code
+    assert ("carbon up" in caught.value.detail) == (code == "server_unreachable")
