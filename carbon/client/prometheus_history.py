@@ -32,6 +32,8 @@ from carbon.wire.energy import DeviceInfo, EnergyBatch, EnergyInterval, IngestAn
 
 _WINDOW_MS: Final = 6 * 3_600_000
 _ROWS_AT_ONCE: Final = 10_000
+#: Calls on their way: those that wait for the server share a commit and a cold file there.
+_AT_ONCE: Final = 8
 
 
 class Progress(msgspec.Struct):
@@ -97,7 +99,7 @@ class PrometheusHistory:
         progress = self._begin()
         metrics = self._known_metrics()
         parts = list(self._window.parts(progress.next_ms))
-        with ThreadPoolExecutor(3, "prometheus") as pool:
+        with ThreadPoolExecutor(_AT_ONCE, "prometheus") as pool:
             coming = pool.submit(self._fetch, metrics, parts[0]) if parts else None
             for n, part in enumerate(parts):
                 assert coming is not None

@@ -59,6 +59,7 @@ def correct(
     if period.end_ms <= period.start_ms:
         raise InvalidInput("end_before_start", "end must be later than start")
     _check_scopes(principal, body.kind)
+    body = _in_its_team(principal, body)
     roll_up(context)
 
     def make(change: Change) -> Effect:
@@ -70,6 +71,14 @@ def correct(
         if told.get(member):
             told[member] = str(principal.workload(told[member]))
     return _recorded(context, principal, body.kind, told, body.reason, None, body.dry_run, make)
+
+
+def _in_its_team(principal: Principal, body: CorrectionBody) -> CorrectionBody:
+    """A bare new name is one of the team of the old, whoever asks."""
+    if body.kind != "rename" or not body.workload or not body.into or "/" in body.into:
+        return body
+    team = principal.workload(body.workload).team
+    return msgspec.structs.replace(body, into=f"{team}/{body.into}")
 
 
 def undo(context: Context, principal: Principal, id_: int, body: UndoBody) -> CorrectionAnswer:

@@ -141,6 +141,15 @@ def test_a_rename_keeps_what_is_sent_under_the_old_name(drawn: TestClient) -> No
     refused(drawn.post("/v1/corrections", json=body), 409, "workload_exists")
 
 
+def test_a_bare_new_name_stays_in_its_team(drawn: TestClient) -> None:
+    """It went to the team of whose key asked, and its energy with it."""
+    done = correct(drawn, kind="rename", workload="users/ana", into="anna")
+    assert energy(drawn, "users/anna") == KWH
+    undo(drawn, done["correction"])
+    correct(drawn, kind="rename", workload="users/ana", into="blue/ana")
+    assert energy(drawn, "blue/ana") == KWH
+
+
 def test_a_host_had_another_zone_and_pue_for_a_time(admin: TestClient) -> None:
     admin.post("/v1/energy", json=batch(an_hour(), host="node1", zone="DE"))
     for zone, g_per_kwh in (("DE", 400.0), ("FR", 50.0)):
