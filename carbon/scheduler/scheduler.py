@@ -16,6 +16,7 @@ from carbon.services.held_jobs import HeldJobs
 from carbon.services.lanes import Lanes
 from carbon.services.plan_records import forget_old_inputs
 from carbon.services.replan import newest_sharing, newest_vintage, replan
+from carbon.services.replan_running import replan_running
 from carbon.services.savings import book_savings
 from carbon.services.scheduler_pause import release_waiting
 from carbon.storage.leases import Lease, LeaseLost
@@ -113,4 +114,5 @@ class Scheduler:
         newest = newest_vintage(self._context), newest_sharing(self._context)
         if newest != self._planned_with:
             replan(self._context, self._executors, lease)
+            replan_running(self._context, self._executors, lease)
             self._planned_with = newest

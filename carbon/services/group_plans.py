@@ -34,6 +34,7 @@ from carbon.services.job_plans import (
     with_money,
 )
 from carbon.services.plan_inputs import PlanInputs, Point, Taken, Wish
+from carbon.services.rest_plans import rest_of
 from carbon.storage.job_queries import PlacementRow, Span
 
 #: So few new jobs are placed exactly, one after the other; more of them together.
@@ -56,6 +57,8 @@ class PoolPlan:
 
 
 def plan_of(inputs: PlanInputs) -> PoolPlan:
+    if any(wish.ongoing for wish in inputs.wishes):
+        return PoolPlan([rest_of(wish, inputs) for wish in inputs.wishes], "rest")
     made = _planned(inputs)
     if not inputs.is_paused:
         return made

@@ -32,6 +32,21 @@ class Stand(msgspec.Struct, frozen=True, array_like=True):
     segments: tuple[Span, ...] = ()
 
 
+class Ongoing(msgspec.Struct, frozen=True, array_like=True):
+    """A job that has begun."""
+
+    #: When it ran, up to now.
+    done: tuple[Span, ...]
+    #: Of the length that it is to be safe for.
+    left_ms: int
+    #: None while it stands still.
+    runs_since_ms: int | None
+    #: That it has made, the one that lasts included.
+    pauses: int
+    expected_g: float | None
+    latest_start_ms: int
+
+
 class Wish(msgspec.Struct, frozen=True, array_like=True):
     """What is asked of the planner for one job."""
 
@@ -45,6 +60,8 @@ class Wish(msgspec.Struct, frozen=True, array_like=True):
     interruptible: bool = False
     hints: Hints = Hints()
     stands: Stand | None = None
+    #: Then what is asked for is its rest.
+    ongoing: Ongoing | None = None
 
     @classmethod
     def of(cls, job: JobRow | WaitingJob, stands: Stand | None = None) -> Wish:
