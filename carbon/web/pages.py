@@ -222,8 +222,16 @@ def trend_words(value: float, before: float | None) -> str:
 
 
 def signed_percent(change: float) -> str:
+    """In figures, too, where a share would say `< 1` or `> 99`: no sign stands before those."""
     sign = "+" if change > 0 else "\N{MINUS SIGN}" if change < 0 else ""
-    return f"{sign}{percent(abs(change))}\N{NO-BREAK SPACE}%"
+    size = abs(change)
+    if 0 < size < 0.01:
+        shown = rounded(size * 100, 2)
+    elif 0.99 < size < 1:
+        shown = f"{min(size * 100, 99.9):.1f}"
+    else:
+        shown = percent(size)
+    return f"{sign}{shown}\N{NO-BREAK SPACE}%"
 
 
 def query_of(window: TimeRange) -> str:

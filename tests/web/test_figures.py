@@ -20,7 +20,7 @@ from carbon.web.figures import (
     percent,
     rounded,
 )
-from carbon.web.pages import bounds
+from carbon.web.pages import bounds, signed_percent
 
 VALUES = st.floats(1e-9, 1e12)
 QUANTITIES = st.sampled_from([ENERGY, MASS, POWER, INTENSITY])
@@ -100,3 +100,16 @@ def test_nothing_and_all_are_said_plainly() -> None:
 
 def test_whole_things_are_counted_without_decimals() -> None:
     assert [str(COUNT.show(n)).strip() for n in (0, 4, 37, 12_345)] == ["0", "4", "37", "12.3\xa0k"]
+
+
+@pytest.mark.parametrize(
+    ("change", "shown"),
+    [
+        (0.0, "0"), (0.25, "+25"), (-0.25, "−25"), (-0.995, "−99.5"), (-0.99995, "−99.9"),
+        (-1.0, "−100"), (0.004, "+0.40"), (-0.00012, "−0.012"), (12.2, "+1220"),
+    ],
+)  # fmt: skip
+def test_a_change_is_a_figure_with_a_sign_also_near_nothing_and_all(
+    change: float, shown: str
+) -> None:
+    assert signed_percent(change) == f"{shown}\N{NO-BREAK SPACE}%"
