@@ -14,6 +14,7 @@ from stores import migrate
 
 from carbon.clock import FakeClock
 from carbon.errors import Unavailable
+from carbon.services import repricing
 from carbon.services.beside import Beside
 from carbon.services.context import Context
 from carbon.services.day_prices import day_prices
@@ -24,7 +25,7 @@ from carbon.storage.energy import dirty_bucket
 from carbon.storage.engine import create_engine, memory_engine, reading, writing
 from carbon.storage.migrations import upgrade
 from carbon.storage.ratings import ratings
-from carbon.storage.repricing import dirty_price
+from carbon.storage.repricing import dirty_price, mark_price
 from carbon.storage.rollups import bucket, quarter_hour, workload_day, workload_hour
 from carbon.storage.settled import device_day, device_month
 from carbon.wire.hosts import HostBody
@@ -245,3 +246,20 @@ def test_what_the_process_raises_is_raised_here_and_its_death_is_told(
             process.answer()
     assert error.value.code == "process_ended"
     context.engine.dispose()
+
+
+@pytest.mark.parametrize("most", ["_LOCK_S", "_LOCK_BY_CLOCK_S"])
+def test_a_transaction_that_is_long_by_either_clock_takes_one_step_and_no_further(
+    ledger: Ledger, monkeypatch: pytest.MonkeyPatch, most: str
+) -> None:
+    ledger.intensity(T, FIRST, published_ms=T)
+    fill(ledger)
+    turns: dict[float, list[float]] = {1e9: [], 0.0: []}
+    for name in ("_LOCK_S", "_LOCK_BY_CLOCK_S"):
+        monkeypatch.setattr(repricing, name, 1e9)
+    for limit, held in turns.items():
+        monkeypatch.setattr(repricing, most, limit)
+        with writing(ledger.context.engine) as connection:
+            mark_price(connection, "", T, T + 3 * DAY)
+        assert repricing.reprice(ledger.context, pause=held.append)
+    assert len(turns[1e9]) < len(turns[0.0])
