@@ -25,11 +25,11 @@ _GB_PER_VCPU: Final = 4.0
 GPU_W: Final = {
     "V100": (300, "NVIDIA V100 data sheet, SXM2"),
     "A100": (400, "NVIDIA A100 data sheet, SXM4"),
+    "A100 PCIe": (300, "NVIDIA A100 PCIe data sheet, 80 GB"),
     "H100": (700, "NVIDIA H100 data sheet, SXM5"),
     "T4": (70, "NVIDIA T4 data sheet"),
     "A10G": (300, "AWS G5: NVIDIA A10G; no data sheet, nvidia-smi's limit"),
     "L4": (72, "NVIDIA L4 data sheet"),
-    "A10": (150, "NVIDIA A10 data sheet"),
 }
 #: Of a GPU's board power what it draws idle with its memory held, as a share: an assumption.
 _GPU_IDLE: Final = 0.1
@@ -47,18 +47,30 @@ _WITH_GPUS: Final = {
     "g5.24xlarge": (96, "A10G", 4),
     "g5.48xlarge": (192, "A10G", 8),
     "g5.*": (0, "A10G", 1),
+    "g6.12xlarge": (48, "L4", 4),
+    "g6.24xlarge": (96, "L4", 4),
+    "g6.48xlarge": (192, "L4", 8),
     "g6.*": (0, "L4", 1),
     "a2-highgpu-1g": (12, "A100", 1),
     "a2-highgpu-2g": (24, "A100", 2),
     "a2-highgpu-4g": (48, "A100", 4),
     "a2-highgpu-8g": (96, "A100", 8),
     "a3-highgpu-8g": (208, "H100", 8),
+    "g2-standard-24": (24, "L4", 2),
+    "g2-standard-48": (48, "L4", 4),
+    "g2-standard-96": (96, "L4", 8),
     "g2-standard-*": (0, "L4", 1),
-    "standard_nc24ads_a100_v4": (24, "A100", 1),
-    "standard_nc48ads_a100_v4": (48, "A100", 2),
-    "standard_nc96ads_a100_v4": (96, "A100", 4),
+    "standard_nc24ads_a100_v4": (24, "A100 PCIe", 1),
+    "standard_nc48ads_a100_v4": (48, "A100 PCIe", 2),
+    "standard_nc96ads_a100_v4": (96, "A100 PCIe", 4),
     "standard_nd96asr_v4": (96, "A100", 8),
     "standard_nd96isr_h100_v5": (96, "H100", 8),
+}
+#: Families with accelerators: those not above draw more than their CPUs, and nobody knows what.
+_ACCELERATED: Final = {
+    "aws": re.compile(r"(?:p|g|gr|f|inf|trn|dl|vt)\d[a-z0-9-]*\..+"),
+    "gcp": re.compile(r"(?:a|g)\d[a-z]*-.+"),
+    "azure": re.compile(r"standard_n[a-z]*\d.*"),
 }
 #: vCPUs of AWS' sizes below one xlarge.
 _AWS_SIZES: Final = {"nano": 2, "micro": 2, "small": 2, "medium": 2, "large": 2, "xlarge": 4}
@@ -94,6 +106,8 @@ def instance_power(provider: str, kind: str) -> InstancePower | None:
     if with_gpus is not None:
         vcpus = with_gpus[0] or vcpus
     if not vcpus or provider not in _VCPU_W:
+        return None
+    if with_gpus is None and _ACCELERATED[provider].fullmatch(name):
         return None
     memory_w = vcpus * _GB_PER_VCPU * _MEMORY_W
     low_w, high_w = (vcpus * watts + memory_w for watts in _VCPU_W[provider])

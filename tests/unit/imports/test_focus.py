@@ -207,3 +207,47 @@ def test_larger_sizes_draw_more_and_gpus_more_again() -> None:
 @pytest.mark.parametrize("kind", ["", "metal", "m5.metal", "e2-custom", "db.r5"])
 def test_types_that_no_name_tells_are_unknown(kind: str) -> None:
     assert instance_power("aws", kind) is None
+
+
+@pytest.mark.parametrize(
+    ("provider", "kind"),
+    [
+        ("aws", "g6e.xlarge"),
+        ("aws", "p2.xlarge"),
+        ("aws", "p5en.48xlarge"),
+        ("aws", "inf2.xlarge"),
+        ("aws", "trn1.32xlarge"),
+        ("gcp", "a3-highgpu-1g"),
+        ("gcp", "g4-standard-48"),
+        ("azure", "Standard_NC6s_v3"),
+        ("azure", "Standard_NV36ads_A10_v5"),
+    ],
+)
+def test_an_accelerator_that_we_do_not_know_is_no_machine_of_its_cpus_alone(
+    provider: str, kind: str
+) -> None:
+    """Such a type was counted with its CPUs, a tenth of what it draws, and nothing said so."""
+    assert instance_power(provider, kind) is None
+
+
+@pytest.mark.parametrize(
+    ("provider", "kind", "vcpus", "gpus_w"),
+    [
+        ("aws", "g6.4xlarge", 16, 72),
+        ("aws", "g6.12xlarge", 48, 4 * 72),
+        ("aws", "g6.48xlarge", 192, 8 * 72),
+        ("gcp", "g2-standard-32", 32, 72),
+        ("gcp", "g2-standard-24", 24, 2 * 72),
+        ("gcp", "g2-standard-96", 96, 8 * 72),
+        ("azure", "Standard_NC96ads_A100_v4", 96, 4 * 300),
+        ("azure", "Standard_ND96asr_v4", 96, 8 * 400),
+    ],
+)
+def test_a_machine_counts_all_of_its_boards(
+    provider: str, kind: str, vcpus: int, gpus_w: int
+) -> None:
+    """Between idle and full lie nine tenths of the boards, and some 3 W of each CPU."""
+    power = instance_power(provider, kind)
+    assert power is not None
+    beyond = power.high_w - power.low_w - 0.9 * gpus_w
+    assert 2.7 <= beyond / vcpus <= 3.6
