@@ -63,8 +63,18 @@ function element(tag, className, text = "") {
 }
 
 const resizes = new ResizeObserver((entries) => {
-  for (const { target } of entries) echarts.getInstanceByDom(target)?.resize();
+  if (matchMedia("print").matches) return;
+  for (const { target } of entries) {
+    echarts.getInstanceByDom(target)?.resize();
+    fitted(target);
+  }
 });
+
+// Paper has another width and shows all of it all the same.
+function fitted(box) {
+  const chart = echarts.getInstanceByDom(box);
+  box.querySelector("svg")?.setAttribute("viewBox", `0 0 ${chart.getWidth()} ${chart.getHeight()}`);
+}
 
 export function show(box, option) {
   let chart = echarts.getInstanceByDom(box);
@@ -74,6 +84,7 @@ export function show(box, option) {
     resizes.observe(box);
   }
   chart.setOption({ textStyle: { fontFamily: css("--font") }, ...option }, { notMerge: true });
+  fitted(box);
 }
 
 // A chart is drawn once it is near what is looked at, each in a task of its own so that the page
