@@ -123,3 +123,14 @@ def test_a_form_that_makes_no_sense_is_told_with_the_screens_at_hand(
     assert answer.status_code == 422
     assert code in answer.text
     assert "/budgets" in hrefs(Page(answer.text))
+
+
+@pytest.mark.parametrize("path", ["/breakdown", "/avoided", "/quality", "/workloads", "/fleet"])
+def test_of_nothing_measured_no_screen_says_nought_or_modelled(
+    newcomer: TestClient, path: str
+) -> None:
+    """Missing is missing: neither 0 g, nor a bar that is modelled from end to end."""
+    page = Page(newcomer.get(path).text)
+    assert not [n for n in page.numbers if n.unit.endswith(("CO₂e", "kWh", "W"))]
+    assert not [known for _, known in page.tags if known.get("class") == "bar-hatch"]
+    assert "All energy of workloads is measured" not in page.text
