@@ -13,6 +13,7 @@ from arms import comparison, send_arms
 from command_line import call
 from fastapi.testclient import TestClient
 from ledger import interval
+from metrics import DCGM, prometheus, written
 from service import MINUTE, Service, T, batch, count, refused
 from sqlalchemy import Engine
 
@@ -77,11 +78,32 @@ def test_no_payload_reaches_the_disk_or_a_log(
             content=sent,
             headers={"Content-Type": "application/json"},
         )
+    _send_metrics(admin)
     _run_experiment(service, tmp_path, monkeypatch, capfd)
     held = [path for path in tmp_path.rglob("*") if path.is_file() and path.suffix != ".csv"]
     assert any(path.name == "carbon.db" for path in held)
     found = [path.name for path in held if PROMPT.encode() in path.read_bytes()]
     assert (found, PROMPT in log.getvalue()) == ([], False)
+
+
+def _send_metrics(admin: TestClient) -> None:
+    """Labels that exporters may put beside a counter, whether we know the metric or not."""
+    at = [(T, 1e9), (T + MINUTE, 1.01e9)]
+    labels = {"UUID": "GPU-1", "Hostname": "n1", "prompt": PROMPT}
+    known, unknown = prometheus(DCGM, labels, at), prometheus("app_last_answer", labels, at)
+    assert written(admin, known, unknown).status_code == 204
+    attributes = [
+        {"key": key, "value": {"stringValue": value}}
+        for key, value in (("hw.id", "GPU-2"), ("gen_ai.prompt", PROMPT))
+    ]
+    points = [
+        {"timeUnixNano": str(at_ms * 1_000_000), "asDouble": value, "attributes": attributes}
+        for at_ms, value in at
+    ]
+    total = {"dataPoints": points, "aggregationTemporality": 2, "isMonotonic": True}
+    metrics = [{"name": name, "sum": total} for name in ("hw.energy", "app.answers")]
+    body = {"resourceMetrics": [{"scopeMetrics": [{"metrics": metrics}]}]}
+    assert admin.post("/v1/metrics", json=body).status_code == 200
 
 
 def _run_experiment(
