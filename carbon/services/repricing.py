@@ -45,7 +45,7 @@ from carbon.storage.rollups import (
     requarter,
 )
 from carbon.storage.series import first_quarter_ms
-from carbon.storage.settled import MONTH, mark_periods
+from carbon.storage.settled import HOURS, MONTH, mark_periods
 
 Pause = Callable[[float], None]
 Step = Callable[[Connection], None]
@@ -274,7 +274,9 @@ class _Day:
             return False
         self._mark_hours(sums.cut_hours)
         with writing(self._engine) as connection:
-            month = civil_month(self._prices.start_ms, ZoneInfo(self._context.settings.timezone))
+            day = self._prices.start_ms, self._prices.end_ms
+            month = civil_month(day[0], ZoneInfo(self._context.settings.timezone))
+            mark_periods(connection, HOURS, [(w, *day) for w in sums.workloads])
             mark_periods(connection, MONTH, [(w, *month) for w in sums.workloads])
         return True
 

@@ -22,6 +22,7 @@ from carbon.services.repricing import reprice
 from carbon.services.rolled_buckets import rolled_buckets
 from carbon.services.settling import mark_unsettled
 from carbon.storage.dirty import Dirty, oldest_dirty, packed_pairs, take_marks
+from carbon.storage.device_hours import set_device_hours
 from carbon.storage.engine import reading, writing
 from carbon.storage.imports import add_troubles
 from carbon.storage.ratings import Ratings, is_stored
@@ -35,6 +36,7 @@ from carbon.storage.rollups import (
     workload_hour,
 )
 from carbon.storage.sealed_days import buckets_kept_from, change_day
+from carbon.storage.settled import device_hour
 
 #: Devices' buckets that are read and computed together: what is asked once for all of them costs
 #: as much as some hundred of them.
@@ -254,7 +256,9 @@ def _roll_hours(context: Context, pace: Pace, pause: Callable[[float], None]) ->
         days: dict[tuple[int, int], set[int]] = {}
         for start_ms, workloads in hours.items():
             end_ms = start_ms + MS_PER_HOUR
-            set_workload_periods(connection, workload_hour, workloads, start_ms, end_ms, now_ms)
+            set_device_hours(connection, start_ms, workloads)
+            own = (start_ms, end_ms, now_ms, device_hour)
+            set_workload_periods(connection, workload_hour, workloads, *own)
             for day in civil_days(start_ms, end_ms, timezone):
                 days.setdefault(day, set()).update(workloads)
         behind = [(w, *day) for day, of_day in days.items() for w in of_day]

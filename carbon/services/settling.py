@@ -1,24 +1,30 @@
-"""Settles days and months that are over: their rows by device, and what was counted in them."""
+"""Settles days and months that are over: their rows by device, and what was counted in them;
+makes hours again whose quarter-hours were changed in sets."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from itertools import groupby
 from zoneinfo import ZoneInfo
 
 from sqlalchemy import Connection, func, select
 
 from carbon.domain.civil import civil_days, civil_month
-from carbon.domain.units import BUCKET_MS, floor_to
+from carbon.domain.units import BUCKET_MS, MS_PER_HOUR, floor_to
 from carbon.services.context import Context
+from carbon.storage.device_hours import set_device_hours
 from carbon.storage.engine import reading, writing
 from carbon.storage.ledger_rows import buckets_with_energy
-from carbon.storage.rollups import quarter_hour
+from carbon.storage.rollups import quarter_hour, set_alone
 from carbon.storage.settled import (
     DAY,
+    HOURS,
     MONTH,
     Period,
     begin_settling,
+    hours_kept_from,
     is_settled_in,
+    keep_all_hours,
     mark_periods,
     period_rows,
     periods_over,
@@ -46,24 +52,46 @@ def mark_unsettled(
 
 
 def settle(context: Context, most: int | None = None) -> int:
-    """Settles what is over and marked; answers how many periods were.
+    """Settles what is over and marked, and makes hours again; answers how many periods were.
 
     Computed beside the writers, like a roll-up: a period that changed meanwhile stays marked.
     Safe to stop anywhere and on several replicas.
     """
     timezone = ZoneInfo(context.settings.timezone)
     _follow_timezone(context, timezone)
+    _keep_hours(context, timezone)
     done = 0
-    for kind in (DAY, MONTH):
+    for kind in (DAY, MONTH, HOURS):
         while most is None or done < most:
             with reading(context.engine) as connection:
                 found = periods_over(connection, kind, context.clock.now_ms(), _AT_ONCE)
             if not found:
                 break
-            for period in found:
+            for of_day in _by_day(found) if kind == HOURS else ():
+                _make_hours(context, of_day)
+            for period in found if kind != HOURS else ():
                 _settle(context, period)
             done += len(found)
     return done
+
+
+def _by_day(periods: Sequence[Period]) -> list[list[Period]]:
+    """Of each day its workloads' periods."""
+    return [list(own) for _, own in groupby(periods, key=lambda p: (p.start_ms, p.end_ms))]
+
+
+def _make_hours(context: Context, periods: Sequence[Period]) -> None:
+    """One hour a transaction. Each is SET from quarter-hours as they stand then; a period that
+    was marked once more meanwhile stays marked."""
+    start_ms, end_ms = periods[0].start_ms, periods[0].end_ms
+    workloads = [period.workload_id for period in periods]
+    for at in range(floor_to(start_ms, MS_PER_HOUR), end_ms, MS_PER_HOUR):
+        with writing(context.engine) as connection:
+            set_alone(connection)
+            set_device_hours(connection, at, workloads)
+    with writing(context.engine) as connection:
+        for period in periods:
+            take_period(connection, period)
 
 
 def _settle(context: Context, period: Period) -> None:
@@ -101,6 +129,7 @@ def _follow_timezone(context: Context, timezone: ZoneInfo) -> None:
     with reading(context.engine) as connection:
         if is_settled_in(connection, timezone):
             return
+        kept_ms = hours_kept_from(connection)
         q = quarter_hour.c
         first = connection.scalar(select(func.min(q.start_ms)))
         last = connection.scalar(select(func.max(q.start_ms)))
@@ -109,8 +138,30 @@ def _follow_timezone(context: Context, timezone: ZoneInfo) -> None:
     if first is not None and last is not None:
         for lo, hi in civil_days(first, last + 1, timezone):
             with writing(context.engine) as connection:
-                held = select(q.workload_id).where(q.start_ms >= lo, q.start_ms < hi).distinct()
-                workloads = connection.scalars(held).all()
-                mark_unsettled(connection, [(w, lo, hi) for w in workloads], timezone)
+                days = [(w, lo, hi) for w in _workloads(connection, lo, hi)]
+                mark_unsettled(connection, days, timezone)
     with writing(context.engine) as connection:
-        begin_settling(connection, timezone)
+        begin_settling(connection, timezone, kept_ms)
+
+
+def _keep_hours(context: Context, timezone: ZoneInfo) -> None:
+    """Once, after an upgrade: once replicas that know no hours are gone, marks all that are older
+    than that."""
+    with reading(context.engine) as connection:
+        kept_ms = hours_kept_from(connection)
+        first = connection.scalar(select(func.min(quarter_hour.c.start_ms)))
+    if not 0 < kept_ms <= context.clock.now_ms():
+        return
+    for lo, hi in civil_days(kept_ms if first is None else first, kept_ms + 1, timezone):
+        with writing(context.engine) as connection:
+            days = [(w, lo, hi) for w in _workloads(connection, lo, hi)]
+            mark_periods(connection, HOURS, days)
+    with writing(context.engine) as connection:
+        keep_all_hours(connection)
+
+
+def _workloads(connection: Connection, start_ms: int, end_ms: int) -> list[int]:
+    """Those that have quarter-hours in a time."""
+    q = quarter_hour.c
+    inside = (q.start_ms >= start_ms, q.start_ms < end_ms)
+    return list(connection.scalars(select(q.workload_id).where(*inside).distinct()))

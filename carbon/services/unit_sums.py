@@ -11,8 +11,7 @@ from carbon.domain.civil import is_midnight
 from carbon.domain.energy import energy_until
 from carbon.domain.units import BUCKET_MS, QUARTER_MS, ceil_to, floor_to
 from carbon.storage.ledger_rows import buckets_with_energy
-from carbon.storage.rollups import quarter_hour
-from carbon.storage.settled import pieces_between, unit_days, unit_sums
+from carbon.storage.settled import FINE, pieces_between, unit_days, unit_sums
 from carbon.storage.unit_counts import counts_between
 
 
@@ -30,7 +29,7 @@ def counted_between(
     inside = outside = 0
     at = start_ms
     for table, lo, hi in [*pieces, (None, end_ms, end_ms)]:
-        if table is quarter_hour:
+        if table in FINE:
             continue
         fine = counted_finely(connection, workload_id, unit_id, at, lo)
         settled = unit_sums(connection, unit_id, lo, hi)
@@ -50,7 +49,7 @@ def counted_by_step(
     start_ms, end_ms = steps[0][0], steps[-1][1]
     first, last = ceil_to(start_ms, QUARTER_MS), floor_to(end_ms, QUARTER_MS)
     pieces = pieces_between(connection, first, last, timezone, workload_id) if first < last else []
-    settled = [(lo, hi) for table, lo, hi in pieces if table is not quarter_hour]
+    settled = [(lo, hi) for table, lo, hi in pieces if table not in FINE]
     days = unit_days(connection, unit_id, start_ms, end_ms)
     counted = {}
     for step, (lo, hi) in enumerate(steps):

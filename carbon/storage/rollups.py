@@ -1,6 +1,6 @@
 """Roll-ups: derived, recomputed and SET, never added to.
 
-    bucket (5 min, 90 d) → quarter_hour (lasting) → workload_hour → workload_day (civil)
+    bucket (5 min, 90 d) → quarter_hour (lasting) → device_hour → workload_hour → workload_day (civil)
 
 All carry the same measures. `covered_ms` is device-time that readings back, `reserved_ms`
 device-time held (the basis of embodied carbon); of one device and bucket the reserved times
@@ -296,16 +296,17 @@ def set_workload_periods(
     start_ms: int,
     end_ms: int,
     now_ms: int,
+    finer: Table = quarter_hour,
 ) -> None:
-    """Sets the hour or civil day of some workloads: an hour from its quarter-hours, a day from its
+    """Sets the hour or civil day of some workloads: an hour from finer rows by device, a day from its
     hours and the quarter-hours at its ends, so that a day of a large fleet is no long sum. A day
     whose hours are behind is behind with them."""
     t = table.c
     connection.execute(delete(table).where(t.start_ms == start_ms, t.workload_id.in_(workloads)))
     span = (start_ms, end_ms)
-    parts = _of_quarters(workloads, span) if table is workload_hour else _of_hours(workloads, span)
-    finer = parts.subquery()
-    f = finer.c
+    is_hour = table is workload_hour
+    parts = _of_devices(finer, workloads, span) if is_hour else _of_hours(workloads, span)
+    f = parts.subquery().c
     keys = [f.workload_id, f.model_id, f.method, f.rating_id]
     sums = [cast(func.sum(f[name]), BigInteger) for name in _MEASURES]
     summed = select(literal(start_ms), *keys, *sums, literal(now_ms)).group_by(*keys)
@@ -321,15 +322,15 @@ def _of_hours(workloads: Collection[int], span: Pair) -> Select[Any] | CompoundS
     hours = select(h.workload_id, h.model_id, h.method, h.rating_id, *_measured(workload_hour))
     whole = hours.where(h.workload_id.in_(workloads), h.start_ms >= first_ms, h.start_ms < last_ms)
     ends = [(lo, hi) for lo, hi in ((start_ms, first_ms), (last_ms, end_ms)) if lo < hi]
-    return union_all(whole, *(_of_quarters(workloads, end) for end in ends))
+    return union_all(whole, *(_of_devices(quarter_hour, workloads, end) for end in ends))
 
 
-def _of_quarters(workloads: Collection[int], span: Pair) -> Select[Any]:
-    q = quarter_hour.c
+def _of_devices(table: Table, workloads: Collection[int], span: Pair) -> Select[Any]:
+    t = table.c
     return (
-        select(q.workload_id, device.c.model_id, q.method, q.rating_id, *_measured(quarter_hour))
-        .join_from(quarter_hour, device, device.c.id == q.device_id)
-        .where(q.workload_id.in_(workloads), q.start_ms >= span[0], q.start_ms < span[1])
+        select(t.workload_id, device.c.model_id, t.method, t.rating_id, *_measured(table))
+        .join_from(table, device, device.c.id == t.device_id)
+        .where(t.workload_id.in_(workloads), t.start_ms >= span[0], t.start_ms < span[1])
     )
 
 

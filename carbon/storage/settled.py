@@ -1,17 +1,18 @@
-"""Civil days and months that are over, by device: what a report over a long window reads.
+"""Hours, and civil days and months that are over, by device: what reports read.
 
-    quarter_hour → device_day → device_month,  unit_count → unit_day
+    quarter_hour → device_hour,  quarter_hour → device_day → device_month,  unit_count → unit_day
 
 A settled period may be read instead of its quarter-hours. One that is marked in `dirty_period`
 may not: it is read from finer rows until it is settled anew, so that a reader never waits for
 the settling and never misses a late row. Days and months are those of CARBON_TIMEZONE, which
-`settled_in` remembers.
+`settled_in` remembers. Hours are those of UTC, and are kept from the first quarter-hour on
+(`storage/device_hours`).
 """
 
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from zoneinfo import ZoneInfo
 
@@ -30,15 +31,17 @@ from sqlalchemy import (
     func,
     insert,
     select,
+    update,
 )
 
 from carbon.domain.civil import civil_days, civil_month
-from carbon.domain.units import MS_PER_DAY
-from carbon.storage.rollups import quarter_hour
+from carbon.domain.units import MS_PER_DAY, MS_PER_HOUR, ceil_to, floor_to
+from carbon.storage.rollups import dirty_hour, quarter_hour
 from carbon.storage.schema import Amount, Code, Ms, metadata
 from carbon.storage.upsert import set_rows
 
-DAY, MONTH = 1, 2
+#: HOURS are all those inside of one civil day.
+HOURS, DAY, MONTH = 0, 1, 2
 #: (table, start_ms, end_ms)
 Piece = tuple[Table, int, int]
 
@@ -64,8 +67,12 @@ def _by_device(name: str) -> Table:
     )
 
 
+device_hour = _by_device("device_hour")
 device_day = _by_device("device_day")
 device_month = _by_device("device_month")
+
+#: What no civil day is settled in.
+FINE = (quarter_hour, device_hour)
 
 #: Counts of a civil day, in buckets where the workload has energy and elsewhere.
 unit_day = Table(
@@ -83,7 +90,7 @@ unit_day = Table(
 dirty_period = Table(
     "dirty_period",
     metadata,
-    Column("kind", Code, primary_key=True),  # DAY | MONTH
+    Column("kind", Code, primary_key=True),  # HOURS | DAY | MONTH
     Column("workload_id", Integer, primary_key=True),
     Column("start_ms", Ms, primary_key=True),
     Column("end_ms", Ms, nullable=False),
@@ -98,6 +105,8 @@ settled_in = Table(
     metadata,
     Column("id", Integer, primary_key=True),
     Column("timezone", Text, nullable=False),
+    #: Hours before it are not read; 0 where all may be.
+    Column("hours_from_ms", Ms, nullable=False, server_default="0"),
 )
 
 
@@ -213,21 +222,27 @@ def pieces_between(
     fits: Callable[[int, int], bool] = lambda _lo, _hi: True,
 ) -> list[Piece]:
     """The coarsest rows that make up [start, end), both on quarter-hours: settled months, settled
-    days, and quarter-hours for the rest. `fits` refuses periods that must not be read whole.
+    days, hours, and quarter-hours for the rest. `fits` refuses periods that must not be read whole.
 
     Of one workload, or with None of all.
     """
     if end_ms - start_ms >= MS_PER_DAY:
         start_ms, end_ms = _where_recorded(connection, start_ms, end_ms, timezone)
-    if end_ms - start_ms < MS_PER_DAY or not is_settled_in(connection, timezone):
+    if end_ms - start_ms < MS_PER_HOUR or not is_settled_in(connection, timezone):
         return [(quarter_hour, start_ms, end_ms)]
+    days = civil_days(start_ms, end_ms, timezone)
     unsettled = {kind: _marked(connection, kind, start_ms, end_ms, workload_id) for kind in (1, 2)}
+    unset = _hours_behind(connection, start_ms, end_ms, workload_id)
+    kept_ms = hours_kept_from(connection)
+
+    def is_set(lo: int, hi: int) -> bool:
+        return lo not in unset and lo >= kept_ms and fits(lo, hi)
 
     def is_whole(kind: int, lo: int, hi: int) -> bool:
         return start_ms <= lo and hi <= end_ms and lo not in unsettled[kind] and fits(lo, hi)
 
     pieces: list[Piece] = []
-    for lo, hi in civil_days(start_ms, end_ms, timezone):
+    for lo, hi in days:
         if pieces and pieces[-1][2] >= hi:
             continue  # its month is in already
         month = civil_month(lo, timezone)
@@ -236,8 +251,31 @@ def pieces_between(
         elif is_whole(DAY, lo, hi):
             _append(pieces, (device_day, lo, hi))
         else:
-            _append(pieces, (quarter_hour, max(lo, start_ms), min(hi, end_ms)))
+            for piece in _hours(max(lo, start_ms), min(hi, end_ms), is_set):
+                _append(pieces, piece)
     return pieces
+
+
+def _hours(start_ms: int, end_ms: int, is_set: Callable[[int, int], bool]) -> Iterator[Piece]:
+    """The whole hours of a part of a day, and its quarter-hours at either end."""
+    first = min(ceil_to(start_ms, MS_PER_HOUR), end_ms)
+    last = max(floor_to(end_ms, MS_PER_HOUR), first)
+    yield quarter_hour, start_ms, first
+    for at in range(first, last, MS_PER_HOUR):
+        until = at + MS_PER_HOUR
+        yield device_hour if is_set(at, until) else quarter_hour, at, until
+    yield quarter_hour, last, end_ms
+
+
+def hours_kept_from(connection: Connection) -> int:
+    """0, or where replicas that know no hours may still be at work the moment by which they are
+    gone: hours of days before it are not read."""
+    return connection.scalar(select(settled_in.c.hours_from_ms)) or 0
+
+
+def keep_all_hours(connection: Connection) -> None:
+    """Hours of any time may be read, but those that are marked."""
+    connection.execute(update(settled_in).values(hours_from_ms=0))
 
 
 def _where_recorded(
@@ -256,6 +294,8 @@ def _where_recorded(
 
 def _append(pieces: list[Piece], piece: Piece) -> None:
     """Neighbours from one table grow together."""
+    if piece[1] >= piece[2]:
+        return
     if pieces and pieces[-1][0] is piece[0]:
         piece = (piece[0], pieces.pop()[1], piece[2])
     pieces.append(piece)
@@ -271,15 +311,38 @@ def _marked(
     return set(connection.scalars(query.distinct()))
 
 
+def _hours_behind(
+    connection: Connection, start_ms: int, end_ms: int, workload_id: int | None
+) -> set[int]:
+    """Hours that are behind their quarter-hours."""
+    h, d = dirty_hour.c, dirty_period.c
+    hours = select(h.start_ms).where(h.start_ms > start_ms - MS_PER_HOUR, h.start_ms < end_ms)
+    # A day is at most 25 hours long.
+    days = select(d.start_ms, d.end_ms).where(
+        d.kind == HOURS, d.start_ms > start_ms - 25 * MS_PER_HOUR, d.start_ms < end_ms
+    )
+    if workload_id is not None:
+        hours = hours.where(h.workload_id == workload_id)
+        days = days.where(d.workload_id == workload_id)
+    found = set(connection.scalars(hours.distinct()))
+    for lo, hi in connection.execute(days.distinct()):
+        found.update(range(floor_to(lo, MS_PER_HOUR), hi, MS_PER_HOUR))
+    return found
+
+
 def unsettle_all(connection: Connection) -> None:
-    """Nothing is settled in any time zone: everything is read from quarter-hours."""
-    for table in (device_day, device_month, unit_day, dirty_period, settled_in):
+    """Nothing is settled in any time zone: everything is read from quarter-hours. Hours are of no
+    time zone, and stay."""
+    for table in (device_day, device_month, unit_day, settled_in):
         connection.execute(delete(table))
+    connection.execute(delete(dirty_period).where(dirty_period.c.kind != HOURS))
 
 
-def begin_settling(connection: Connection, timezone: ZoneInfo) -> None:
+def begin_settling(connection: Connection, timezone: ZoneInfo, hours_from_ms: int = 0) -> None:
     """What is not marked by now counts as settled."""
-    connection.execute(insert(settled_in).values(id=1, timezone=str(timezone)))
+    connection.execute(
+        insert(settled_in).values(id=1, timezone=str(timezone), hours_from_ms=hours_from_ms)
+    )
 
 
 def set_unit_days(

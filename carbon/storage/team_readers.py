@@ -21,6 +21,7 @@ _OWN = {
     "quarter_hour": _OWN_WORKLOADS,
     "workload_hour": _OWN_WORKLOADS,
     "workload_day": _OWN_WORKLOADS,
+    "device_hour": _OWN_WORKLOADS,
     "device_day": _OWN_WORKLOADS,
     "device_month": _OWN_WORKLOADS,
 }

@@ -30,7 +30,7 @@ from carbon.storage.recomputing import quarters_of_workloads
 #: Those that grow with time or with the fleet's work.
 LARGE = (
     *("energy_interval", "bucket", "quarter_hour", "workload_hour", "workload_day"),
-    *("device_day", "device_month", "unit_count", "unit_day", "run", "reservation"),
+    *("device_hour", "device_day", "device_month", "unit_count", "unit_day", "run", "reservation"),
 )
 
 

@@ -27,7 +27,7 @@ from carbon.storage.migrations import upgrade
 from carbon.storage.ratings import ratings
 from carbon.storage.repricing import dirty_price, mark_price
 from carbon.storage.rollups import bucket, quarter_hour, workload_day, workload_hour
-from carbon.storage.settled import device_day, device_month
+from carbon.storage.settled import device_day, device_hour, device_month
 from carbon.wire.hosts import HostBody
 
 HOUR = 3_600_000
@@ -35,7 +35,10 @@ DAY = 24 * HOUR
 #: 2026-01-31 00:00 UTC.
 T = 1_769_817_600_000
 NOW = T + 60 * DAY
-TABLES = (bucket, quarter_hour, workload_hour, workload_day, device_day, device_month)
+TABLES = (
+    *(bucket, quarter_hour, workload_hour, workload_day),
+    *(device_hour, device_day, device_month),
+)
 FIRST = [101.3 + n * 1.7 for n in range(3 * 24)]
 REVISED = [88.8 + n * 2.3 for n in range(3 * 24)]
 

@@ -47,6 +47,7 @@ from carbon.storage.settled import (
     MONTH,
     begin_settling,
     device_day,
+    device_hour,
     mark_periods,
     set_unit_days,
 )
@@ -285,6 +286,10 @@ class Year:
             (day, workloads, devices, subjects, methods, ratings), [*measures, expected]
         )
         load_rows(connection, device_day, of_device)
+        of_hours = summed(
+            (hour, workloads, devices, subjects, methods, ratings), [*measures, expected]
+        )
+        load_rows(connection, device_hour, of_hours)
 
     def _counts(self, connection: Connection, number: int, quarters: Ints, start_ms: int) -> None:
         """Requests of five minutes of each hour, by how busy the workload is."""
@@ -347,7 +352,7 @@ class Year:
 
 def _indexes() -> list[Index]:
     """Those beside the keys of what grows with time."""
-    tables = (quarter_hour, bucket, workload_hour, device_day)
+    tables = (quarter_hour, bucket, workload_hour, device_hour, device_day)
     return [i for table in tables for i in sorted(table.indexes, key=lambda i: str(i.name))]
 
 
