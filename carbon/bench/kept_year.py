@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import msgspec
-from sqlalchemy import Engine
 
 from carbon.bench.figure import Options
 from carbon.bench.generated.fleet import Fleet
@@ -20,6 +19,8 @@ from carbon.domain.units import MS_PER_DAY, MS_PER_HOUR, QUARTER_MS, ceil_to, fl
 from carbon.errors import InvalidInput
 from carbon.services.context import Context
 from carbon.services.kept_findings import KeptFindings
+from carbon.services.rollup import roll_up
+from carbon.services.settling import settle
 from carbon.settings import Settings
 from carbon.storage.engine import create_engine
 from carbon.storage.migrations import upgrade
@@ -81,10 +82,11 @@ def few(place: Place, size: Size, steps: Steps) -> Iterator[Year]:
             KeptFindings(year.context).make(floor_to(year.context.clock.now_ms(), MS_PER_HOUR))
             steps.done("make the hour's findings, as the service does in the background")
             year.write_readings(year.end_ms - size.few_ms, year.end_ms)
-            _rest(year.context.engine)
+            _rest(year.context)
             steps.done(f"load {size.few:,} raw rows")
         note.write_bytes(_keep(year, size))
     with _again(place, FEW, size) as year:
+        _roll(year.context)
         yield year
 
 
@@ -97,10 +99,11 @@ def many(place: Place, size: Size, steps: Steps) -> Iterator[Year]:
         steps.done("copy that ledger")
         with _again(place, MANY, size) as year:
             year.write_readings(year.raw_from_ms, year.end_ms - size.few_ms)
-            _rest(year.context.engine)
+            _rest(year.context)
         note.write_bytes(_note(place, FEW).read_bytes())
         steps.done(f"load {size.many:,} raw rows")
     with _again(place, MANY, size) as year:
+        _roll(year.context)
         yield year
 
 
@@ -141,8 +144,17 @@ def _keep(year: Year, size: Size) -> bytes:
     return msgspec.json.encode(_Kept(now_ms, size.days, size.fleet.gpus, size.many, **ids))
 
 
-def _rest(engine: Engine) -> None:
-    """What PostgreSQL does by itself once there is time: it looks at what was loaded."""
-    if engine.dialect.name == "postgresql":
-        with engine.execution_options(isolation_level="AUTOCOMMIT").connect() as connection:
+def _rest(context: Context) -> None:
+    """What the service and PostgreSQL do by themselves once there is time."""
+    _roll(context)
+    if context.engine.dialect.name == "postgresql":
+        engine = context.engine.execution_options(isolation_level="AUTOCOMMIT")
+        with engine.connect() as connection:
             connection.exec_driver_sql("VACUUM (ANALYZE)")
+
+
+def _roll(context: Context) -> None:
+    """Until nothing is behind: a ledger that an older version kept has much to settle anew, and
+    whoever asked meanwhile would be told from finer rows."""
+    roll_up(context)
+    settle(context)
