@@ -45,9 +45,14 @@ def embodied_ng(
 
     `shared_by` divides what several devices carry alike, as the server around eight GPUs.
     """
+    ng, per_ms = embodied_ratio(total_g, lifespan_ms, shared_by)
+    return ng * min(reserved_ms, lifespan_ms) * share_ppm // (per_ms * PPM)
+
+
+def embodied_ratio(total_g: float, lifespan_ms: int, shared_by: int = 1) -> tuple[int, int]:
+    """Nanograms over milliseconds, exact: what reserved time is multiplied and divided by."""
     grams, per_grams = float(total_g).as_integer_ratio()
-    reserved = min(reserved_ms, lifespan_ms)
-    return grams * NG_PER_G * reserved * share_ppm // (per_grams * lifespan_ms * PPM * shared_by)
+    return grams * NG_PER_G, per_grams * lifespan_ms * shared_by
 
 
 def end_of_life_ms(commissioned_ms: int, lifespan_ms: int) -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from itertools import pairwise
 from typing import Final
 
@@ -52,7 +53,7 @@ class Hardware:
         return None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class FactorBook:
     """What was recorded, over what ships. Superseding is by id and for the successor's validity:
     outside of it the superseded factor holds as before."""
@@ -92,6 +93,18 @@ class FactorBook:
         )
         chain = [new for first in (LIFESPAN, *(f for *_, f in own)) for new in self._chain(first)]
         return _held(chain, start_ms, end_ms)
+
+    def likeness(self, device: str, host: str) -> tuple[str, str] | None:
+        """None where no lifespan speaks of this very device or host: it lives as all of its
+        model."""
+        own = ("device", device), ("host", host)
+        found = [name if (of, name) in self._named_ones else "" for of, name in own]
+        return (found[0], found[1]) if any(found) else None
+
+    @cached_property
+    def _named_ones(self) -> set[tuple[str, str]]:
+        recorded = (f for f in self.recorded if f.kind is FactorKind.LIFESPAN)
+        return {(f.subject, f.name) for f in recorded if f.subject in _ONE}
 
     def of_region(self, kind: FactorKind, region: str, at_ms: int) -> Factor | None:
         """The newest vintage of a region's (or a zone's) PUE or WUE that is valid at a moment and

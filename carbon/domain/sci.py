@@ -14,6 +14,7 @@ from enum import StrEnum
 
 from carbon.domain.embodied import EmbodiedCharge, embodied_g
 from carbon.domain.energy import Method
+from carbon.domain.factor import Factor
 from carbon.domain.intensity import PointKind
 from carbon.domain.statement import Component, FunctionalUnit, check
 from carbon.domain.uncertainty import (
@@ -237,12 +238,12 @@ def score(
         covered_ms=sum(charge.covered_ms for charge in charges),
         methods=_energy_shares(charges, energy_mj),
         zones=tuple(sorted({charge.zone for charge in charges})),
-        reason=_reason(energy_mj or sum(charge.operational_ng for charge in charges), count),
+        reason=no_score(energy_mj or sum(charge.operational_ng for charge in charges), count),
         total=_interval_g(charges, embodied),
     )
 
 
-def _reason(drawn: int, count: int | float) -> NoScore | None:
+def no_score(drawn: int, count: int | float) -> NoScore | None:
     """`drawn` is energy; or mass, of a component whose source tells grams alone."""
     if not drawn:
         return NoScore.NO_ENERGY
@@ -298,5 +299,10 @@ def _bounds(charge: Charge) -> Interval | None:
 
 
 def _embodied_term(charge: EmbodiedCharge) -> Term:
-    years = Source.of(("factor", charge.lifespan.id), charge.lifespan.interval.reciprocal())
-    return Term(charge.embodied_ng, (charge.factor.uncertainty, years))
+    return Term(charge.embodied_ng, embodied_sources(charge.factor, charge.lifespan))
+
+
+def embodied_sources(factor: Factor, lifespan: Factor) -> tuple[Source, Source]:
+    """Of error: what the making emitted, and how long it serves."""
+    years = Source.of(("factor", lifespan.id), lifespan.interval.reciprocal())
+    return factor.uncertainty, years

@@ -21,8 +21,8 @@ from carbon.services.host_sums import mark_wholes, sums_set_aside, wholes_aside
 from carbon.services.repricing import reprice
 from carbon.services.rolled_buckets import rolled_buckets
 from carbon.services.settling import mark_unsettled
-from carbon.storage.dirty import Dirty, oldest_dirty, packed_pairs, take_marks
 from carbon.storage.device_hours import set_device_hours
+from carbon.storage.dirty import Dirty, oldest_dirty, packed_pairs, take_marks
 from carbon.storage.engine import reading, writing
 from carbon.storage.imports import add_troubles
 from carbon.storage.ratings import Ratings, is_stored

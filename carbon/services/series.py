@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Final
 from zoneinfo import ZoneInfo
 
+import numpy as np
 from sqlalchemy import Connection
 
 from carbon.clock import to_rfc3339
@@ -33,7 +34,6 @@ from carbon.storage.identities import workload_names
 from carbon.storage.ledger_rows import buckets_with_energy, devices_by_id
 from carbon.storage.ratings import ratings
 from carbon.storage.series import (
-    SeriesRow,
     counts_by_step,
     first_quarter_ms,
     run_ends,
@@ -109,16 +109,16 @@ def _load(
     if asked.workload is not None:
         names = {id_: name for id_, name in names.items() if str(name) == asked.workload}
     is_whole = team is None and asked.workload is None
-    rows = _rows(connection, steps, None if is_whole else list(names), timezone)
+    rows = series_rows(connection, steps, None if is_whole else list(names), timezone)
     is_countable = _is_countable(asked.group_by)
-    seen = sorted({row.workload_id for row in rows} & names.keys()) if is_countable else []
+    seen = sorted(set(np.unique(rows.workload).tolist()) & names.keys()) if is_countable else []
     own = units_of_each(connection, seen)
     made = Series(
         group_by=asked.group_by,
         steps=steps,
         rows=rows,
         names=names,
-        devices=devices_by_id(connection, sorted({row.device_id for row in rows})),
+        devices=devices_by_id(connection, np.unique(rows.device).tolist()),
         ratings=ratings(connection),
         book=factor_book(connection),
         counts={
@@ -128,26 +128,6 @@ def _load(
     if made.size > MOST_POINTS:
         raise _too_many()
     return made
-
-
-def _rows(
-    connection: Connection,
-    steps: Sequence[tuple[int, int]],
-    workload_ids: Collection[int] | None,
-    timezone: ZoneInfo,
-) -> list[SeriesRow]:
-    """One query where all steps are equally wide, else one for each."""
-    if not steps:
-        return []
-    start_ms, first_end_ms = steps[0]
-    width_ms = first_end_ms - start_ms
-    if all(lo == start_ms + n * width_ms for n, (lo, _) in enumerate(steps)):
-        return series_rows(connection, start_ms, steps[-1][1], width_ms, workload_ids, timezone)
-    return [
-        row
-        for step, (lo, hi) in enumerate(steps)
-        for row in series_rows(connection, lo, hi, hi - lo, workload_ids, timezone, step)
-    ]
 
 
 def _is_countable(group_by: Collection[Dimension]) -> bool:

@@ -2,26 +2,28 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from enum import StrEnum
+from functools import cached_property
+from typing import Any
 
+import numpy as np
 from msgspec import UNSET
 
 from carbon.clock import to_rfc3339
-from carbon.domain.embodied import EmbodiedCharge
 from carbon.domain.energy import Method
 from carbon.domain.factor_book import FactorBook
-from carbon.domain.intensity import PointKind
-from carbon.domain.sci import Charge, score
+from carbon.domain.sci import Score
 from carbon.domain.tenancy import WorkloadName
 from carbon.domain.units import MS_PER_HOUR
 from carbon.services.counting import DEVICE_HOUR
-from carbon.services.held_devices import embodied_charges
+from carbon.services.held_devices import Share, shares_of
+from carbon.services.score_columns import Rows, exact_sums, scores
+from carbon.storage.columns import Ints, distinct, distinct_places
 from carbon.storage.ledger_rows import DeviceRef
 from carbon.storage.ratings import Rating
-from carbon.storage.series import SeriesRow
+from carbon.storage.series import SeriesRows
 from carbon.wire.series import SeriesGroup, SeriesPoint
 
 
@@ -56,7 +58,7 @@ class Series:
 
     group_by: Sequence[Dimension]
     steps: Sequence[tuple[int, int]]
-    rows: Sequence[SeriesRow]
+    rows: SeriesRows
     #: Those that the reader may see.
     names: Mapping[int, WorkloadName]
     devices: Mapping[int, DeviceRef]
@@ -64,58 +66,114 @@ class Series:
     book: FactorBook
     #: By workload; empty where groups cannot be counted but in device-hours.
     counts: Mapping[int, Counts]
+    _shares: dict[tuple[Any, ...], Sequence[Share]] = field(default_factory=dict)
 
     @property
     def size(self) -> int:
         """Points of the answer."""
-        return len({(self._key(row), row.step) for row in self.rows})
+        return len(distinct(self._group, self.rows.step))
 
     def groups(self) -> list[SeriesGroup]:
         """In order of key, what is nobody's first."""
-        found: dict[_Key, list[SeriesRow]] = defaultdict(list)
-        for row in self.rows:
-            found[self._key(row)].append(row)
-        ordered = sorted(found.items(), key=lambda item: [value or "" for _, value in item[0]])
-        return [
-            SeriesGroup(
-                dict(key), self._points(rows, self.counts.get(rows[0].workload_id, _DEVICE_HOURS))
-            )
-            for key, rows in ordered
-        ]
+        keys = self._keys
+        of_group = self._points(self._group, [self._counts_of(one) for one in range(len(keys))])
+        ordered = sorted(range(len(keys)), key=lambda one: [value or "" for _, value in keys[one]])
+        return [SeriesGroup(dict(keys[one]), of_group[one]) for one in ordered]
 
     def total(self) -> list[SeriesPoint]:
-        return self._points(self.rows, _DEVICE_HOURS)
+        [points] = self._points(np.zeros_like(self.rows.step), [_DEVICE_HOURS])
+        return points
 
-    def _key(self, row: SeriesRow) -> _Key:
-        name = self.names.get(row.workload_id)
-        told = {
-            Dimension.TEAM: name.team if name else None,
-            Dimension.WORKLOAD: str(name) if name else None,
-            Dimension.ZONE: self.ratings[row.rating_id].zone,
-            Dimension.DEVICE: self.devices[row.device_id].uuid,
-            Dimension.TECHNIQUE: row.technique or None,
-        }
-        key = [(str(dimension), told[dimension]) for dimension in self.group_by]
+    def _counts_of(self, group: int) -> Counts:
+        first = int(np.argmax(self._group == group))
+        return self.counts.get(int(self.rows.workload[first]), _DEVICE_HOURS)
+
+    @cached_property
+    def _keys(self) -> list[_Key]:
+        return list(self._grouped[0])
+
+    @cached_property
+    def _group(self) -> Ints:
+        """The number of each row's key."""
+        return self._grouped[1]
+
+    @cached_property
+    def _grouped(self) -> tuple[dict[_Key, int], Ints]:
+        """Keys by number; what tells them apart is looked at once for each kind of row."""
+        r, by = self.rows, set(self.group_by)
+        is_named = bool({Dimension.TEAM, Dimension.WORKLOAD} & by)
+        nothing = np.zeros_like(r.step)
+        told = distinct_places(
+            r.workload if is_named else nothing,
+            r.is_idle if is_named else nothing,
+            r.rating if Dimension.ZONE in by else nothing,
+            r.device if Dimension.DEVICE in by else nothing,
+            r.technique if Dimension.TECHNIQUE in by else nothing,
+        )
+        numbers: dict[_Key, int] = {}
+        of_kind = [numbers.setdefault(self._key(*one), len(numbers)) for one in told[0].tolist()]
+        return numbers, np.array(of_kind, dtype=np.int64)[told[1]]
+
+    def _key(self, workload: int, is_idle: int, rating: int, device: int, technique: int) -> _Key:
+        name = self.names.get(workload)
+        key: list[tuple[str, str | None]] = []
+        for dimension in self.group_by:
+            value: str | None = None
+            if dimension is Dimension.ZONE:
+                value = self.ratings[rating].zone
+            elif dimension is Dimension.DEVICE:
+                value = self.devices[device].uuid
+            elif dimension is Dimension.TECHNIQUE:
+                value = self.rows.techniques[technique] or None
+            elif name is not None:
+                value = name.team if dimension is Dimension.TEAM else str(name)
+            key.append((str(dimension), value))
         if {Dimension.TEAM, Dimension.WORKLOAD} & set(self.group_by):
-            key.append(("kind", "workload" if name else _nobodys(row)))
+            nobodys = "idle" if is_idle else "unattributed"
+            key.append(("kind", "workload" if name else nobodys))
         return tuple(key)
 
-    def _points(self, rows: Iterable[SeriesRow], counts: Counts) -> list[SeriesPoint]:
-        """One for each step in which there is anything."""
-        by_step: dict[int, list[SeriesRow]] = defaultdict(list)
-        for row in rows:
-            by_step[row.step].append(row)
-        return [self._point(step, by_step[step], counts) for step in sorted(by_step)]
+    def _points(self, group: Ints, counts: Sequence[Counts]) -> list[list[SeriesPoint]]:
+        """Of each group one for each step in which there is anything."""
+        r = self.rows
+        told, point = distinct_places(group, r.step)
+        of_point = told.tolist()
+        covered_ms = exact_sums(r.covered_ms, point, len(of_point))
+        counted = [
+            _counted(step, covered, counts[one])
+            for (one, step), covered in zip(of_point, covered_ms, strict=True)
+        ]
+        columns = (r.device, r.method, r.rating, r.energy_mj)
+        rows = Rows(*columns, r.operational_ng, r.covered_ms, r.reserved_ms)
 
-    def _point(self, step: int, rows: Sequence[SeriesRow], counts: Counts) -> SeriesPoint:
-        count, aside = _counted(step, rows, counts)
-        result = score([self._charge(row) for row in rows], self._embodied(step, rows), count)
+        def shares(place: int, device: int) -> Sequence[Share]:
+            return self._shares_of(of_point[place][1], device)
+
+        results = scores(rows, point, [count for count, _ in counted], self.ratings, shares)
+        coverage, flags = self._coverage(point, len(of_point)), self._flags(point, len(of_point))
+        points: list[list[SeriesPoint]] = [[] for _ in counts]
+        for place, (one, step) in enumerate(of_point):
+            unit, aside = counts[one].unit, counted[place][1]
+            made = self._point(step, results[place], unit, aside, coverage[place], flags[place])
+            points[one].append(made)
+        return points
+
+    def _point(
+        self,
+        step: int,
+        result: Score,
+        unit: str | None,
+        aside: int | float,
+        coverage: float | None,
+        flags: list[str],
+    ) -> SeriesPoint:
         reason = str(result.reason) if result.reason else UNSET
+        start, end = self._stamps[step]
         return SeriesPoint(
-            start=to_rfc3339(self.steps[step][0]),
-            end=to_rfc3339(self.steps[step][1]),
-            unit=counts.unit,
-            count=count,
+            start=start,
+            end=end,
+            unit=unit,
+            count=result.count,
             count_set_aside=aside,
             energy_mj=result.energy_mj,
             measured_g=result.measured_g,
@@ -126,52 +184,43 @@ class Series:
             sci_g_per_unit=result.sci_g_per_unit,
             low=result.low,
             high=result.high,
-            reason="unit_required" if counts.unit is None else reason,
-            coverage=_coverage(rows),
+            reason="unit_required" if unit is None else reason,
+            coverage=coverage,
             methods=result.methods,
             zones=list(result.zones),
-            flags=sorted({flag for row in rows for flag in self.ratings[row.rating_id].flags}),
+            flags=flags,
         )
 
-    def _charge(self, row: SeriesRow) -> Charge:
-        rating = self.ratings[row.rating_id]
-        return Charge(
-            device=row.device_id,
-            method=Method(row.method),
-            zone=rating.zone,
-            energy_mj=row.energy_mj,
-            operational_ng=row.operational_ng,
-            covered_ms=row.covered_ms,
-            intensity_kind=PointKind(rating.kind),
-            pue_is_stated=rating.pue_is_stated,
-        )
+    @cached_property
+    def _stamps(self) -> list[tuple[str, str]]:
+        return [(to_rfc3339(lo), to_rfc3339(hi)) for lo, hi in self.steps]
 
-    def _embodied(self, step: int, rows: Sequence[SeriesRow]) -> list[EmbodiedCharge]:
-        held: dict[int, int] = defaultdict(int)
-        for row in rows:
-            held[row.device_id] += row.reserved_ms
+    def _shares_of(self, step: int, device_id: int) -> Sequence[Share]:
+        """Asked once for devices that are alike."""
+        device = self.devices[device_id]
+        like = self.book.likeness(device.uuid, device.host)
+        key = step, device.kind, device.model, device.commissioned_ms, device.server, like
+        if key not in self._shares:
+            self._shares[key] = shares_of(self.book, device, *self.steps[step])
+        return self._shares[key]
+
+    def _coverage(self, point: Ints, points: int) -> list[float | None]:
+        r = self.rows
+        backed = np.where(r.method == int(Method.ESTIMATED), 0, r.covered_ms)
+        sums = (exact_sums(values, point, points) for values in (backed, r.expected_ms))
         return [
-            charge
-            for device_id in sorted(held)
-            for charge in embodied_charges(
-                self.book, device_id, self.devices[device_id], held[device_id], *self.steps[step]
-            )
+            min(1.0, backed_ms / expected_ms) if expected_ms else None
+            for backed_ms, expected_ms in zip(*sums, strict=True)
         ]
 
+    def _flags(self, point: Ints, points: int) -> list[list[str]]:
+        found: list[set[str]] = [set() for _ in range(points)]
+        for place, rating in distinct(point, self.rows.rating).tolist():
+            found[place].update(self.ratings[rating].flags)
+        return [sorted(flags) for flags in found]
 
-def _nobodys(row: SeriesRow) -> str:
-    return "idle" if row.is_idle else "unattributed"
 
-
-def _counted(
-    step: int, rows: Sequence[SeriesRow], counts: Counts
-) -> tuple[int | float, int | float]:
+def _counted(step: int, covered_ms: int, counts: Counts) -> tuple[int | float, int | float]:
     if counts.by_step is None:
-        return sum(row.covered_ms for row in rows) / MS_PER_HOUR, 0
+        return covered_ms / MS_PER_HOUR, 0
     return counts.by_step.get(step, (0, 0))
-
-
-def _coverage(rows: Sequence[SeriesRow]) -> float | None:
-    expected_ms = sum(row.expected_ms for row in rows)
-    backed_ms = sum(row.covered_ms for row in rows if row.method != Method.ESTIMATED)
-    return min(1.0, backed_ms / expected_ms) if expected_ms else None

@@ -29,6 +29,16 @@ def distinct(*keys: Ints) -> Ints:
     return summed(keys, [])
 
 
+def distinct_places(*keys: Ints) -> tuple[Ints, Ints]:
+    """The distinct rows of some columns, in order, and each row's place among them."""
+    if not len(keys[0]):
+        return np.empty((0, len(keys)), dtype=np.int64), np.empty(0, dtype=np.int64)
+    order, firsts = grouped(list(keys))
+    place = np.empty(len(order), dtype=np.int64)
+    place[order] = np.repeat(np.arange(len(firsts)), np.diff(firsts, append=len(order)))
+    return np.column_stack([key[order][firsts] for key in keys]), place
+
+
 def grouped(keys: Sequence[Ints]) -> tuple[Ints, Ints]:
     """The order of rows by key, and where in it each distinct key begins."""
     if not len(keys[0]):

@@ -3,15 +3,28 @@
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import BigInteger, Connection, Select, Table, case, cast, func, select
+import numpy as np
+from sqlalchemy import (
+    BigInteger,
+    ColumnElement,
+    Connection,
+    Select,
+    Table,
+    case,
+    cast,
+    func,
+    literal,
+    select,
+)
 
 from carbon.domain.claims import SubjectKind
 from carbon.domain.units import floor_to
+from carbon.storage.columns import Ints, summed
 from carbon.storage.corrections import members
 from carbon.storage.experiments import experiment_subject
 from carbon.storage.names import run, subject
@@ -20,81 +33,136 @@ from carbon.storage.settled import expected_ms, pieces_between
 from carbon.storage.unit_counts import counts_between
 
 
-@dataclass(frozen=True, slots=True)
-class SeriesRow:
-    """Sums of one step; `is_idle` tells idle time from what is nobody's."""
+@dataclass(frozen=True)
+class SeriesRows:
+    """Sums of steps as columns, (n,) each, in order of the first seven."""
 
-    step: int
-    workload_id: int
-    is_idle: bool
-    device_id: int
-    method: int
-    rating_id: int
-    #: Of the experiment that the subject's run belongs to, else empty.
-    technique: str
-    energy_mj: int
-    operational_ng: int
-    covered_ms: int
-    reserved_ms: int
+    #: In order; the first, for those of none, is empty.
+    techniques: Sequence[str]
+    step: Ints
+    workload: Ints
+    #: 1 tells idle time from what is nobody's.
+    is_idle: Ints
+    device: Ints
+    method: Ints
+    rating: Ints
+    #: Of the experiment that the subject's run belongs to: a place among `techniques`.
+    technique: Ints
+    energy_mj: Ints
+    operational_ng: Ints
+    covered_ms: Ints
+    reserved_ms: Ints
     #: Device-time that readings should back: what was read or held, the longer.
-    expected_ms: int
+    expected_ms: Ints
+
+
+#: Steps of unequal widths that one statement tells apart.
+_STEPS_AT_ONCE = 32
 
 
 def series_rows(
     connection: Connection,
-    start_ms: int,
-    end_ms: int,
-    step_ms: int,
+    steps: Sequence[tuple[int, int]],
     workload_ids: Collection[int] | None,
     timezone: ZoneInfo,
-    first_step: int = 0,
-) -> list[SeriesRow]:
-    """Of [start, end), both on quarter-hours; `step_ms` a multiple of them; steps are numbered
-    from `first_step` on. `workload_ids` None means all, and what no workload claims.
+) -> SeriesRows:
+    """Of steps [start, end) that follow each other, all ends on quarter-hours. `workload_ids` None
+    means all, and what no workload claims.
 
-    Settled days and months are read as such where they lie inside one step.
+    Settled months, days and hours are read as such where they lie inside one step.
     """
+    subjects = _Subjects.of(connection)
+    found = [np.empty((0, 12), dtype=np.int64)]
+    if steps:
+        found += _found(connection, subjects, steps, workload_ids, timezone)
+    columns = np.concatenate(found).T
+    return SeriesRows(subjects.techniques, *summed(list(columns[:7]), list(columns[7:])).T)
+
+
+def _found(
+    connection: Connection,
+    subjects: _Subjects,
+    steps: Sequence[tuple[int, int]],
+    workload_ids: Collection[int] | None,
+    timezone: ZoneInfo,
+) -> Iterator[Ints]:
+    starts = [lo for lo, _ in steps]
 
     def step_of(at_ms: int) -> int:
-        return (at_ms - start_ms) // step_ms
+        return bisect_right(starts, at_ms) - 1
 
     def is_inside(lo: int, hi: int) -> bool:
         return step_of(lo) == step_of(hi - 1)
 
     one = next(iter(workload_ids)) if workload_ids is not None and len(workload_ids) == 1 else None
-    found: dict[tuple[Any, ...], list[int]] = {}
-    for table, lo, hi in pieces_between(connection, start_ms, end_ms, timezone, one, is_inside):
-        query = _sums(table, (start_ms, step_ms), lo, hi, workload_ids)
-        for row in connection.execute(query):
-            so_far = found.setdefault(tuple(row[:7]), [0] * 5)
-            for place, value in enumerate(row[7:]):
-                so_far[place] += value
-    return [
-        SeriesRow(first_step + int(key[0]), key[1], bool(key[2]), *key[3:], *found[key])
-        for key in sorted(found)
-    ]
+    window = starts[0], steps[-1][1]
+    at_once = len(steps) if _is_even(steps) else _STEPS_AT_ONCE
+    for table, lo, hi in pieces_between(connection, *window, timezone, one, is_inside):
+        first, last = step_of(lo), step_of(hi - 1)
+        for at in range(first, last + 1, at_once):
+            until = min(at + at_once, last + 1)
+            part = max(lo, starts[at]), min(hi, steps[until - 1][1])
+            query = _sums(table, subjects, starts[at:until], at, *part, workload_ids)
+            rows = [tuple(row) for row in connection.execute(query).all()]
+            yield np.array(rows, dtype=np.int64).reshape(-1, 12)
+
+
+def _is_even(steps: Sequence[tuple[int, int]]) -> bool:
+    """Whether all steps but the last, which may be cut, are equally wide."""
+    return all(hi - lo == steps[0][1] - steps[0][0] for lo, hi in steps[:-1])
+
+
+@dataclass(frozen=True, slots=True)
+class _Subjects:
+    """What is told of subjects: few of them are idle time or take part in an experiment."""
+
+    idle: Sequence[int]
+    techniques: Sequence[str]
+
+    @classmethod
+    def of(cls, connection: Connection) -> _Subjects:
+        idle = select(subject.c.id).where(subject.c.kind == SubjectKind.IDLE)
+        names = set(connection.scalars(select(experiment_subject.c.technique).distinct()))
+        return cls(connection.scalars(idle).all(), ["", *sorted(names - {""})])
 
 
 def _sums(
     table: Table,
-    steps: tuple[int, int],
+    subjects: _Subjects,
+    starts: Sequence[int],
+    first_step: int,
     start_ms: int,
     end_ms: int,
     workload_ids: Collection[int] | None,
 ) -> Select[Any]:
+    """Of the steps that begin at `starts`, numbered from `first_step` on."""
     t = table.c
-    step = (t.start_ms - steps[0]) // steps[1]
-    is_idle = case((subject.c.kind == SubjectKind.IDLE, 1), else_=0)
-    technique = func.coalesce(experiment_subject.c.technique, "")
-    keys = [step, t.workload_id, is_idle, t.device_id, t.method, t.rating_id, technique]
+    # What is the same in all rows is kept from the grouping, which takes longer with each column.
+    step: ColumnElement[int] = literal(first_step)
+    technique: ColumnElement[int] = literal(0)
+    keys = [t.workload_id, case((t.subject_id.in_(subjects.idle), 1), else_=0)]
+    keys += [t.device_id, t.method, t.rating_id]
+    groups = list(keys)
+    if len(starts) > _STEPS_AT_ONCE:
+        step = first_step + (t.start_ms - starts[0]) // (starts[1] - starts[0])
+    elif len(starts) > 1:
+        ends = enumerate(starts[1:], first_step)
+        last = first_step + len(starts) - 1
+        step = case(*((t.start_ms < end, number) for number, end in ends), else_=last)
+    if len(starts) > 1:
+        groups.append(step)
+    if len(subjects.techniques) > 1:
+        places = {name: place for place, name in enumerate(subjects.techniques)}
+        technique = case(places, value=experiment_subject.c.technique, else_=0)
+        groups.append(technique)
     measures = (t.energy_mj, t.operational_ng, t.covered_ms, t.reserved_ms, expected_ms(table))
-    query = (
-        select(*keys, *(cast(func.sum(m), BigInteger) for m in measures))
-        .join_from(table, subject, subject.c.id == t.subject_id)
-        .outerjoin(experiment_subject, experiment_subject.c.subject_id == t.subject_id)
-        .where(t.start_ms >= start_ms, t.start_ms < end_ms)
-        .group_by(*keys)
-    )
+    sums = (cast(func.sum(m), BigInteger) for m in measures)
+    query = select(step, *keys, technique, *sums).where(t.start_ms >= start_ms, t.start_ms < end_ms)
+    if len(subjects.techniques) > 1:
+        query = query.outerjoin_from(
+            table, experiment_subject, experiment_subject.c.subject_id == t.subject_id
+        )
+    query = query.group_by(*groups)
     return query if workload_ids is None else query.where(t.workload_id.in_(workload_ids))
 
 

@@ -4,7 +4,7 @@ Days before them are marked, and made by the service beside all else; until then
 read. A replica of before sets no hours: on PostgreSQL what begins within an hour of the migration
 is read from quarter-hours, too, and by then such a replica must be gone.
 
-Revises: 0028_jobs_due
+Revises: 0032_job_classes
 """
 
 import time
@@ -12,8 +12,8 @@ import time
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0029_device_hours"
-down_revision = "0028_jobs_due"
+revision = "0033_device_hours"
+down_revision = "0032_job_classes"
 branch_labels = None
 depends_on = None
 
