@@ -10,21 +10,21 @@ from functools import cached_property
 from typing import Final
 from zoneinfo import ZoneInfo
 
+import numpy as np
 from msgspec import Struct
 
 from carbon.domain.claims import NO_WORKLOAD
-from carbon.domain.embodied import EmbodiedCharge
 from carbon.domain.energy import Method
 from carbon.domain.factor_book import FactorBook
-from carbon.domain.intensity import PointKind
 from carbon.domain.principal import Principal
-from carbon.domain.sci import Charge, Score, score
+from carbon.domain.sci import Score, score
 from carbon.domain.tenancy import WorkloadName
 from carbon.domain.units import MS_PER_HOUR, grams, kwh
 from carbon.services.context import Context
-from carbon.services.held_devices import embodied_charges
+from carbon.services.held_devices import Share, charged, shares_of
 from carbon.services.held_sums import held_sums
 from carbon.services.rollup import roll_up
+from carbon.services.score_columns import Rows, scores
 from carbon.services.time_range import TimeRange
 from carbon.services.today import Figure
 from carbon.storage.engine import reading
@@ -102,10 +102,14 @@ def breakdown(
     grouped: dict[str, list[PeriodSum]] = defaultdict(list)
     for row in rows:
         grouped[ledger.key(row, by)].append(row)
-    kinds = [kind for own_rows in grouped.values() for kind in _of_kinds(own_rows)]
-    whole = ledger.scored(kinds)
+    of_lines = [list(_of_kinds(own_rows)) for own_rows in grouped.values()]
+    kinds = [kind for own in of_lines for kind in own]
+    whole, earlier_whole, *scored = ledger.scored([kinds, list(_of_kinds(before)), *of_lines])
     last = max((row.step for row in rows), default=-1)
-    lines = [ledger.line(name, own_rows, whole, last + 1) for name, own_rows in grouped.items()]
+    lines = [
+        ledger.line(name, own, score, whole, own_rows, last + 1)
+        for (name, own_rows), own, score in zip(grouped.items(), of_lines, scored, strict=True)
+    ]
     return Breakdown(
         window.start_ms,
         window.end_ms,
@@ -119,7 +123,7 @@ def breakdown(
         whole.embodied_g,
         _figure(whole),
         _measured(kinds),
-        _figure(ledger.scored(before)).value if before else None,
+        _figure(earlier_whole).value if before else None,
         kwh(sum(row.energy_mj for row in before)) if before else None,
         sorted(lines, key=lambda line: (-line.total_g.value, line.name)),
         sorted({flag for row in rows for flag in ledger.ratings[row.rating].flags}),
@@ -136,6 +140,7 @@ class _Ledger:
     ratings: Mapping[int, Rating]
     book: FactorBook
     _per_ms: dict[int, float] = field(default_factory=dict)
+    _shares_of: dict[int, list[Share]] = field(default_factory=dict)
 
     def key(self, row: PeriodSum, by: By) -> str:
         if by is By.WORKLOAD:
@@ -152,14 +157,28 @@ class _Ledger:
     def _texts(self) -> dict[int, str]:
         return {workload_id: str(name) for workload_id, name in self.names.items()}
 
-    def scored(self, rows: Sequence[PeriodSum]) -> Score:
-        device_hours = sum(row.covered_ms for row in rows) / MS_PER_HOUR
-        charges = [self._charge(row) for row in _of_kinds(rows)]
-        return score(charges, self._embodied(rows), device_hours)
+    def scored(self, groups: Sequence[Sequence[PeriodSum]]) -> list[Score]:
+        """Of each group of rows; of none the score of nothing."""
+        told = [row for rows in groups for row in rows]
+        columns = np.array([_measures(row) for row in told], dtype=np.int64).reshape(-1, 7).T
+        present = [number for number, rows in enumerate(groups) if rows]
+        group = np.repeat(np.arange(len(present)), [len(groups[number]) for number in present])
+        counts = [sum(row.covered_ms for row in groups[number]) / MS_PER_HOUR for number in present]
+        found = scores(Rows(*columns), group, counts, self.ratings, lambda _, m: self._shares(m))
+        made = [score([], [], 0.0)] * len(groups)
+        for number, one in zip(present, found, strict=True):
+            made[number] = one
+        return made
 
-    def line(self, name: str, rows: Sequence[PeriodSum], whole: Score, steps: int) -> BreakdownLine:
-        kinds = list(_of_kinds(rows))
-        own = self.scored(kinds)
+    def line(
+        self,
+        name: str,
+        kinds: Sequence[PeriodSum],
+        own: Score,
+        whole: Score,
+        rows: Sequence[PeriodSum],
+        steps: int,
+    ) -> BreakdownLine:
         total_g, all_g = _figure(own), whole.operational_g + whole.embodied_g
         return BreakdownLine(
             name,
@@ -195,38 +214,22 @@ class _Ledger:
         """Of one model, over the window."""
         if model not in self._per_ms:
             width_ms = self.window.end_ms - self.window.start_ms
-            charged = self._charges_of(model, width_ms)
-            self._per_ms[model] = sum(charge.embodied_ng for charge in charged) / width_ms
+            masses = [ng for _, _, ng in charged(self._shares(model), width_ms)]
+            self._per_ms[model] = sum(masses) / width_ms
         return self._per_ms[model]
 
-    def _charge(self, row: PeriodSum) -> Charge:
-        rating = self.ratings[row.rating]
-        return Charge(
-            device=row.model,
-            method=Method(row.method),
-            zone=rating.zone,
-            energy_mj=row.energy_mj,
-            operational_ng=row.operational_ng,
-            covered_ms=row.covered_ms,
-            intensity_kind=PointKind(rating.kind),
-            pue_is_stated=rating.pue_is_stated,
-        )
+    def _shares(self, model: int) -> list[Share]:
+        if model not in self._shares_of:
+            made = DeviceRef("", *self.models[model])
+            window = self.window.start_ms, self.window.end_ms
+            self._shares_of[model] = shares_of(self.book, made, *window)
+        return self._shares_of[model]
 
-    def _embodied(self, rows: Sequence[PeriodSum]) -> list[EmbodiedCharge]:
-        held: dict[int, int] = defaultdict(int)
-        for row in rows:
-            held[row.model] += row.reserved_ms
-        return [charge for model in sorted(held) for charge in self._charges_of(model, held[model])]
 
-    def _charges_of(self, model: int, reserved_ms: int) -> list[EmbodiedCharge]:
-        return embodied_charges(
-            self.book,
-            model,
-            DeviceRef("", *self.models[model]),
-            reserved_ms,
-            self.window.start_ms,
-            self.window.end_ms,
-        )
+def _measures(row: PeriodSum) -> tuple[int, ...]:
+    """In the order of `Rows`."""
+    keys = (row.model, row.method, row.rating)
+    return (*keys, row.energy_mj, row.operational_ng, row.covered_ms, row.reserved_ms)
 
 
 def _of_kinds(rows: Sequence[PeriodSum]) -> Iterator[PeriodSum]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from sqlalchemy import BigInteger, Connection, Table, cast, func, select
 
@@ -11,8 +11,7 @@ from carbon.storage.names import device_model
 from carbon.storage.rollups import workload_day, workload_hour
 
 
-@dataclass(frozen=True, slots=True)
-class PeriodSum:
+class PeriodSum(NamedTuple):
     """Sums over one step; `workload` 0 is what no workload claims."""
 
     step: int
@@ -56,7 +55,7 @@ def period_sums(
     )
     if workload_ids is not None:
         query = query.where(t.workload_id.in_(workload_ids))
-    return [PeriodSum(int(row[0]), *row[1:]) for row in connection.execute(query)]
+    return [PeriodSum(int(step), *own) for step, *own in connection.execute(query).all()]
 
 
 def models_by_id(connection: Connection) -> dict[int, tuple[str, str]]:
