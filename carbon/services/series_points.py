@@ -66,7 +66,7 @@ class Series:
     book: FactorBook
     #: By workload; empty where groups cannot be counted but in device-hours.
     counts: Mapping[int, Counts]
-    _shares: dict[tuple[Any, ...], Sequence[Share]] = field(default_factory=dict)
+    _shares: dict[tuple[int, int], Sequence[Share]] = field(default_factory=dict)
 
     @property
     def size(self) -> int:
@@ -197,12 +197,21 @@ class Series:
 
     def _shares_of(self, step: int, device_id: int) -> Sequence[Share]:
         """Asked once for devices that are alike."""
-        device = self.devices[device_id]
-        like = self.book.likeness(device.uuid, device.host)
-        key = step, device.kind, device.model, device.commissioned_ms, device.server, like
+        key = step, self._alike[device_id]
         if key not in self._shares:
-            self._shares[key] = shares_of(self.book, device, *self.steps[step])
+            self._shares[key] = shares_of(self.book, self.devices[device_id], *self.steps[step])
         return self._shares[key]
+
+    @cached_property
+    def _alike(self) -> dict[int, int]:
+        """Device → the number of those whose making is charged as its is."""
+        numbers: dict[tuple[Any, ...], int] = {}
+        found = {}
+        for id_, device in self.devices.items():
+            like = self.book.likeness(device.uuid, device.host)
+            key = device.kind, device.model, device.commissioned_ms, device.server, like
+            found[id_] = numbers.setdefault(key, len(numbers))
+        return found
 
     def _coverage(self, point: Ints, points: int) -> list[float | None]:
         r = self.rows

@@ -9,9 +9,13 @@ from dataclasses import dataclass
 from sqlalchemy import Connection, func, select
 
 from carbon.domain.units import QUARTER_MS
+from carbon.storage.column_reads import read_columns
+from carbon.storage.columns import summed
 from carbon.storage.names import device, host, host_period, meter, source
 from carbon.storage.rollups import quarter_hour
 from carbon.storage.settled import Piece
+
+_HOSTS = select(device.c.id, device.c.host_id)
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,18 +75,15 @@ def _read_quarters(connection: Connection, piece: Piece) -> Counter[int]:
             .group_by(device.c.host_id)
         )
         return Counter({row[0]: row[1] for row in connection.execute(query)})
-    of_device = (
-        select(t.start_ms, t.device_id, func.sum(t.covered_ms).label("read_ms"))
-        .where(*inside)
-        .group_by(t.start_ms, t.device_id)
-        .subquery()
-    )
-    most_read = (
-        select(device.c.host_id, func.max(of_device.c.read_ms))
-        .join_from(of_device, device, device.c.id == of_device.c.device_id)
-        .group_by(of_device.c.start_ms, device.c.host_id)
-    )
+    source = f"{table.name} WHERE start_ms >= {start_ms} AND start_ms < {end_ms} AND covered_ms > 0"
+    rows = read_columns(connection, ("start_ms", "device_id", "covered_ms"), source)
+    of_device = summed((rows[:, 0], rows[:, 1]), [rows[:, 2]])
+    hosts = {row[0]: row[1] for row in connection.execute(_HOSTS).all()}
+    most_ms: dict[tuple[int, int], int] = {}
+    for at, device_id, read_ms in of_device.tolist():
+        key = at, hosts[device_id]
+        most_ms[key] = max(read_ms, most_ms.get(key, 0))
     read: Counter[int] = Counter()
-    for host_id, read_ms in connection.execute(most_read):
-        read[host_id] += -(-int(read_ms) // QUARTER_MS)
+    for (_, host_id), read_ms in most_ms.items():
+        read[host_id] += -(-read_ms // QUARTER_MS)
     return read

@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from sqlalchemy import Connection, select
 
+from carbon.storage.among import among
 from carbon.storage.names import device, device_model, host_period
 from carbon.storage.places import last_begun
 
@@ -50,7 +51,7 @@ def server_shares(connection: Connection, device_ids: Collection[int]) -> dict[i
 def _stated(connection: Connection, device_ids: Collection[int]) -> Mapping[int, tuple[str, int]]:
     """Host -> (server, how many GPUs it has; 0 where nobody said)."""
     p = host_period.c
-    hosts = select(device.c.host_id).where(device.c.id.in_(device_ids))
+    hosts = select(device.c.host_id).where(among(device.c.id, device_ids))
     query = select(host_period).where(p.host_id.in_(hosts), p.correction_id.is_(None))
     periods: dict[int, list[Any]] = defaultdict(list)
     for row in connection.execute(query.where(p.server.is_not(None) | p.gpus.is_not(None))):

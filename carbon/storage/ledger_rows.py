@@ -9,6 +9,7 @@ from zoneinfo import ZoneInfo
 from sqlalchemy import Connection, Select, Table, func, select
 
 from carbon.domain.units import BUCKET_MS, QUARTER_MS, ceil_to, floor_to
+from carbon.storage.among import among
 from carbon.storage.host_servers import ServerShare, server_shares
 from carbon.storage.names import device, device_model, host, host_period
 from carbon.storage.rollups import bucket, quarter_hour
@@ -187,7 +188,8 @@ def devices_by_id(connection: Connection, ids: Sequence[int]) -> dict[int, Devic
         select(d.id, d.uuid, m.kind, m.model, commissioned, host.c.name)
         .join_from(device, device_model)
         .join(host, host.c.id == d.host_id)
-        .where(device.c.id.in_(ids))
+        .where(among(device.c.id, ids))
     )
     servers = server_shares(connection, ids)
-    return {row[0]: DeviceRef(*row[1:], servers.get(row[0])) for row in connection.execute(query)}
+    rows = connection.execute(query).all()
+    return {row[0]: DeviceRef(*row[1:], servers.get(row[0])) for row in rows}

@@ -10,6 +10,7 @@ from typing import Any, Final
 from sqlalchemy import Connection, RowMapping, select
 
 from carbon.domain.yearly import WORLD
+from carbon.storage.among import among
 from carbon.storage.corrections import undone
 from carbon.storage.names import device, device_zone, host, host_period
 from carbon.storage.upsert import insert_new
@@ -39,12 +40,8 @@ def places_at(
     A correction outweighs what senders state, which outweighs the inventory of hosts, the
     deployment's own zone and, last, a sender's guess.
     """
-    host_ids = {
-        row.id: row.host_id
-        for row in connection.execute(
-            select(device.c.id, device.c.host_id).where(device.c.id.in_(device_ids))
-        )
-    }
+    hosts = select(device.c.id, device.c.host_id).where(among(device.c.id, device_ids))
+    host_ids = {row[0]: row[1] for row in connection.execute(hosts).all()}
     periods = _host_periods(connection, set(host_ids.values()), at_ms)
     stated = _stated_zones(connection, device_ids, at_ms)
     # Devices of a host of which the same is stated stand in the same place.
@@ -139,7 +136,7 @@ def _host_periods(
     c = host_period.c
     gone = undone(connection)
     query = select(host_period).where(
-        c.host_id.in_(host_ids),
+        among(c.host_id, host_ids),
         c.correction_id.is_(None) | c.correction_id.not_in(gone),
         c.start_ms <= at_ms,
         c.end_ms.is_(None) | (c.end_ms > at_ms),
@@ -155,9 +152,11 @@ def _stated_zones(
 ) -> dict[int, _Stated]:
     """The last statement before the moment; before the first one, that first one."""
     c = device_zone.c
-    query = select(c.device_id, c.start_ms, c.zone, c.is_guess).where(c.device_id.in_(device_ids))
+    query = select(c.device_id, c.start_ms, c.zone, c.is_guess).where(
+        among(c.device_id, device_ids)
+    )
     found: dict[int, _Stated] = {}
-    for device_id, start_ms, zone, is_guess in connection.execute(query.order_by(c.start_ms)):
+    for device_id, start_ms, zone, is_guess in connection.execute(query.order_by(c.start_ms)).all():
         if device_id not in found or start_ms <= at_ms:
             found[device_id] = _Stated(zone, is_guess)
     return found
