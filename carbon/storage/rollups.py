@@ -1,6 +1,7 @@
 """Roll-ups: derived, recomputed and SET, never added to.
 
-    bucket (5 min, 90 d) → quarter_hour (lasting) → device_hour → workload_hour → workload_day (civil)
+    bucket (5 min, 90 d) → quarter_hour (lasting) → device_hour
+                                                  → workload_hour → workload_day (civil)
 
 All carry the same measures. `covered_ms` is device-time that readings back, `reserved_ms`
 device-time held (the basis of embodied carbon); of one device and bucket the reserved times
@@ -298,9 +299,9 @@ def set_workload_periods(
     now_ms: int,
     finer: Table = quarter_hour,
 ) -> None:
-    """Sets the hour or civil day of some workloads: an hour from finer rows by device, a day from its
-    hours and the quarter-hours at its ends, so that a day of a large fleet is no long sum. A day
-    whose hours are behind is behind with them."""
+    """Sets the hour or civil day of some workloads: an hour from finer rows by device, a day from
+    its hours and the quarter-hours at its ends, so that a day of a large fleet is no long sum. A
+    day whose hours are behind is behind with them."""
     t = table.c
     connection.execute(delete(table).where(t.start_ms == start_ms, t.workload_id.in_(workloads)))
     span = (start_ms, end_ms)

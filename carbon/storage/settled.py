@@ -228,12 +228,13 @@ def pieces_between(
     """
     if end_ms - start_ms >= MS_PER_DAY:
         start_ms, end_ms = _where_recorded(connection, start_ms, end_ms, timezone)
-    if end_ms - start_ms < MS_PER_HOUR or not is_settled_in(connection, timezone):
+    settled = connection.execute(select(settled_in.c.timezone, settled_in.c.hours_from_ms)).first()
+    is_settled = settled is not None and settled.timezone == str(timezone)
+    if end_ms - start_ms < MS_PER_HOUR or settled is None or not is_settled:
         return [(quarter_hour, start_ms, end_ms)]
     days = civil_days(start_ms, end_ms, timezone)
-    unsettled = {kind: _marked(connection, kind, start_ms, end_ms, workload_id) for kind in (1, 2)}
-    unset = _hours_behind(connection, start_ms, end_ms, workload_id)
-    kept_ms = hours_kept_from(connection)
+    unsettled, unset = _marked(connection, start_ms, end_ms, workload_id)
+    kept_ms = settled.hours_from_ms
 
     def is_set(lo: int, hi: int) -> bool:
         return lo not in unset and lo >= kept_ms and fits(lo, hi)
@@ -302,32 +303,28 @@ def _append(pieces: list[Piece], piece: Piece) -> None:
 
 
 def _marked(
-    connection: Connection, kind: int, start_ms: int, end_ms: int, workload_id: int | None
-) -> set[int]:
-    d = dirty_period.c
-    query = select(d.start_ms).where(d.kind == kind, d.start_ms >= start_ms, d.start_ms < end_ms)
-    if workload_id is not None:
-        query = query.where(d.workload_id == workload_id)
-    return set(connection.scalars(query.distinct()))
-
-
-def _hours_behind(
     connection: Connection, start_ms: int, end_ms: int, workload_id: int | None
-) -> set[int]:
-    """Hours that are behind their quarter-hours."""
+) -> tuple[dict[int, set[int]], set[int]]:
+    """Starts of the periods of each kind that are not settled, and of the hours that are behind
+    their quarter-hours; some before `start_ms`, since a day that begins earlier may reach into it.
+    """
     h, d = dirty_hour.c, dirty_period.c
     hours = select(h.start_ms).where(h.start_ms > start_ms - MS_PER_HOUR, h.start_ms < end_ms)
     # A day is at most 25 hours long.
-    days = select(d.start_ms, d.end_ms).where(
-        d.kind == HOURS, d.start_ms > start_ms - 25 * MS_PER_HOUR, d.start_ms < end_ms
+    from_ms = start_ms - 25 * MS_PER_HOUR
+    periods = select(d.kind, d.start_ms, d.end_ms).where(
+        d.kind.in_((HOURS, DAY, MONTH)), d.start_ms > from_ms, d.start_ms < end_ms
     )
     if workload_id is not None:
         hours = hours.where(h.workload_id == workload_id)
-        days = days.where(d.workload_id == workload_id)
-    found = set(connection.scalars(hours.distinct()))
-    for lo, hi in connection.execute(days.distinct()):
-        found.update(range(floor_to(lo, MS_PER_HOUR), hi, MS_PER_HOUR))
-    return found
+        periods = periods.where(d.workload_id == workload_id)
+    behind = set(connection.scalars(hours.distinct()))
+    unsettled: dict[int, set[int]] = {HOURS: set(), DAY: set(), MONTH: set()}
+    for kind, lo, hi in connection.execute(periods.distinct()).all():
+        unsettled[kind].add(lo)
+        if kind == HOURS:
+            behind.update(range(floor_to(lo, MS_PER_HOUR), hi, MS_PER_HOUR))
+    return unsettled, behind
 
 
 def unsettle_all(connection: Connection) -> None:
