@@ -67,6 +67,8 @@ class Look:
     detail: str = ""
     #: What it says that it made, by unit.
     units: Mapping[str, int] = field(default_factory=dict)
+    #: What agents see it draw as, where that is not its run: `slurm:8` of a task, `pod:<uid>`.
+    subjects: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

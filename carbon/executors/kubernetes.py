@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import contextlib
 import shlex
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Any, Final, Protocol
 
@@ -196,6 +196,12 @@ def look_at(job: Mapping[str, Any], pods: list[dict[str, Any]]) -> Look:
     if ended:  # its Job is about to say so
         return Look(LookState.RUNNING, start_ms)
     return Look(LookState.PENDING) if start_ms is None else Look(LookState.RUNNING, start_ms)
+
+
+def subjects_of(pods: Iterable[Mapping[str, Any]]) -> tuple[str, ...]:
+    """What agents call the pods that they see draw."""
+    uids = {pod["metadata"].get("uid") for pod in pods}
+    return tuple(sorted(f"pod:{uid}" for uid in uids if uid))
 
 
 def _cancelled(annotations: Mapping[str, str], ended: Mapping[str, Any] | None) -> Look:

@@ -19,13 +19,14 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any, Final
 
 from carbon.clock import Clock, SystemClock
 from carbon.errors import InvalidInput
 from carbon.executors.executor import AttemptSpec, Handle, Logs, Look, LookState
 from carbon.executors.held_jobs import HeldJob
-from carbon.executors.kubernetes import QUEUE_LABEL, Api, look_at
+from carbon.executors.kubernetes import QUEUE_LABEL, Api, look_at, subjects_of
 from carbon.wire.durations import parse_duration_ms, resolve_moment_ms
 
 KUBERNETES_RELEASE: Final = "kubernetes-release"
@@ -72,7 +73,8 @@ class KubernetesReleaseExecutor:
         if _is_held(job):
             return Look(LookState.ABSENT)
         metadata = job["metadata"]
-        return look_at(job, self._api.pods_of(metadata["namespace"], metadata["name"]))
+        pods = self._api.pods_of(metadata["namespace"], metadata["name"])
+        return replace(look_at(job, pods), subjects=subjects_of(pods))
 
     def cancel(self, handle: Handle) -> None:
         self._seen_ns = None

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from typing import Final
 
 from carbon.clock import Clock, SystemClock
@@ -70,7 +71,8 @@ class SlurmReleaseExecutor:
             return _gone(number, submit_ms)
         if any(_is_held(entry, self._clock.now_ms()) for entry in entries):
             return Look(LookState.ABSENT)
-        return _look(entries)
+        begun = {e.number for e in entries if e.is_task and not e.is_pending}
+        return replace(_look(entries), subjects=tuple(sorted(f"slurm:{n}" for n in begun)))
 
     def cancel(self, handle: Handle) -> None:
         number, submit_ms = _named(handle.attempt_id)

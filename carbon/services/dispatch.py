@@ -14,6 +14,7 @@ import logging
 from dataclasses import dataclass, field
 from functools import partial
 
+from carbon.domain.claims import SubjectRef
 from carbon.domain.jobs import AttemptState, JobState
 from carbon.errors import CarbonError, Conflicting
 from carbon.executors.executor import (
@@ -37,7 +38,9 @@ from carbon.storage.attempts import (
     attempts_of,
     engines_of_live,
     live_attempts,
+    note_subjects,
     set_attempt,
+    subjects_of_attempt,
     write_outbox,
 )
 from carbon.storage.engine import reading, writing
@@ -188,9 +191,22 @@ class Dispatch:
     def _write_down(self, attempt: AttemptRow, look: Look) -> None:
         if look.state in (LookState.ABSENT, LookState.PENDING):
             return
+        self._note_subjects(attempt, look)
         has_begun = look.state in (LookState.RUNNING, LookState.PAUSED)
         if has_begun and attempt.state is AttemptState.RUNNING:
             return
         with writing(self.context.engine) as connection:
             check_lease(connection, self.lease)
             write_down(self.context, connection, attempt, look)
+
+    def _note_subjects(self, attempt: AttemptRow, look: Look) -> None:
+        """While the engine knows them: it forgets a task, and a pod, soon after its end."""
+        if not look.subjects:
+            return
+        seen = {SubjectRef.parse(text) for text in look.subjects}
+        with reading(self.context.engine) as connection:
+            new = seen - subjects_of_attempt(connection, attempt.id)
+        if new:
+            with writing(self.context.engine) as connection:
+                check_lease(connection, self.lease)
+                note_subjects(connection, attempt.id, sorted(new, key=str))

@@ -21,6 +21,7 @@ from typing import Final
 from sqlalchemy import Connection
 
 from carbon.clock import to_rfc3339
+from carbon.domain.claims import SubjectKind, SubjectRef
 from carbon.domain.emissions import operational_ng
 from carbon.domain.energy import cut
 from carbon.domain.intensity import PointKind, RatedPoint, Signal, mean_g_per_kwh
@@ -40,11 +41,12 @@ from carbon.storage.attempts import (
     book_saving,
     jobs_without_saving,
     saving_of,
+    subjects_of_attempt,
 )
 from carbon.storage.engine import reading, writing
 from carbon.storage.job_queries import JobRow, Span, get_job
 from carbon.storage.leases import Lease, LeaseLost, check_lease
-from carbon.storage.run_energy import RunBucket, read_until_ms, run_buckets, slurm_buckets
+from carbon.storage.run_energy import RunBucket, read_until_ms, run_buckets, subject_buckets
 from carbon.wire.jobs import SavingAnswer
 
 #: A saving is booked at the latest then, with what is known, and with the flags that say so.
@@ -180,18 +182,19 @@ def _computed(
 def _drawn(
     connection: Connection, job: JobRow, attempts: Sequence[AttemptRow], now_ms: int
 ) -> list[RunBucket]:
-    """What was seen drawing as the attempts' runs, and as the Slurm jobs that they let go: nothing
-    draws as both."""
+    """What was seen drawing as the attempts' runs, and as the Slurm jobs, tasks and pods that they
+    let go: nothing draws as both."""
     team = job.workload.team
     buckets = run_buckets(connection, team, [attempt.id for attempt in attempts])
-    if job.executor != SLURM_RELEASE:
-        return buckets
     for attempt in attempts:
-        number, start_ms = attempt.external_id or "", attempt.start_ms
+        subjects = subjects_of_attempt(connection, attempt.id)
+        number = attempt.external_id or ""
         # The attempt's own name stands there where a number would mean several: an array.
-        if number.isdigit() and start_ms is not None:
-            end_ms = attempt.end_ms or now_ms
-            buckets += slurm_buckets(connection, team, attempt.id, number, start_ms, end_ms)
+        if job.executor == SLURM_RELEASE and number.isdigit():
+            subjects.add(SubjectRef(SubjectKind.SLURM, number))
+        if subjects and attempt.start_ms is not None:
+            window = attempt.start_ms, attempt.end_ms or now_ms
+            buckets += subject_buckets(connection, team, attempt.id, subjects, *window)
     return buckets
 
 

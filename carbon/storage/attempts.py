@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import Connection, Row, func, select, update
 
+from carbon.domain.claims import SubjectKind, SubjectRef
 from carbon.domain.jobs import AttemptState, JobState
-from carbon.storage.jobs import attempt, job, saving
+from carbon.storage.jobs import attempt, attempt_subject, job, saving
 from carbon.storage.upsert import insert_new
 
 LIVE_STATES = (AttemptState.HANDED_OVER, AttemptState.RUNNING)
@@ -93,6 +95,19 @@ def attempts_of(connection: Connection, job_id: str) -> list[AttemptRow]:
 
 def set_attempt(connection: Connection, attempt_id: str, **values: Any) -> None:
     connection.execute(update(attempt).where(attempt.c.id == attempt_id).values(values))
+
+
+def note_subjects(connection: Connection, attempt_id: str, subjects: Iterable[SubjectRef]) -> None:
+    """Those that were seen before stay."""
+    rows = [{"attempt_id": attempt_id, "kind": str(s.kind), "key": s.key} for s in subjects]
+    if rows:
+        insert_new(connection, attempt_subject, rows)
+
+
+def subjects_of_attempt(connection: Connection, attempt_id: str) -> set[SubjectRef]:
+    s = attempt_subject.c
+    query = select(s.kind, s.key).where(s.attempt_id == attempt_id)
+    return {SubjectRef(SubjectKind(row.kind), row.key) for row in connection.execute(query)}
 
 
 @dataclass(frozen=True, slots=True)

@@ -141,6 +141,16 @@ attempt = Table(
     Index(None, "state"),
 )
 
+#: What agents saw an attempt draw as, where that is not its run: tasks of a Slurm array, pods.
+attempt_subject = Table(
+    "attempt_subject",
+    metadata,
+    Column("attempt_id", ForeignKey("attempt.id"), primary_key=True),
+    Column("kind", Text, primary_key=True),
+    Column("key", Text, primary_key=True),
+    sqlite_with_rowid=False,
+)
+
 #: Booked once, after the run and once the intensity of both windows is settled.
 saving = Table(
     "saving",

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 
 from sqlalchemy import ColumnElement, Connection, select
 
-from carbon.domain.claims import SubjectKind
+from carbon.domain.claims import SubjectKind, SubjectRef
 from carbon.domain.energy import Method
 from carbon.domain.units import BUCKET_MS
 from carbon.storage.energy import energy_interval
@@ -18,7 +19,7 @@ from carbon.storage.rollups import bucket
 
 @dataclass(frozen=True, slots=True)
 class RunBucket:
-    """A run's energy on one device in one bucket, be it seen as that run or as its Slurm job."""
+    """A run's energy on one device in one bucket, seen as that run, its Slurm job or its pod."""
 
     run: str
     start_ms: int
@@ -36,10 +37,15 @@ def run_buckets(connection: Connection, own: str, runs: Collection[str]) -> list
     return _buckets(connection, SubjectKind.RUN, keys, [])
 
 
-def slurm_buckets(
-    connection: Connection, own: str, run: str, number: str, start_ms: int, end_ms: int
+def subject_buckets(
+    connection: Connection,
+    own: str,
+    run: str,
+    subjects: Iterable[SubjectRef],
+    start_ms: int,
+    end_ms: int,
 ) -> list[RunBucket]:
-    """What the Slurm job of that number drew in [start, end), as the run's, in order of time.
+    """What those subjects drew in [start, end), as the run's, in order of time.
 
     Only what is claimed for the team: two clusters give the same numbers, and one that begins
     anew gives them again.
@@ -49,7 +55,11 @@ def slurm_buckets(
     )
     b = bucket.c
     within = [b.start_ms > start_ms - BUCKET_MS, b.start_ms < end_ms, b.workload_id.in_(of_team)]
-    return _buckets(connection, SubjectKind.SLURM, {number: run}, within)
+    keys: dict[SubjectKind, dict[str, str]] = {}
+    for one in subjects:
+        keys.setdefault(one.kind, {})[one.key] = run
+    found = [_buckets(connection, kind, some, within) for kind, some in keys.items()]
+    return sorted(chain.from_iterable(found), key=lambda bucket: bucket.start_ms)
 
 
 def _buckets(

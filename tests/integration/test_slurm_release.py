@@ -200,6 +200,9 @@ def test_an_array_is_let_go_as_one(tmp_path: Path) -> None:
     job_id = f"slurm-{number}-{waiting.submit_ms // 1000}"
     deployment.tick_until(job_id, "failed")
     assert deployment.jobs.get(ADMIN, job_id).exit_code == 2
+    look = SlurmReleaseExecutor().look(Handle(f"{job_id}-1"))
+    tasks = {f"slurm:{entry.number}" for entry in queue(number)}
+    assert (set(look.subjects), len(tasks)) == (tasks, 3)
 
 
 def test_a_job_that_did_not_ask_is_never_let_go() -> None:

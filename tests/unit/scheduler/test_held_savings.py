@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -128,4 +129,43 @@ def test_an_array_is_no_one_job(cluster: Cluster, ledger: Ledger) -> None:
     run_held(cluster, "slurm-7-1")
     ledger.intensity(NOW, [400, 300, 100, 200, 200])
     draw(ledger, "slurm:7", "ml/auto-train")
+    assert saved(cluster, "slurm-7-1").flags == ["no_energy"]
+
+
+def run_tasks(cluster: Cluster, *subjects: str) -> None:
+    """As `run_held`, of what the engine tells to consist of those, one after the other."""
+    cluster.slurm.is_array = True
+    cluster.house.forecast(400, 300, 100, 200, 200, 400, 400, 400, 400)
+    cluster.slurm.hold("slurm-7-1")
+    cluster.scheduler.tick()
+    cluster.pass_time(2 * 3600)
+    for subject in subjects:
+        seen = cluster.slurm.attempts["slurm-7-1"]
+        cluster.slurm.attempts["slurm-7-1"] = replace(seen, subjects=(subject,))
+        cluster.pass_time(600)
+    cluster.pass_time(3600 - 600 * len(subjects))
+    cluster.slurm.end("slurm-7-1", 0)
+    forgotten = cluster.slurm.attempts["slurm-7-1"]
+    cluster.slurm.attempts["slurm-7-1"] = replace(forgotten, subjects=())
+    cluster.pass_time(0)
+
+
+@pytest.mark.parametrize("kind", ["slurm", "pod"])
+def test_what_its_tasks_or_pods_drew_is_the_jobs_though_the_engine_forgets_them(
+    cluster: Cluster, ledger: Ledger, kind: str
+) -> None:
+    run_tasks(cluster, f"{kind}:8", f"{kind}:9")
+    ledger.intensity(NOW, [400, 300, 100, 200, 200])
+    for key, energy_mj in (("8", KWH), ("9", 2 * KWH), ("10", 5 * KWH)):
+        draw(ledger, f"{kind}:{key}", "ml/auto-train", energy_mj)
+    cluster.pass_time(660)
+    told = saved(cluster, "slurm-7-1")
+    assert (told.booked, told.energy_mj) == (True, 3 * KWH)
+    assert (told.actual_g, told.counterfactual_g) == pytest.approx((300, 1200))
+
+
+def test_a_task_of_another_teams_is_not_taken(cluster: Cluster, ledger: Ledger) -> None:
+    run_tasks(cluster, "slurm:8")
+    ledger.intensity(NOW, [400, 300, 100, 200, 200])
+    draw(ledger, "slurm:8", "web/auto-train")
     assert saved(cluster, "slurm-7-1").flags == ["no_energy"]
