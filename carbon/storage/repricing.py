@@ -26,6 +26,7 @@ from sqlalchemy import (
 )
 
 from carbon.domain.units import BUCKET_MS
+from carbon.storage.bulk import upsert_rows
 from carbon.storage.column_reads import read_columns
 from carbon.storage.columns import Ints
 from carbon.storage.engine import is_sqlite
@@ -297,19 +298,14 @@ def set_sums(
 ) -> None:
     """As `set_nanograms`, of rows that are known to be there: all of a table's key is given, which
     makes it a matter of half the time."""
-    others = [c.name for c in table.c if c.name not in (*keys, "operational_ng")]
-    names = [*keys, "operational_ng", *others]
-    rest = "".join(f", {int(now_ms or 0) if name == 'recorded_ms' else 0}" for name in others)
     stamp = "" if now_ms is None else ", recorded_ms = excluded.recorded_ms"
-    mark = "?" if is_sqlite(connection) else "%s"
-    row = f"({', '.join([mark] * (len(keys) + 1))}{rest})"
-    for part in parts_of(rows):
-        connection.exec_driver_sql(
-            f"INSERT INTO {table.name} ({', '.join(names)}) VALUES {', '.join([row] * len(part))} "
-            f"ON CONFLICT ({', '.join(keys)}) "
-            f"DO UPDATE SET operational_ng = excluded.operational_ng{stamp}",
-            tuple(part.ravel().tolist()),
-        )
+    setting = f"DO UPDATE SET operational_ng = excluded.operational_ng{stamp}"
+    told = dict(zip((*keys, "operational_ng"), rows.T, strict=True))
+    told["recorded_ms"] = np.full(len(rows), now_ms or 0)
+    unsaid = np.zeros(len(rows), dtype=np.int64)
+    columns = [told.get(column.name, unsaid).tolist() for column in table.c]
+    values = list(zip(*columns, strict=True))
+    upsert_rows(connection, table, values, f"ON CONFLICT ({', '.join(keys)}) {setting}")
 
 
 def parts_of(rows: Ints) -> list[Ints]:
