@@ -1,13 +1,13 @@
 """What agents saw an attempt draw as: the tasks of a Slurm array, the pods of a Job.
 
-Revises: 0032_job_classes
+Revises: 0033_device_hours
 """
 
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0033_attempt_subjects"
-down_revision = "0032_job_classes"
+revision = "0034_attempt_subjects"
+down_revision = "0033_device_hours"
 branch_labels = None
 depends_on = None
 
