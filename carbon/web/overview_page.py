@@ -111,6 +111,7 @@ def notices(overview: Overview) -> list[str]:
 _INCLUDES = {
     "zone_unknown": {"world_figure", "yearly_figure"},
     "world_figure": {"yearly_figure"},
+    "own_forecast": {"learned"},
 }
 #: Said beside the figure of carbon instead.
 _ELSEWHERE = {"pue_unset"}

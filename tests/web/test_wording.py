@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
+from types import SimpleNamespace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import carbon.domain.recommendations as findings
+from carbon.bundled import bundled
 from carbon.domain.energy import Method
 from carbon.web.catalogue import catalogue
+from carbon.web.overview_page import notices
 from carbon.web.wording import (
     evidence_words,
     measured_share,
@@ -70,11 +77,7 @@ def test_evidence_is_told_with_its_units_and_what_is_new_by_its_name() -> None:
 
 
 def test_every_evidence_that_a_finding_names_has_words() -> None:
-    from pathlib import Path
-
-    import carbon.domain.recommendations as source
-
-    text = Path(source.__file__).read_text("utf-8")
+    text = Path(findings.__file__).read_text("utf-8")
     for name in ("places", "parked_w", "idle_floor_w", "highest_w", "cleaner_zone", "runs"):
         assert f'"{name}"' in text
         assert f"evidence.{name}" in catalogue()
@@ -84,3 +87,17 @@ def test_days_are_named_where_people_are() -> None:
     sunday_2330_utc = 1_772_407_800_000
     assert weekday(sunday_2330_utc, "UTC") == "Sun"
     assert weekday(sunday_2330_utc, "Europe/Berlin") == "Mon"
+
+
+def test_a_forecast_of_our_own_is_told_once_and_in_words() -> None:
+    intensity = SimpleNamespace(zone="DE", source="own", flags=["own_forecast", "learned"])
+    [told] = notices(SimpleNamespace(intensity=intensity))  # type: ignore[arg-type]
+    assert "our own forecast" in told
+    assert "DE" in told
+
+
+def test_script_and_page_shorten_a_model_alike() -> None:
+    """Else a live row would change its name at the first reading."""
+    script = (bundled("dashboards") / "web" / "scripts" / "fleet.js").read_text("utf-8")
+    [maker] = re.findall(r"model\.replace\(/\^(\w+ )/", script)
+    assert short_model(f"{maker}L4") == "L4"

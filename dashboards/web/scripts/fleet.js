@@ -54,13 +54,18 @@ function strongest(top, page) {
     row.dataset.device = device.device;
     const name = row.querySelector(".device-name");
     name.title = device.device;
-    name.firstChild.textContent = `${device.model || device.kind} `;
+    name.firstChild.textContent = `${shortModel(device.model) || device.kind} `;
     name.querySelector(".quiet").textContent = device.host;
     put(row.querySelector(".device-power"), device.power_w, ...shown(page.units.power, device.power_w));
     const all = `${((100 * device.power_w) / most).toFixed(2)}%`;
     for (const bar of row.querySelectorAll(".bar-modelled, .bar-hatch")) bar.setAttribute("width", all);
     row.querySelector(".bar-measured").setAttribute("width", `${((100 * device.measured_w) / most).toFixed(2)}%`);
   });
+}
+
+// As `carbon/web/wording.py` does.
+function shortModel(model) {
+  return model.replace(/^NVIDIA /, "");
 }
 
 function told(page) {
