@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import BigInteger, Connection, Integer, case, cast, func, select
 
@@ -107,8 +107,7 @@ def busiest_workloads(
     return list(connection.scalars(query))
 
 
-@dataclass(frozen=True, slots=True)
-class KnownDevice:
+class KnownDevice(NamedTuple):
     device: int
     uuid: str
     kind: str
@@ -131,7 +130,7 @@ def known_devices(connection: Connection) -> list[KnownDevice]:
         .join(host, host.c.id == device.c.host_id)
         .order_by(host.c.name, device_model.c.kind, device.c.uuid)
     )
-    return [KnownDevice(*tuple(row)) for row in connection.execute(query)]
+    return [KnownDevice._make(row) for row in connection.execute(query).all()]
 
 
 def count_devices(connection: Connection) -> int:
