@@ -9,7 +9,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -48,12 +48,13 @@ def service(
     agent: bool = False,
     data_dir: Path | None = None,
     before: Sequence[str] = (),
+    environment: Mapping[str, str] | None = None,
 ) -> Iterator[Service]:
     """`carbon serve` (or `up`, with an agent) on a free port until the block ends; `before` is a
     command that becomes it."""
     with tempfile.TemporaryDirectory() as folder:
         data_dir = data_dir or Path(folder)
-        process = _start(data_dir, db_url, agent, before)
+        process = _start(data_dir, db_url, agent, before, environment or {})
         try:
             yield _wait(process, data_dir)
         finally:
@@ -62,14 +63,20 @@ def service(
 
 
 def _start(
-    data_dir: Path, db_url: str | None, agent: bool, before: Sequence[str]
+    data_dir: Path,
+    db_url: str | None,
+    agent: bool,
+    before: Sequence[str],
+    environment: Mapping[str, str],
 ) -> subprocess.Popen[bytes]:
     verb = "up" if agent else "serve"
     command = [*before, sys.executable, "-m", "carbon", verb, "--port", str(free_port())]
     command += ["--data-dir", str(data_dir)]
     command += ["--db", db_url] if db_url else []
     quiet = {"CARBON_FEEDS": "false", "CARBON_LOG_LEVEL": "warning"}
-    return subprocess.Popen(command, env={**os.environ, **quiet}, stderr=subprocess.DEVNULL)
+    return subprocess.Popen(
+        command, env={**os.environ, **quiet, **environment}, stderr=subprocess.DEVNULL
+    )
 
 
 def free_port() -> int:

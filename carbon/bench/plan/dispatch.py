@@ -17,6 +17,7 @@ import numpy as np
 
 from carbon.app import open_context
 from carbon.bench.figure import Figure, Options, at_most, not_taken
+from carbon.bench.plan import remote_start
 from carbon.bench.serving import Service, service
 from carbon.clock import SystemClock, from_rfc3339, to_rfc3339
 from carbon.domain.principal import Principal
@@ -44,6 +45,7 @@ def figures(options: Options) -> list[Figure]:
     led = 10.0 if not (options.db_url or "").startswith("postgres") else 2.0
     found = [
         at_most("start accuracy, local, p99", p99, "s", 2.0, f"{len(started)} jobs"),
+        *remote_start.figures(options.quick, options.db_url),
         at_most("failover after kill -9", away_s, "s", led),
     ]
     known = build_executors(Settings(), SystemClock())

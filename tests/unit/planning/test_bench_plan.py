@@ -15,6 +15,7 @@ from carbon.bench.plan import (
     exactness,
     gaia,
     measure,
+    remote_start,
     speed,
     years,
 )
@@ -87,7 +88,7 @@ def test_all_is_reported_when_no_data_are_at_hand():
     figures = measure(Options(quick=True))
     assert (
         len(figures)
-        == len(exactness.figures(True)) + len(speed.figures(True)) + 1 + 3 + 5 + 12 + 11 + 24
+        == len(exactness.figures(True)) + len(speed.figures(True)) + 1 + 5 + 6 + 12 + 11 + 24
     )
 
 
@@ -108,3 +109,10 @@ def test_a_guard_that_comes_late_is_seen_by_the_figure(monkeypatch):
 def test_killed_schedulers_that_race_run_each_job_once(tmp_path):
     wrong, note = dispatch.race("local", 12)
     assert wrong == 0, note
+
+
+@pytest.mark.slow
+def test_a_call_reaches_its_target_near_its_time_and_a_missing_one_is_not_hidden():
+    errors_s = remote_start.start_errors_s(3)
+    assert len(errors_s) == 3
+    assert max(errors_s) < 15
