@@ -6,6 +6,7 @@ import csv
 import io
 import re
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Any, Final
 
 import msgspec
@@ -30,6 +31,7 @@ COLUMNS: Final = (
     "valid_from",
     "trackers",
 )
+_MOMENTS: Final = ("commissioned", "retired", "valid_from")
 #: What `spec.providerID` begins with, and whose regions these are.
 _PROVIDERS: Final = {"aws": "aws", "gce": "gcp", "azure": "azure"}
 _REGION: Final = "topology.kubernetes.io/region"
@@ -53,6 +55,23 @@ def hosts_from_csv(text: str) -> list[Host]:
     return [_from_row(line, row) for line, row in enumerate(rows, 2)]
 
 
+def _moment(line: int, column: str, text: str) -> str:
+    """A date is its first moment, UTC. All lines are read before any host is stored."""
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        moment = None
+    if moment is not None and re.fullmatch(r"\d{4}-\d{2}-\d{2}", text):
+        return f"{text}T00:00:00Z"
+    if moment is None or moment.tzinfo is None:
+        raise InvalidInput(
+            "invalid_host",
+            f"line {line}: {column} {text!r} is neither a date such as 2026-01-31 nor RFC 3339 "
+            "with an offset",
+        )
+    return text
+
+
 def _from_row(line: int, row: Mapping[str, Any]) -> Host:
     found: Host = {
         key.strip(): value.strip()
@@ -61,6 +80,9 @@ def _from_row(line: int, row: Mapping[str, Any]) -> Host:
     }
     if "name" not in found or None in row:
         raise InvalidInput("invalid_host", f"line {line}: a name, and no more cells than columns")
+    for key in _MOMENTS:
+        if key in found:
+            found[key] = _moment(line, key, found[key])
     if "pue" in found:
         try:
             found["pue"] = float(found["pue"])

@@ -85,3 +85,19 @@ def test_an_inventory_without_hosts_is_an_error(text: str) -> None:
         hosts_from_slurm(text)
     with pytest.raises(InvalidInput):
         hosts_from_kubernetes(text or "[")
+
+
+def test_a_date_is_its_first_moment() -> None:
+    [host] = hosts_from_csv("name,commissioned,retired\nn1,2026-01-02,2026-07-01T12:00:00+02:00\n")
+    assert host["commissioned"] == "2026-01-02T00:00:00Z"
+    assert host["retired"] == "2026-07-01T12:00:00+02:00"
+
+
+@pytest.mark.parametrize("text", ["spring", "2026-13-01", "2026-01-02T03:04:05", "02.01.2026"])
+def test_a_moment_that_cannot_be_meant_is_told_with_its_line_before_any_host_is_stored(
+    text: str,
+) -> None:
+    with pytest.raises(InvalidInput) as caught:
+        hosts_from_csv(f"name,valid_from\nn1,2026-01-02\nn2,{text}\n")
+    assert caught.value.code == "invalid_host"
+    assert caught.value.detail.startswith("line 3: valid_from")
