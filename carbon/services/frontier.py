@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
+from carbon.storage.bulk import IntervalRow
 from carbon.storage.interval_columns import END, METER, SPAN, Ints
 from carbon.storage.names import FOR_EVER_MS
 
@@ -23,7 +26,7 @@ class Frontier:
         """Whether the rows of each meter begin at or after what is known of it and follow each
         other, those of one span side by side; then notes their ends."""
         if columns.shape[1] <= _FEW:
-            return self._advance_few(columns.tolist())
+            return self.advance_rows(list(zip(*columns.tolist(), strict=True)))
         self._make_room(int(columns[METER].max()))
         if self._follows(columns):
             return True
@@ -57,17 +60,17 @@ class Frontier:
         self._end_ms[meter] = end  # of each meter the last stays
         return True
 
-    def _advance_few(self, columns: list[list[int]]) -> bool:
+    def advance_rows(self, rows: Sequence[IntervalRow]) -> bool:
         """As `advance`, where going through columns would cost more than through the rows."""
         in_order = True
         before: dict[int, tuple[int, int]] = {}
-        for end, meter, span in zip(columns[END], columns[METER], columns[SPAN], strict=True):
+        for end, meter, _, span, *_ in rows:
             self._make_room(meter)
-            last_end, last_span = before.get(meter, (int(self._end_ms[meter]), 0))
+            last_end, last_span = before.get(meter) or (self._end_ms.item(meter), 0)
             in_order &= end - span >= last_end or (end, span) == (last_end, last_span)
             before[meter] = end, span
-        for end, meter in zip(columns[END], columns[METER], strict=True):
-            known = int(self._end_ms[meter])
+        for end, meter, *_ in rows:
+            known = self._end_ms.item(meter)
             self._end_ms[meter] = end if known == FOR_EVER_MS else max(known, end)
         return in_order
 

@@ -22,8 +22,8 @@ from carbon.services.counted_already import refuse_counted
 from carbon.services.frontier import Frontier
 from carbon.services.intensity import stated_zone
 from carbon.services.known_senders import KnownSenders
-from carbon.services.pieces import Pieces
-from carbon.services.raw_readings import open_devices
+from carbon.services.pieces import FewPieces, Pieces
+from carbon.services.raw_readings import may_be_cold, open_devices
 from carbon.services.row_sending import RowSending
 from carbon.services.sending import Sending, Who
 from carbon.services.sent_columns import SentBatch, SentColumns, SentRows, WhoText
@@ -318,23 +318,24 @@ class _Write:
         if not len(self._sending):
             return 0, 0
         pieces = self._pieces(ids, source_id, devices)
-        ids.pending.mark(pieces.dirty)
-        is_in_order = self._frontier.advance(pieces.columns)
-        is_cold = straight_to_cold(
-            self._context, ids, pieces.columns, self._sending.batch.is_import
-        )
-        if is_in_order and not is_cold.any():
-            ids.pending.add_new(pieces.columns)
+        pieces.mark(ids.pending)
+        is_in_order = pieces.follow(self._frontier)
+        if is_in_order and not may_be_cold(self._context, pieces.first_end_ms - MS_PER_DAY):
+            pieces.add_new(ids.pending)
             return 0, 0
-        known = np.zeros(len(pieces.owners), dtype=bool)
+        columns, owners = pieces.columns, np.asarray(pieces.owners)
+        is_cold = straight_to_cold(self._context, ids, columns, self._sending.batch.is_import)
+        if is_in_order and not is_cold.any():
+            pieces.add_new(ids.pending)
+            return 0, 0
+        known = np.zeros(len(owners), dtype=bool)
         contradicts = known.copy()
         for place, write in ((~is_cold, self._join_hot), (is_cold, self._join_cold)):
             if place.any():
                 at = np.flatnonzero(place)
-                written = write(ids, pieces.columns[:, at])
+                written = write(ids, columns[:, at])
                 known[at[sorted(written.duplicates)]] = True
                 contradicts[at[[one.position for one in written.contradictions]]] = True
-        owners = pieces.owners
         conflicts = set(owners[contradicts].tolist())
         return len(set(owners.tolist()) - set(owners[~known].tolist()) - conflicts), len(conflicts)
 
@@ -353,7 +354,9 @@ class _Write:
         energy.keep_conflicts(ids.connection, columns, written.contradictions, now_ms)
         return written
 
-    def _pieces(self, ids: Identities, source_id: int, devices: Mapping[str, int]) -> Pieces:
+    def _pieces(
+        self, ids: Identities, source_id: int, devices: Mapping[str, int]
+    ) -> Pieces | FewPieces:
         """Names that were met before are known, with all that hangs on them; new ones are learnt
         with the commit."""
         sending, team = self._sending, self._sending.principal.team

@@ -8,19 +8,66 @@ import numpy as np
 
 from carbon.domain.energy import cut
 from carbon.domain.units import BUCKET_MS
+from carbon.services.frontier import Frontier
 from carbon.services.sent_columns import SentColumns
+from carbon.storage.bulk import IntervalRow
 from carbon.storage.dirty import packed
-from carbon.storage.interval_columns import Ints
+from carbon.storage.interval_columns import END, Ints, columns_of
+from carbon.storage.pending import Pending
+
+
+@dataclass(frozen=True, slots=True)
+class FewPieces:
+    """Of few intervals, piece by piece: to make columns of them would cost more than all else."""
+
+    rows: list[IntervalRow]
+    #: Index of the interval that each row is of.
+    owners: list[int]
+    #: The buckets that change (`storage.dirty`).
+    dirty: set[int]
+
+    @property
+    def columns(self) -> Ints:
+        return columns_of(self.rows)
+
+    @property
+    def first_end_ms(self) -> int:
+        return min(row[0] for row in self.rows)
+
+    def follow(self, frontier: Frontier) -> bool:
+        """Whether they go on behind what was read; they are read afterwards."""
+        return frontier.advance_rows(self.rows)
+
+    def mark(self, pending: Pending) -> None:
+        pending.mark_few(self.dirty)
+
+    def add_new(self, pending: Pending) -> None:
+        pending.add_new_rows(self.rows)
 
 
 @dataclass(frozen=True, slots=True)
 class Pieces:
+    """As `FewPieces`, of any number."""
+
     #: The columns of `energy_interval` (`storage.interval_columns`).
     columns: Ints
     #: Index of the interval that each row is of.
     owners: Ints
     #: The buckets that change, each once (`storage.dirty`).
     dirty: Ints
+
+    @property
+    def first_end_ms(self) -> int:
+        return int(self.columns[END].min())
+
+    def follow(self, frontier: Frontier) -> bool:
+        return frontier.advance(self.columns)
+
+    def mark(self, pending: Pending) -> None:
+        pending.mark(self.dirty)
+
+    def add_new(self, pending: Pending) -> None:
+        pending.add_new(self.columns)
 
 
 def cut_at_marks(

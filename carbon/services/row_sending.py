@@ -8,11 +8,9 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import InitVar, dataclass, field
 
-import numpy as np
-
 from carbon.domain.energy import cut
 from carbon.errors import CarbonError
-from carbon.services.pieces import Pieces
+from carbon.services.pieces import FewPieces
 from carbon.services.sending import (
     FOREIGN_DEVICE,
     METHODS,
@@ -24,7 +22,6 @@ from carbon.services.sending import (
 from carbon.services.sent_columns import SentRows, WhoText
 from carbon.storage.bulk import IntervalRow
 from carbon.storage.dirty import pack
-from carbon.storage.interval_columns import columns_of
 from carbon.wire.energy import EnergyInterval, Rejection
 
 
@@ -98,7 +95,7 @@ class RowSending(Sending):
         devices: Mapping[str, tuple[int, int]],
         meet: Callable[[WhoText, Who], int],
         known: Mapping[WhoText, int] = NOBODY,
-    ) -> Pieces:
+    ) -> FewPieces:
         ids = {text: known.get(text) or meet(text, who) for text, who in self.whos.items()}
         rows: list[IntervalRow] = []
         owners: list[int] = []
@@ -110,8 +107,7 @@ class RowSending(Sending):
                 rows.append((end_ms, *of, end_ms - start_ms, energy_mj, METHODS[one.method]))
                 owners.append(owner)
                 dirty.add(pack(start_ms, device))
-        numbers = (np.array(of, dtype=np.int64) for of in (owners, sorted(dirty)))
-        return Pieces(columns_of(rows), *numbers)
+        return FewPieces(rows, owners, dirty)
 
 
 def _who_text(one: EnergyInterval) -> WhoText:

@@ -13,7 +13,7 @@ from carbon.domain.principal import Principal
 from carbon.domain.tenancy import WorkloadName
 from carbon.domain.units import MS_PER_DAY
 from carbon.errors import CarbonError, InvalidInput, NotFound
-from carbon.services.pieces import Pieces
+from carbon.services.pieces import FewPieces, Pieces
 from carbon.services.sent_columns import WhoText
 from carbon.wire.energy import EnergyBatch, Rejection, ReservationInfo
 
@@ -77,7 +77,7 @@ class Sending(ABC):
         devices: Mapping[str, tuple[int, int]],
         meet: Callable[[WhoText, Who], int],
         known: Mapping[WhoText, int] = NOBODY,
-    ) -> Pieces:
+    ) -> Pieces | FewPieces:
         """What is stored, given the ids of each device and of its meter, and of the subjects that
         are known; `meet` gives the id of any other."""
 

@@ -17,7 +17,7 @@ from carbon.errors import TooBusy
 from carbon.services.context import Context
 from carbon.services.straight_to_cold import write_cold
 from carbon.storage.bulk import NotAllNew
-from carbon.storage.engine import writing
+from carbon.storage.engine import Pen
 from carbon.storage.identities import IdCache, Identities
 
 #: Sendings that may wait; beyond, clients are told to come back.
@@ -53,7 +53,7 @@ class Writer:
 
     def __init__(self, context: Context) -> None:
         self._context = context
-        self._engine = context.engine
+        self._pen = Pen(context.engine)
         self._clock: Clock = context.clock
         self._ids: IdCache = {}
         self._orders: queue.SimpleQueue[_Order | None] = queue.SimpleQueue()
@@ -122,7 +122,8 @@ class Writer:
             stopping = self._fill(group)
             self._write(group)
             if stopping:
-                return
+                break
+        self._pen.close()
 
     def _fill(self, group: list[_Order]) -> bool:
         """Takes what is waiting already; never waits for more. True where the end is reached."""
@@ -163,11 +164,11 @@ class Writer:
             order.answer = answer
 
     def _commit(self, group: list[_Order]) -> list[Any]:
-        with writing(self._engine) as connection:
+        with self._pen.writing() as connection:
             ids = Identities(connection, self._clock.now_ms(), self._ids)
             answers = [order.work(ids) for order in group]
-            ids.pending.flush_rows(connection)
             if ids.pending.cold:
+                ids.pending.flush_rows(connection)
                 write_cold(self._context, ids)
             ids.pending.flush(connection)
         ids.remember()

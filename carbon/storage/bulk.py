@@ -1,7 +1,7 @@
 """Bulk inserts by the driver itself: no ORM, and on SQLite no statement for each row.
 
 SQLite takes many rows in one INSERT (twice as fast as executemany, and the interpreter is free
-for others meanwhile). PostgreSQL takes a COPY: straight into the table where all rows should be
+for others meanwhile), few by executemany, for which nothing is taken apart. PostgreSQL takes a COPY: straight into the table where all rows should be
 new, which is twice as fast; through a stage where some may exist, since a COPY cannot skip them.
 """
 
@@ -27,7 +27,7 @@ from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlalchemy.types import TypeEngine
 
 from carbon.storage.binary_copy import encoded
-from carbon.storage.engine import is_sqlite
+from carbon.storage.engine import execute, execute_many, is_sqlite
 from carbon.storage.interval_columns import COLUMNS, END, Ints, binary_copy, columns_of
 from carbon.storage.partitions import day_of_end, make_days
 
@@ -35,7 +35,8 @@ from carbon.storage.partitions import day_of_end, make_days
 IntervalRow = tuple[int, int, int, int, int, int]
 
 _COLUMNS = ", ".join(COLUMNS)
-#: Rows that PostgreSQL gets in the statement itself.
+_ADDING = f"INSERT OR IGNORE INTO energy_interval ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?)"
+#: Rows that PostgreSQL gets in the statement itself, and SQLite one by one.
 _FEW = 64
 #: Values of one statement; SQLite takes 32 766.
 _MOST_VALUES = 6_000
@@ -61,6 +62,14 @@ def add_columns(connection: Connection, columns: Ints) -> None:
             _copy_in(connection, "energy_interval", columns)
     except IntegrityError as error:
         raise NotAllNew from error
+
+
+def add_rows(connection: Connection, rows: Sequence[IntervalRow]) -> None:
+    """As `add_columns`, of rows one by one."""
+    if len(rows) > _FEW or not is_sqlite(connection):
+        add_columns(connection, columns_of(rows))
+    elif execute_many(connection, _ADDING, rows) != len(rows):
+        raise NotAllNew
 
 
 def insert_intervals(connection: Connection, rows: Sequence[IntervalRow]) -> int:
@@ -130,6 +139,9 @@ def upsert_rows(
     if not rows:
         return
     if is_sqlite(connection):
+        if len(rows) <= _FEW:
+            execute_many(connection, _inserting_one(table, on_conflict), rows)
+            return
         names = ", ".join(column.name for column in table.columns)
         flat = list(chain.from_iterable(rows))
         _sqlite(connection, "", table.name, names, len(table.columns), flat, on_conflict)
@@ -184,10 +196,15 @@ def _sqlite(
     at, inserted = 0, 0
     for count in parts(len(flat) // width, _MOST_VALUES // width):
         statement = _inserting(mode, table, names, width, count, on_conflict)
-        values = tuple(flat[at : at + count * width])
-        inserted += connection.exec_driver_sql(statement, values).rowcount
+        inserted += execute(connection, statement, flat[at : at + count * width]).rowcount
         at += count * width
     return inserted
+
+
+@cache
+def _inserting_one(table: Table, on_conflict: str) -> str:
+    names = [column.name for column in table.columns]
+    return _inserting("", table.name, ", ".join(names), len(names), 1, on_conflict)
 
 
 def parts(count: int, most: int) -> Iterator[int]:

@@ -14,14 +14,15 @@ from sqlalchemy import Connection, func, select
 from carbon.domain.units import BUCKET_MS, MS_PER_DAY, QUARTER_MS, floor_to
 from carbon.storage.bulk import parts
 from carbon.storage.energy import dirty_bucket
-from carbon.storage.engine import is_sqlite
+from carbon.storage.engine import execute, execute_many, is_sqlite
 from carbon.storage.interval_columns import Ints
 from carbon.storage.pairs import between, delete_pairs, listed
 from carbon.storage.rollups import set_alone
 
-#: Of one statement.
-_MOST = 1_024
+#: Of one statement; so few are marked one by one.
+_MOST, _FEW = 1_024, 64
 _DEVICE_BITS = 32
+_DEVICE_MASK = (1 << _DEVICE_BITS) - 1
 
 
 def packed(start_ms: Ints, device_ids: Ints) -> Ints:
@@ -42,16 +43,27 @@ def mark_packed(connection: Connection, buckets: Ints) -> None:
     """Marks buckets given by `packed`: in order, so that writers on several replicas never wait
     for each other in a circle."""
     start_ms = (buckets >> _DEVICE_BITS) * BUCKET_MS
-    devices = buckets & ((1 << _DEVICE_BITS) - 1)
+    devices = buckets & _DEVICE_MASK
     mark = secrets.randbits(31)
     if not is_sqlite(connection):
-        connection.exec_driver_sql(_ON_POSTGRESQL, (mark, start_ms.tolist(), devices.tolist()))
+        execute(connection, _ON_POSTGRESQL, (mark, start_ms.tolist(), devices.tolist()))
         return
     flat, at = np.stack((start_ms, devices), axis=1).ravel().tolist(), 0
     for count in parts(len(buckets), _MOST):
         values = flat[at : at + 2 * count]
-        connection.exec_driver_sql(_marking(count), (mark, *values))
+        execute(connection, _marking(count), (mark, *values))
         at += 2 * count
+
+
+def mark_few(connection: Connection, buckets: Iterable[int]) -> None:
+    """As `mark_packed`, of buckets in any order."""
+    few = sorted(set(buckets))
+    if not is_sqlite(connection) or len(few) > _FEW:
+        mark_packed(connection, np.array(few, dtype=np.int64))
+        return
+    mark = secrets.randbits(31)
+    rows = [((one >> _DEVICE_BITS) * BUCKET_MS, one & _DEVICE_MASK, mark) for one in few]
+    execute_many(connection, _MARKING_ONE, rows)
 
 
 @cache
@@ -62,6 +74,7 @@ def _marking(count: int) -> str:
 
 _INTO = "INSERT INTO dirty_bucket (start_ms, device_id, marks)"
 _REPLACING = "ON CONFLICT (start_ms, device_id) DO UPDATE SET marks = excluded.marks"
+_MARKING_ONE = f"{_INTO} VALUES (?, ?, ?) {_REPLACING}"
 _ON_POSTGRESQL = (
     f"{_INTO} SELECT of.start_ms, of.device_id, %s::integer "
     f"FROM unnest(%s::bigint[], %s::integer[]) AS of (start_ms, device_id) {_REPLACING}"
@@ -70,9 +83,8 @@ _ON_POSTGRESQL = (
 
 def mark_dirty(connection: Connection, buckets: Iterable[tuple[int, int]]) -> None:
     """Marks (start_ms, device_id) buckets."""
-    numbers = sorted({pack(int(start_ms), int(device)) for start_ms, device in buckets})
-    if numbers:
-        mark_packed(connection, np.array(numbers, dtype=np.int64))
+    if numbers := {pack(int(start_ms), int(device)) for start_ms, device in buckets}:
+        mark_few(connection, numbers)
 
 
 class Dirty(NamedTuple):

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import sqlite3
 import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from contextvars import ContextVar
 from pathlib import Path
@@ -22,10 +23,14 @@ from carbon.errors import CarbonError, InvalidInput, StorageFull, Unavailable
 #: since a lock that is upgraded later fails without waiting.
 _writing: ContextVar[bool] = ContextVar("writing", default=False)
 _last_write: WeakKeyDictionary[Engine, object] = WeakKeyDictionary()
-#: Pages of SQLite's log after which it is brought into the database: SQLite's own default.
-_LOG_PAGES = 1_000
+#: Pages of SQLite's log (16 MB) after which it is brought into the database: whoever commits at that
+#: moment waits for it, with a quarter as many one in fifty.
+_LOG_PAGES = 4_000
+#: A connection that rested for so long is asked whether it is still there.
+_REST_S = 1.0
 #: What a database file begins with (SQLite's file format, section 1.2).
 _SQLITE_HEAD = b"SQLite format 3\0"
+_NO_FILE = (None, "", ":memory:")
 
 
 def create_engine(url: str) -> Engine:
@@ -62,7 +67,7 @@ def memory_engine() -> Engine:
 
 
 def _sqlite(url: str, database: str | None) -> Engine:
-    in_memory = database in (None, "", ":memory:")
+    in_memory = database in _NO_FILE
     if not in_memory and database:
         _check_writable(Path(database))
     options: dict[str, Any] = {"connect_args": {"check_same_thread": False, "timeout": 5.0}}
@@ -103,14 +108,13 @@ def _prepare_sqlite(connection: sqlite3.Connection, _record: object) -> None:
         "foreign_keys=ON",
         "temp_store=MEMORY",
         "cache_size=-65536",
-        # Of 16 MB: whoever commits at that moment waits for it, with 4 MB one in fifty.
-        "wal_autocheckpoint=4000",
+        f"wal_autocheckpoint={_LOG_PAGES}",
     ):
         connection.execute(f"PRAGMA {pragma}").close()
 
 
 def _begin_sqlite(connection: Connection) -> None:
-    connection.exec_driver_sql("BEGIN IMMEDIATE" if _writing.get() else "BEGIN")
+    execute(connection, "BEGIN IMMEDIATE" if _writing.get() else "BEGIN").close()
 
 
 @contextmanager
@@ -127,19 +131,63 @@ def writing(engine: Engine, may_checkpoint: bool = True) -> Iterator[Connection]
     Now and then SQLite brings what was committed from its log into the database, and others who
     write in this process wait for that too; who writes much says no to it, and calls `checkpoint`.
     """
+    with (
+        _meant_to_write(engine),
+        engine.connect() as connection,
+        _log_kept(connection, is_kept=not may_checkpoint),
+        connection.begin(),
+    ):
+        yield connection
+
+
+@contextmanager
+def _meant_to_write(engine: Engine) -> Iterator[None]:
     token = _writing.set(True)
     try:
-        with (
-            _turn(engine),
-            _as_carbon_errors(),
-            engine.connect() as connection,
-            _log_kept(connection, is_kept=not may_checkpoint),
-            connection.begin(),
-        ):
-            yield connection
+        with _turn(engine), _as_carbon_errors():
+            yield
     finally:
         _writing.reset(token)
         _last_write[engine] = object()
+
+
+class Pen:
+    """`writing` for a thread that writes over and over. Its connection stays with it: to take one
+    and give it back would cost more than a small transaction, and on PostgreSQL a turn to the
+    server and back."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._connection: Connection | None = None
+        self._used_s = 0.0
+
+    @contextmanager
+    def writing(self) -> Iterator[Connection]:
+        if is_in_memory(self._engine):  # there is but one connection, which others wait for
+            with writing(self._engine) as connection:
+                yield connection
+            return
+        with _meant_to_write(self._engine):
+            try:
+                connection = self._kept()
+                with connection.begin():
+                    yield connection
+            except BaseException:
+                self.close()
+                raise
+            self._used_s = time.monotonic()
+
+    def _kept(self) -> Connection:
+        if time.monotonic() - self._used_s > _REST_S:
+            self.close()
+        if self._connection is None:
+            self._connection = self._engine.connect()
+        return self._connection
+
+    def close(self) -> None:
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            connection.close()
 
 
 def last_write(engine: Engine) -> object:
@@ -206,3 +254,47 @@ def _as_carbon_errors() -> Iterator[None]:
 
 def is_sqlite(connection: Connection) -> bool:
     return connection.dialect.name == "sqlite"
+
+
+def is_in_memory(engine: Engine) -> bool:
+    return engine.dialect.name == "sqlite" and engine.url.database in _NO_FILE
+
+
+def execute(connection: Connection, statement: str, values: Sequence[Any] = ()) -> Any:
+    """The driver's cursor after a statement that it gets as it is: on the path of every sending,
+    what SQLAlchemy does around one costs more than to run it. Raises what SQLAlchemy would."""
+    driver = connection.connection.driver_connection
+    assert driver is not None
+    with _driver_errors(connection, statement):
+        return driver.execute(statement, values)
+
+
+def execute_many(connection: Connection, statement: str, rows: Sequence[Sequence[Any]]) -> int:
+    """As `execute`, once for each row; answers how many rows of the table changed."""
+    driver = connection.connection.driver_connection
+    assert driver is not None
+    with _driver_errors(connection, statement):
+        cursor = driver.cursor()
+        cursor.executemany(statement, rows)
+        changed: int = cursor.rowcount
+        cursor.close()
+        return changed
+
+
+class _driver_errors:  # read as a function; a generator would cost ten times as much
+    """An error of the driver is raised as SQLAlchemy's own."""
+
+    __slots__ = ("_connection", "_statement")
+
+    def __init__(self, connection: Connection, statement: str) -> None:
+        self._connection, self._statement = connection, statement
+
+    def __enter__(self) -> None: ...
+
+    def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
+        dialect = self._connection.dialect
+        known = dialect.loaded_dbapi.Error
+        if isinstance(error, known):
+            raise DBAPIError.instance(
+                self._statement, None, error, known, dialect=dialect
+            ) from error

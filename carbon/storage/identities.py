@@ -84,6 +84,9 @@ class Identities:
 
     def source(self, team_id: int, name: str, kind: MeterKind, family: str | None = None) -> int:
         """`team_id` 0 is the deployment's own: agents and importers."""
+        known = self.cache.get(("source", team_id, name))
+        if known is not None:
+            return known
         others = {"kind": int(kind), "family": family}
         return self._id(names.source, {"team_id": team_id, "name": name}, others)
 

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 from sqlalchemy import Connection, bindparam, update
 
-from carbon.storage.bulk import add_columns, insert_new_rows
-from carbon.storage.dirty import mark_packed, pack
+from carbon.storage.bulk import IntervalRow, add_columns, add_rows, insert_new_rows
+from carbon.storage.dirty import mark_few, mark_packed, pack
 from carbon.storage.energy import ingest_batch
-from carbon.storage.interval_columns import Ints, in_order
+from carbon.storage.interval_columns import Ints, columns_of, in_order
 from carbon.storage.names import source
 
 # Built once: on the path of every small sending, building a statement costs more than running it.
@@ -32,23 +33,35 @@ class Pending:
     #: Rows that go straight to the cold tier, by their UTC day.
     cold: dict[int, list[Ints]] = field(default_factory=dict)
     _columns: list[Ints] = field(default_factory=list)
+    _rows: list[IntervalRow] = field(default_factory=list)
     _dirty: list[Ints] = field(default_factory=list)
+    _few_dirty: set[int] = field(default_factory=set)
 
     def mark(self, buckets: Ints) -> None:
         """As those of `dirty`, given by `storage.dirty.packed`."""
         self._dirty.append(buckets)
 
+    def mark_few(self, buckets: Collection[int]) -> None:
+        """As `mark`, one by one."""
+        self._few_dirty.update(buckets)
+
     def add_new(self, columns: Ints) -> None:
         """Rows of `energy_interval` that contradict nothing, and whose keys should be new."""
         self._columns.append(columns)
 
+    def add_new_rows(self, rows: Sequence[IntervalRow]) -> None:
+        """As `add_new`, one by one."""
+        self._rows.extend(rows)
+
     def flush_rows(self, connection: Connection) -> None:
         """Before anybody looks at rows that are stored. Raises NotAllNew."""
-        if not self._columns:
-            return
-        columns = np.concatenate(self._columns, axis=1)
-        self._columns = []
-        add_columns(connection, in_order(columns))
+        columns, rows = self._columns, self._rows
+        self._columns, self._rows = [], []
+        if columns:
+            some = [columns_of(rows)] if rows else []
+            add_columns(connection, in_order(np.concatenate([*columns, *some], axis=1)))
+        elif rows:
+            add_rows(connection, sorted(rows))
 
     def flush(self, connection: Connection) -> None:
         """Raises NotAllNew."""
@@ -61,7 +74,12 @@ class Pending:
                 for one, (at_ms, skew_ms, spooled) in sorted(self.sources.items())
             ]
             connection.execute(_SOURCE_SEEN, seen)
-        few = np.array([pack(*bucket) for bucket in self.dirty], dtype=np.int64)
-        dirty = [*self._dirty, few] if few.size else self._dirty
-        if dirty:
-            mark_packed(connection, np.unique(np.concatenate(dirty)))
+        self._flush_marks(connection)
+
+    def _flush_marks(self, connection: Connection) -> None:
+        few = self._few_dirty.union(pack(*bucket) for bucket in self.dirty)
+        if self._dirty:
+            some = [np.fromiter(few, dtype=np.int64, count=len(few))] if few else []
+            mark_packed(connection, np.unique(np.concatenate([*self._dirty, *some])))
+        elif few:
+            mark_few(connection, few)
