@@ -157,6 +157,10 @@ def create_app(context: Context, background: bool = True) -> FastAPI:
     return app
 
 
+#: What servers answer at the socket (`api.short_posts`).
+SHORT_POSTS = (*energy.short, *codecarbon.short)
+
+
 def _running(
     workers: Sequence[Worker], at_end: Callable[[], None]
 ) -> Callable[[FastAPI], AbstractAsyncContextManager[None]]:

@@ -18,7 +18,8 @@ from types import FrameType
 
 import uvicorn
 
-from carbon.app import create_app, open_context
+from carbon.api.short_posts import protocol_for
+from carbon.app import SHORT_POSTS, create_app, open_context
 from carbon.auth.keys import any_key, ensure_local_keys, key_id_of
 from carbon.auth.pepper import write_private
 from carbon.auth.sessions import make_sign_in_link
@@ -257,6 +258,7 @@ def _serve(
     app = create_app(context)
     config = uvicorn.Config(
         app,
+        http=protocol_for(app, SHORT_POSTS),
         log_level="warning",
         access_log=False,
         timeout_graceful_shutdown=_GRACE_S,

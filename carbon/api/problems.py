@@ -38,8 +38,13 @@ def problem_of(error: CarbonError) -> Response:
 
 
 def unforeseen_problem(request: Request, error: Exception) -> Response:
+    """As `unforeseen`, of a request."""
+    return unforeseen(f"{request.method} {request.url.path}", error)
+
+
+def unforeseen(call: str, error: BaseException) -> Response:
     """An error of ours: the log tells more, the answer does not."""
-    log.exception("unforeseen error in %s %s", request.method, request.url.path, exc_info=error)
+    log.error("unforeseen error in %s", call, exc_info=error)
     return problem(
         500, "internal_error", "Internal error", "an error of ours; the server's log tells more"
     )

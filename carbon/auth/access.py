@@ -61,7 +61,11 @@ _ENERGY_SCOPES = {Scope.ENERGY_AGENT, Scope.ENERGY_IMPORT, Scope.ENERGY_TRACK}
 
 def energy_writer(request: Request) -> Principal:
     """Raises Unauthorized, or Forbidden(`scope_missing`) for a key that may not write energy."""
-    principal = principal_of(request)
+    return allowed_to_write_energy(principal_of(request))
+
+
+def allowed_to_write_energy(principal: Principal) -> Principal:
+    """Raises Forbidden(`scope_missing`)."""
     if not principal.scopes & _ENERGY_SCOPES:
         raise Forbidden("scope_missing", "this key may not write energy")
     return principal

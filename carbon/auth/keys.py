@@ -87,9 +87,13 @@ def principal_of_key(context: Context, text: str) -> Principal:
         stored_key = proven.key if proven and is_fresh else _read(context, key.key_id)
         if not hmac.compare_digest(stored_key.hmac, _key_hmac(context.settings, key)):
             raise _unknown()
-        proven = _Proven(stored_key, context.clock.monotonic_ns() + _REMEMBER_NS, proof)
+        holder = None
+        if stored_key.revoked_ms is None and stored_key.expires_ms is None:
+            holder = principal_of_stored(stored_key, context.clock.now_ms())
+        until_ns = context.clock.monotonic_ns() + _REMEMBER_NS
+        proven = _Proven(stored_key, until_ns, proof, holder)
         remembered[key.key_id] = proven
-    return principal_of_stored(proven.key, context.clock.now_ms())
+    return proven.holder(context.clock.now_ms())
 
 
 def remembered_principal(context: Context, text: str) -> Principal | None:
@@ -102,7 +106,7 @@ def remembered_principal(context: Context, text: str) -> Principal | None:
         return None
     if not hmac.compare_digest(proven.proof, _proof(text)):
         return None
-    return principal_of_stored(proven.key, context.clock.now_ms())
+    return proven.holder(context.clock.now_ms())
 
 
 def _proof(text: str) -> bytes:
@@ -200,6 +204,12 @@ class _Proven:
     #: Of the text that was proven, under a key of this process: the pepper's file need not be
     #: read for each request.
     proof: bytes
+    #: Of a key that ends by being revoked alone.
+    _holder: Principal | None = None
+
+    def holder(self, now_ms: int) -> Principal:
+        """Raises Unauthorized: `key_revoked`, `key_expired`."""
+        return self._holder or principal_of_stored(self.key, now_ms)
 
 
 _remembered_by_engine: WeakKeyDictionary[Engine, dict[str, _Proven]] = WeakKeyDictionary()

@@ -109,7 +109,8 @@ class Writer:
 
     @property
     def depth(self) -> int:
-        return self._orders.qsize() + sum(map(len, self._posted.copy().values()))
+        depth = self._orders.qsize()
+        return depth + sum(map(len, list(self._posted.values()))) if self._posted else depth
 
     def was_busy(self) -> bool:
         """Whether anything was written since last asked, or waits."""

@@ -1,8 +1,9 @@
 """Bulk inserts by the driver itself: no ORM, and on SQLite no statement for each row.
 
 SQLite takes many rows in one INSERT (twice as fast as executemany, and the interpreter is free
-for others meanwhile), few by executemany, for which nothing is taken apart. PostgreSQL takes a COPY: straight into the table where all rows should be
-new, which is twice as fast; through a stage where some may exist, since a COPY cannot skip them.
+for others meanwhile), few by executemany, for which nothing is taken apart. PostgreSQL takes a
+COPY: straight into the table where all rows should be new, which is twice as fast; through a stage
+where some may exist, since a COPY cannot skip them.
 """
 
 from __future__ import annotations

@@ -23,8 +23,8 @@ from carbon.errors import CarbonError, InvalidInput, StorageFull, Unavailable
 #: since a lock that is upgraded later fails without waiting.
 _writing: ContextVar[bool] = ContextVar("writing", default=False)
 _last_write: WeakKeyDictionary[Engine, object] = WeakKeyDictionary()
-#: Pages of SQLite's log (16 MB) after which it is brought into the database: whoever commits at that
-#: moment waits for it, with a quarter as many one in fifty.
+#: Pages of SQLite's log (16 MB) after which it is brought into the database: whoever commits at
+#: that moment waits for it, with a quarter as many one in fifty.
 _LOG_PAGES = 4_000
 #: A connection that rested for so long is asked whether it is still there.
 _REST_S = 1.0

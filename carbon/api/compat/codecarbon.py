@@ -12,21 +12,29 @@ import asyncio
 import base64
 import binascii
 from collections.abc import Callable
+from concurrent.futures import Future
 from typing import Annotated, Any
 from uuid import UUID
 
 import msgspec
-from fastapi import APIRouter, Query, Request, Response
+from fastapi import APIRouter, FastAPI, Query, Request, Response
 from starlette.concurrency import run_in_threadpool
 from starlette.routing import Route
 
 from carbon.api.bodies import answer, read_json
-from carbon.auth.access import ContextOf, context_of, is_local, principal_of
+from carbon.api.short_posts import ShortPost
+from carbon.auth.access import (
+    ContextOf,
+    allowed_to_write_energy,
+    context_of,
+    is_local,
+    principal_of,
+)
 from carbon.auth.keys import create_key, list_keys, principal_of_key, revoke_key
 from carbon.clock import to_rfc3339
 from carbon.domain.principal import Principal
 from carbon.domain.tenancy import FLEET_SCOPES, Scope
-from carbon.errors import Forbidden, NotFound, Unauthorized
+from carbon.errors import NotFound, Unauthorized
 from carbon.services import tracker_answers as answers
 from carbon.services import tracker_catalogue as catalogue
 from carbon.services.context import Context
@@ -47,7 +55,6 @@ from carbon.wire.decode import decode
 
 #: What a tracker sends that nobody has given a key.
 _NO_KEY = "api_key"
-_WRITES = frozenset({Scope.ENERGY_TRACK, Scope.ENERGY_IMPORT, Scope.ENERGY_AGENT})
 _MOST_A_PAGE = 10_000
 
 router = APIRouter(tags=["codecarbon"], include_in_schema=False)
@@ -69,19 +76,32 @@ async def post_emission(request: Request) -> Response:
     """A delta of a run, or (from `emissions_endpoint`) its totals."""
     principal = _tracker(request)
     raw = await read_json(request)
+    return answer(await _told(_ingest(request), principal, raw, _client(request)), 201)
+
+
+def _short_emission(app: FastAPI, key: str, raw: bytes, address: str) -> asyncio.Future[str]:
+    """As `post_emission`, of a body as it is."""
+    principal = allowed_to_write_energy(principal_of_key(app.state.context, key))
+    return _told(app.state.trackers, principal, raw, address)
+
+
+def _told(
+    ingest: TrackerIngest, principal: Principal, raw: bytes, address: str
+) -> asyncio.Future[str]:
     try:
         body = _DELTA.decode(raw)
     except (msgspec.MsgspecError, UnicodeDecodeError):
-        return answer(await _post_totals(request, principal, raw), 201)
-    return answer(await _ingest(request).post(principal, raw, body), 201)
+        return asyncio.wrap_future(_told_totals(ingest, principal, raw, address))
+    return ingest.post(principal, raw, body)
 
 
-async def _post_totals(request: Request, principal: Principal, raw: bytes) -> str:
+def _told_totals(
+    ingest: TrackerIngest, principal: Principal, raw: bytes, address: str
+) -> Future[str]:
     if b'"emissions_sum"' in raw or b'"project_name"' not in raw:
         decode(raw, EmissionBody)  # says what is wrong with it
     body = decode(raw, TotalsBody)
-    told = _ingest(request).post_totals(principal, raw, body, plain_address(_client(request)))
-    return await asyncio.wrap_future(told)
+    return ingest.post_totals(principal, raw, body, plain_address(address))
 
 
 _DELTA = msgspec.json.Decoder(EmissionBody)
@@ -91,6 +111,11 @@ _DELTA = msgspec.json.Decoder(EmissionBody)
 straight = [
     Route(prefix + path, call, methods=["POST"])
     for path, call in (("/emissions", post_emission), ("/runs", post_run))
+    for prefix in ("", "/api")
+]
+#: Of these, what is answered at the socket where it is short and plain (`api.short_posts`).
+short = [
+    ShortPost(f"{prefix}/emissions", 201, _short_emission, b"x-api-token", _NO_KEY.encode())
     for prefix in ("", "/api")
 ]
 
@@ -105,10 +130,7 @@ def _client(request: Request) -> str:
 
 
 def _tracker(request: Request) -> Principal:
-    principal = _principal(request)
-    if not principal.scopes & _WRITES:
-        raise Forbidden("scope_missing", "this key may not write energy")
-    return principal
+    return allowed_to_write_energy(_principal(request))
 
 
 def _principal(request: Request) -> Principal:

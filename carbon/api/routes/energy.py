@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from fastapi import APIRouter, Request, Response
+from asyncio import Future
+
+from fastapi import APIRouter, FastAPI, Request, Response
 from starlette.routing import Route
 
 from carbon.api.bodies import answer, media_type, read_json, read_plain
 from carbon.api.parameters import refuse_unknown
-from carbon.auth.access import energy_writer, principal_of
+from carbon.api.short_posts import ShortPost
+from carbon.auth.access import allowed_to_write_energy, energy_writer, principal_of
+from carbon.auth.keys import principal_of_key
 from carbon.domain.energy import MeterKind
 from carbon.domain.principal import Principal
 from carbon.domain.tenancy import Scope
@@ -18,6 +22,7 @@ from carbon.services.sent_columns import SentBatch
 from carbon.services.units import UnitIngest
 from carbon.services.writer import Writer
 from carbon.wire.decode import decode_energy, decode_units
+from carbon.wire.energy import IngestAnswer
 
 router = APIRouter(prefix="/v1", tags=["ingest"])
 
@@ -37,18 +42,30 @@ async def post_energy(request: Request) -> Response:
     else:
         body = await read_json(request)
         sent = SentBatch.of(decode_energy(body))
+    address = request.client.host if request.client else ""
+    return answer(await _posted(request.app, principal, sent, body, address), 202)
+
+
+def _short_energy(app: FastAPI, key: str, body: bytes, address: str) -> Future[IngestAnswer]:
+    """As `post_energy`, of a body as it is and in JSON."""
+    principal = allowed_to_write_energy(principal_of_key(app.state.context, key))
+    app.state.ingest.check_room()
+    return _posted(app, principal, SentBatch.of(decode_energy(body)), body, address)
+
+
+def _posted(
+    app: FastAPI, principal: Principal, sent: SentBatch, body: bytes, address: str
+) -> Future[IngestAnswer]:
     if sent.batch.is_import:
         principal = principal.as_importer()
-    writing = _writer(request).post(ingest.write(principal, sent, body), len(sent.intervals))
-    _note_address(request, principal, sent.batch.host)
-    return answer(await writing, 202)
-
-
-def _note_address(request: Request, principal: Principal, host: str | None) -> None:
-    """Trackers behind an agent's address are known by it."""
-    if host is not None and principal.meter_kind is MeterKind.AGENT and request.client is not None:
-        addresses: HostAddresses = request.app.state.host_addresses
-        addresses.note(host, request.client.host)
+    ingest: Ingest = app.state.ingest
+    writer: Writer = app.state.writer
+    writing = writer.post(ingest.write(principal, sent, body), len(sent.intervals))
+    host = sent.batch.host
+    if host is not None and address and principal.meter_kind is MeterKind.AGENT:
+        addresses: HostAddresses = app.state.host_addresses
+        addresses.note(host, address)  # trackers behind an agent's address are known by it
+    return writing
 
 
 @router.post("/units", status_code=202)
@@ -59,7 +76,8 @@ async def post_units(request: Request) -> Response:
     refuse_unknown(request, frozenset())
     units: UnitIngest = request.app.state.unit_ingest
     counts = units.work(principal, decode_units(await read_json(request)))
-    return answer(await _writer(request).post(counts), 202)
+    writer: Writer = request.app.state.writer
+    return answer(await writer.post(counts), 202)
 
 
 #: Both in front of FastAPI's own (`api.straight`).
@@ -67,8 +85,5 @@ straight = [
     Route("/v1/energy", post_energy, methods=["POST"]),
     Route("/v1/units", post_units, methods=["POST"]),
 ]
-
-
-def _writer(request: Request) -> Writer:
-    writer: Writer = request.app.state.writer
-    return writer
+#: Answered at the socket where they are short and plain (`api.short_posts`).
+short = [ShortPost("/v1/energy", 202, _short_energy)]

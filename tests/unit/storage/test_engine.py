@@ -186,6 +186,8 @@ def test_who_puts_off_the_checkpoint_leaves_the_log_and_the_setting_as_they_were
     with pytest.raises(ZeroDivisionError), writing(engine, may_checkpoint=False):
         raise ZeroDivisionError
     with reading(engine) as connection:
-        assert connection.exec_driver_sql("PRAGMA wal_autocheckpoint").scalar() == 4_000  # as before
+        assert (
+            connection.exec_driver_sql("PRAGMA wal_autocheckpoint").scalar() == 4_000
+        )  # as before
         assert connection.exec_driver_sql("SELECT count(*) FROM t").scalar() == 1_500
     engine.dispose()
