@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import struct
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
@@ -48,9 +47,9 @@ class SentColumns:
                 _once([one.run for one in intervals]),
                 _once([one.subject for one in intervals]),
             ),
-            _packed([one.start_ms for one in intervals]),
-            _packed([one.end_ms for one in intervals]),
-            _packed([one.energy_mj for one in intervals]),
+            np.fromiter([one.start_ms for one in intervals], dtype=np.int64),
+            np.fromiter([one.end_ms for one in intervals], dtype=np.int64),
+            np.fromiter([one.energy_mj for one in intervals], dtype=np.int64),
             _numbers(positions),
         )
 
@@ -159,11 +158,6 @@ def distinct_whos(
         for at, s_at in zip(places, last, strict=True)
     ]
     return whos, who.astype(np.int64)
-
-
-def _packed(numbers: list[int]) -> Ints:
-    """As `np.array`, which looks at the type of each."""
-    return np.frombuffer(struct.pack(f"{len(numbers)}q", *numbers), dtype=np.int64)
 
 
 def _numbers(positions: Sequence[int]) -> Ints:

@@ -15,6 +15,7 @@ from typing import Any
 from carbon.clock import Clock
 from carbon.errors import TooBusy
 from carbon.services.context import Context
+from carbon.services.log_keeper import LogKeeper
 from carbon.services.straight_to_cold import write_cold
 from carbon.storage.bulk import NotAllNew
 from carbon.storage.engine import Pen
@@ -54,6 +55,7 @@ class Writer:
     def __init__(self, context: Context) -> None:
         self._context = context
         self._pen = Pen(context.engine)
+        self._log = LogKeeper(context.engine)
         self._clock: Clock = context.clock
         self._ids: IdCache = {}
         self._orders: queue.SimpleQueue[_Order | None] = queue.SimpleQueue()
@@ -63,12 +65,14 @@ class Writer:
         self._thread = threading.Thread(target=self._run, name="writer", daemon=True)
 
     def start(self) -> None:
+        self._log.start()
         self._thread.start()
 
     def stop(self) -> None:
         """Finishes what is queued."""
         self._orders.put(None)
         self._thread.join()
+        self._log.stop()
 
     def submit(self, work: Work, rows: int = 1) -> Future[Any]:
         """Queues a sending; the future holds its answer once committed.
@@ -172,6 +176,7 @@ class Writer:
                 ids.pending.flush_rows(connection)
                 write_cold(self._context, ids)
             ids.pending.flush(connection)
+        self._log.wrote()
         ids.remember()
         return answers
 

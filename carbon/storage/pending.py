@@ -9,7 +9,7 @@ import numpy as np
 from sqlalchemy import Connection, bindparam, update
 
 from carbon.storage.bulk import IntervalRow, add_columns, add_rows, insert_new_rows
-from carbon.storage.dirty import mark_few, mark_packed, pack
+from carbon.storage.dirty import distinct, mark_few, mark_packed, pack
 from carbon.storage.energy import ingest_batch
 from carbon.storage.interval_columns import Ints, columns_of, in_order
 from carbon.storage.names import source
@@ -80,6 +80,6 @@ class Pending:
         few = self._few_dirty.union(pack(*bucket) for bucket in self.dirty)
         if self._dirty:
             some = [np.fromiter(few, dtype=np.int64, count=len(few))] if few else []
-            mark_packed(connection, np.unique(np.concatenate([*self._dirty, *some])))
+            mark_packed(connection, distinct(np.concatenate([*self._dirty, *some])))
         elif few:
             mark_few(connection, few)

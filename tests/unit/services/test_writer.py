@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import threading
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, wait
+from pathlib import Path
 from typing import Any
 
 import pytest
 from job_house import fresh_engine
 from sqlalchemy import Engine, select
+from sqlalchemy.exc import OperationalError
 
 from carbon.errors import InvalidInput, TooBusy
 from carbon.services.context import Context
 from carbon.services.writer import Work, Writer
-from carbon.storage.engine import reading
+from carbon.storage.engine import Pen, checkpoint, create_engine, execute, reading, writing
 from carbon.storage.identities import Identities
 from carbon.storage.names import host
 
@@ -51,6 +54,57 @@ def failing(name: str) -> Work:
 
 def settled(futures: list[Future[Any]]) -> None:
     assert not wait(futures, timeout=20).not_done
+
+
+def test_what_is_committed_leaves_sqlites_log_before_it_is_full(
+    new_context: Callable[[Engine], Context], tmp_path: Path
+) -> None:
+    """Nobody who commits has to bring it in."""
+    file = tmp_path / "a.db"
+    engine = create_engine(f"sqlite:///{file}")
+    with writing(engine) as connection:
+        connection.exec_driver_sql("CREATE TABLE t (x)")
+    checkpoint(engine)
+    before = file.stat().st_size
+    writer = Writer(new_context(engine))
+    writer.start()
+
+    def fill(ids: Identities) -> None:
+        rows = ", ".join(f"('{'x' * 4000}')" for _ in range(1_000))
+        ids.connection.exec_driver_sql(f"INSERT INTO t VALUES {rows}")
+
+    writer.submit(fill).result(timeout=20)
+    deadline = time.monotonic() + 20
+    while file.stat().st_size < before + 4_000_000 and time.monotonic() < deadline:
+        time.sleep(0.005)
+    assert file.stat().st_size >= before + 4_000_000
+    writer.stop()
+    engine.dispose()
+
+
+def test_the_writers_connection_is_taken_anew_after_an_error_and_after_a_rest(
+    context: Context, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = create_engine(f"sqlite:///{tmp_path / 'a.db'}")
+    taken: list[int] = []
+    connect = made.connect
+    monkeypatch.setattr(made, "connect", lambda: taken.append(1) or connect())
+    pen = Pen(made)
+    for _ in range(3):
+        with pen.writing() as connection:
+            connection.exec_driver_sql("CREATE TABLE IF NOT EXISTS t (x)")
+    assert len(taken) == 1
+    with pytest.raises(ZeroDivisionError), pen.writing() as connection:
+        assert connection.exec_driver_sql("INSERT INTO t VALUES (1)").rowcount / 0
+    with pen.writing() as connection:
+        assert connection.exec_driver_sql("SELECT count(*) FROM t").scalar() == 0
+    assert len(taken) == 2
+    monkeypatch.setattr("carbon.storage.engine._REST_S", 0.0)
+    with pen.writing() as connection, pytest.raises(OperationalError):
+        execute(connection, "no statement")
+    assert len(taken) == 3
+    pen.close()
+    made.dispose()
 
 
 def test_sendings_that_wait_share_a_group_and_each_has_its_answer(
