@@ -134,10 +134,10 @@ class Write:
             )
         connection = self._ids.connection
         if self._rows:
-            columns = columns_of(self._rows)
-            if self._frontier.advance(columns):
-                self._ids.pending.add_new(columns)
+            if self._frontier.advance_rows(self._rows):
+                self._ids.pending.add_new_rows(self._rows)
             else:
+                columns = columns_of(self._rows)
                 self._ids.pending.flush_rows(connection)
                 written = energy.write_intervals(connection, columns)
                 energy.keep_conflicts(connection, columns, written.contradictions, self._ids.now_ms)

@@ -38,7 +38,7 @@ IntervalRow = tuple[int, int, int, int, int, int]
 _COLUMNS = ", ".join(COLUMNS)
 _ADDING = f"INSERT OR IGNORE INTO energy_interval ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?)"
 #: Rows that PostgreSQL gets in the statement itself, and SQLite one by one.
-_FEW = 64
+FEW = 64
 #: Values of one statement; SQLite takes 32 766.
 _MOST_VALUES = 6_000
 
@@ -56,7 +56,7 @@ def add_columns(connection: Connection, columns: Ints) -> None:
             raise NotAllNew
         return
     try:
-        if columns.shape[1] <= _FEW:
+        if columns.shape[1] <= FEW:
             rows = _written_out(columns)
             connection.exec_driver_sql(f"INSERT INTO energy_interval ({_COLUMNS}) {rows}")
         else:
@@ -67,7 +67,7 @@ def add_columns(connection: Connection, columns: Ints) -> None:
 
 def add_rows(connection: Connection, rows: Sequence[IntervalRow]) -> None:
     """As `add_columns`, of rows one by one."""
-    if len(rows) > _FEW or not is_sqlite(connection):
+    if len(rows) > FEW or not is_sqlite(connection):
         add_columns(connection, columns_of(rows))
     elif execute_many(connection, _ADDING, rows) != len(rows):
         raise NotAllNew
@@ -140,13 +140,43 @@ def upsert_rows(
     if not rows:
         return
     if is_sqlite(connection):
-        if len(rows) <= _FEW:
+        if len(rows) <= FEW:
             execute_many(connection, _inserting_one(table, on_conflict), rows)
             return
         names = ", ".join(column.name for column in table.columns)
         flat = list(chain.from_iterable(rows))
         _sqlite(connection, "", table.name, names, len(table.columns), flat, on_conflict)
         return
+    execute(connection, _unnesting(connection.dialect, table, on_conflict), _arrays(table, rows))
+
+
+#: A table, rows with all its columns in order, and what to do where a key exists.
+Insert = tuple[Table, Sequence[tuple[Any, ...]], str]
+
+
+def insert_together(connection: Connection, inserts: Sequence[Insert]) -> None:
+    """As `upsert_rows` of several tables, in one turn to PostgreSQL and back. Raises NotAllNew
+    where a key exists of which nothing is said, or its day is not there."""
+    some = [one for one in inserts if one[1]]
+    if not some:
+        return
+    statements = [_unnesting(connection.dialect, table, then) for table, _, then in some]
+    values = [value for table, rows, _ in some for value in _arrays(table, rows)]
+    try:
+        execute(connection, _together(tuple(statements)), values)
+    except IntegrityError as error:
+        raise NotAllNew from error
+
+
+@cache
+def _together(statements: tuple[str, ...]) -> str:
+    *before, last = statements
+    parts_of = ", ".join(f"part_{at} AS ({one})" for at, one in enumerate(before))
+    return f"WITH {parts_of} {last}" if before else last
+
+
+def _arrays(table: Table, rows: Sequence[tuple[Any, ...]]) -> list[str]:
+    """The columns of rows as PostgreSQL reads them, each an array (`_unnesting`)."""
     between = secrets.token_hex(8)  # which no text holds
     values: list[str] = []
     for column, told in zip(table.columns, zip(*rows, strict=True), strict=True):
@@ -154,7 +184,7 @@ def upsert_rows(
             values += [between.join(told), between]
         else:
             values.append(_written_bytes(told) if _is_bytes(column) else _written(told))
-    connection.exec_driver_sql(_unnesting(connection.dialect, table, on_conflict), tuple(values))
+    return values
 
 
 def _is_text(column: Column[Any]) -> bool:
@@ -224,7 +254,7 @@ def _inserting(mode: str, table: str, names: str, width: int, count: int, on_con
 
 
 def _postgresql(connection: Connection, columns: Ints) -> int:
-    few = columns.shape[1] <= _FEW
+    few = columns.shape[1] <= FEW
     rows = _written_out(columns) if few else _staged(connection, columns)
     insert = f"INSERT INTO energy_interval ({_COLUMNS}) {rows} ON CONFLICT DO NOTHING"
     try:

@@ -69,23 +69,28 @@ def mark_few(connection: Connection, buckets: Iterable[int]) -> None:
     if not is_sqlite(connection) or len(few) > _FEW:
         mark_packed(connection, np.array(few, dtype=np.int64))
         return
+    execute_many(connection, _MARKING_ONE, marks_of(few))
+
+
+def marks_of(buckets: Iterable[int]) -> list[tuple[int, int, int]]:
+    """Rows of `dirty_bucket`, in the order of the buckets."""
     mark = secrets.randbits(31)
-    rows = [((one >> _DEVICE_BITS) * BUCKET_MS, one & _DEVICE_MASK, mark) for one in few]
-    execute_many(connection, _MARKING_ONE, rows)
+    return [((one >> _DEVICE_BITS) * BUCKET_MS, one & _DEVICE_MASK, mark) for one in buckets]
 
 
 @cache
 def _marking(count: int) -> str:
     rows = ", ".join(f"(?{2 * at + 2}, ?{2 * at + 3}, ?1)" for at in range(count))
-    return f"{_INTO} VALUES {rows} {_REPLACING}"
+    return f"{_INTO} VALUES {rows} {REPLACING}"
 
 
 _INTO = "INSERT INTO dirty_bucket (start_ms, device_id, marks)"
-_REPLACING = "ON CONFLICT (start_ms, device_id) DO UPDATE SET marks = excluded.marks"
-_MARKING_ONE = f"{_INTO} VALUES (?, ?, ?) {_REPLACING}"
+#: What to do where a bucket is marked already.
+REPLACING = "ON CONFLICT (start_ms, device_id) DO UPDATE SET marks = excluded.marks"
+_MARKING_ONE = f"{_INTO} VALUES (?, ?, ?) {REPLACING}"
 _ON_POSTGRESQL = (
     f"{_INTO} SELECT of.start_ms, of.device_id, %s::integer "
-    f"FROM unnest(%s::bigint[], %s::integer[]) AS of (start_ms, device_id) {_REPLACING}"
+    f"FROM unnest(%s::bigint[], %s::integer[]) AS of (start_ms, device_id) {REPLACING}"
 )
 
 

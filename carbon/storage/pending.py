@@ -8,9 +8,18 @@ from dataclasses import dataclass, field
 import numpy as np
 from sqlalchemy import Connection, bindparam, update
 
-from carbon.storage.bulk import IntervalRow, add_columns, add_rows, insert_new_rows
-from carbon.storage.dirty import distinct, mark_few, mark_packed, pack
-from carbon.storage.energy import ingest_batch
+from carbon.storage.bulk import (
+    FEW,
+    Insert,
+    IntervalRow,
+    add_columns,
+    add_rows,
+    insert_new_rows,
+    insert_together,
+)
+from carbon.storage.dirty import REPLACING, distinct, mark_few, mark_packed, marks_of, pack
+from carbon.storage.energy import dirty_bucket, energy_interval, ingest_batch
+from carbon.storage.engine import is_sqlite
 from carbon.storage.interval_columns import Ints, columns_of, in_order
 from carbon.storage.names import source
 
@@ -65,21 +74,32 @@ class Pending:
 
     def flush(self, connection: Connection) -> None:
         """Raises NotAllNew."""
-        self.flush_rows(connection)
+        self._flush_sources(connection)
         noted = [(*key, *of_batch) for key, of_batch in self.batches.items()]
+        few = self._few_dirty.union(pack(*bucket) for bucket in self.dirty)
+        if not is_sqlite(connection) and self._is_small(few):
+            together: list[Insert] = [
+                (energy_interval, sorted(self._rows), ""),
+                (ingest_batch, noted, "ON CONFLICT DO NOTHING"),
+                (dirty_bucket, marks_of(sorted(few)), REPLACING),
+            ]
+            insert_together(connection, together)
+            return
+        self.flush_rows(connection)
         insert_new_rows(connection, ingest_batch, noted)
+        if self._dirty:
+            some = [np.fromiter(few, dtype=np.int64, count=len(few))] if few else []
+            mark_packed(connection, distinct(np.concatenate([*self._dirty, *some])))
+        elif few:
+            mark_few(connection, few)
+
+    def _is_small(self, marks: Collection[int]) -> bool:
+        return not self._columns and not self._dirty and len(self._rows) + len(marks) <= FEW
+
+    def _flush_sources(self, connection: Connection) -> None:
         if self.sources:
             seen = [
                 {"of_source": one, "last_seen_ms": at_ms, "skew_ms": skew_ms, "spooled": spooled}
                 for one, (at_ms, skew_ms, spooled) in sorted(self.sources.items())
             ]
             connection.execute(_SOURCE_SEEN, seen)
-        self._flush_marks(connection)
-
-    def _flush_marks(self, connection: Connection) -> None:
-        few = self._few_dirty.union(pack(*bucket) for bucket in self.dirty)
-        if self._dirty:
-            some = [np.fromiter(few, dtype=np.int64, count=len(few))] if few else []
-            mark_packed(connection, distinct(np.concatenate([*self._dirty, *some])))
-        elif few:
-            mark_few(connection, few)
