@@ -20,6 +20,7 @@ from sqlalchemy import delete, select
 from carbon.clock import FakeClock
 from carbon.domain.civil import civil_days
 from carbon.domain.units import BUCKET_MS, MS_PER_DAY, MS_PER_HOUR, QUARTER_MS, floor_to
+from carbon.services import rollup
 from carbon.services.context import Context
 from carbon.services.rollup import Pace, roll_up
 from carbon.settings import Settings
@@ -177,3 +178,21 @@ def test_where_buckets_are_gone_a_late_row_changes_its_own_and_the_quarter_hour_
     # Of the minute that was read finer that reading alone counts: 600 of the 9 000 are void.
     assert sum(row[6] for row in quarters) == 9_000 - 600 + 1_000
     assert sum(row[5] for row in hours) == 9_000 - 600 + 1_000
+
+
+def test_a_bucket_that_changed_while_it_was_computed_is_not_set(
+    ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ledger.send([interval(at, at + STEP_MS, 5) for at in (T, T + BUCKET_MS)])
+    computed = rollup._stored_ratings
+
+    def late(*asked: Any) -> Any:
+        monkeypatch.undo()
+        ledger.send([interval(T + STEP_MS, T + 2 * STEP_MS, 1)])
+        return computed(*asked)
+
+    monkeypatch.setattr(rollup, "_stored_ratings", late)
+    roll_up(ledger.context, most=1)
+    assert [(row[0], row[5]) for row in rolled(ledger)[0]] == [(T + BUCKET_MS, 5)]
+    roll_up(ledger.context)
+    assert sorted((row[0], row[5]) for row in rolled(ledger)[0]) == [(T, 6), (T + BUCKET_MS, 5)]
