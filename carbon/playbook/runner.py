@@ -69,7 +69,9 @@ class Recorder:
         self._tell(f"{technique}: {comparison.title}")
         costs = self._costs(workload, comparison)
         rounds = 1 if comparison.is_whole else self._rounds(comparison)
-        for _ in range(times):
+        for nth in range(1, times + 1):
+            if times > 1:
+                self._tell(f"  {nth} of {times}")
             yield from self._compared(technique, workload, comparison, rounds, costs)
 
     def _compared(

@@ -79,7 +79,7 @@ def test_repeats_try_nothing_out_again_and_make_the_treatment_once(
     monkeypatch.setattr(recorder, "_compared", compared)
     told = list(recorder.record(Technique.PRUNING, comparison("half"), times=3))
     assert (len(told), steps) == (3, ["made", "tried", *["blocks of 7"] * 3])
-    assert said == ["pruning: half"]
+    assert said == ["pruning: half", "  1 of 3", "  2 of 3", "  3 of 3"]
 
 
 # The verb
