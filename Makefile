@@ -7,7 +7,7 @@ PIP    := $(BIN)/python -m pip --disable-pip-version-check
 INSTALL := $(PIP) install --quiet --constraint constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help up test test-faults test-long test-properties test-exactly-once test-browser lint types directions check constraints clean
+.PHONY: help up test test-faults test-long test-properties test-exactly-once test-browser lint types directions one-chain check constraints clean
 
 help:
 	@echo "make up         start carbon on http://127.0.0.1:8000"
@@ -65,7 +65,7 @@ test-exactly-once: $(VENV)/.dev
 test-browser: $(VENV)/.dev
 	$(BIN)/python -m pytest -n 2 --dist loadfile -m "browser and not slow" tests/web
 
-check: lint types directions
+check: lint types directions one-chain
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff check .
@@ -76,6 +76,10 @@ types: $(VENV)/.dev
 
 directions: $(VENV)/.dev
 	$(BIN)/lint-imports
+
+# Two migrations that follow the same one are two heads, and no ledger can be upgraded.
+one-chain: $(VENV)/.dev
+	@$(BIN)/python -c "from carbon.storage.migrations import head_revision; print('newest migration', head_revision())"
 
 # The newest versions that pyproject.toml allows, without any address of an index.
 constraints: | $(BIN)/python

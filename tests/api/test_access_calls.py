@@ -9,10 +9,10 @@ import pytest
 from fastapi.routing import APIRoute
 from fastapi.testclient import TestClient
 from httpx2 import Response
-from service import Service, an_hour, batch, count, refused, vintage
+from service import HOUR, Service, T, an_hour, batch, count, refused, vintage
 
 from carbon.auth.keys import revoke_key
-from carbon.clock import from_rfc3339
+from carbon.clock import from_rfc3339, to_rfc3339
 from carbon.domain.tenancy import TEAM_SCOPES, Scope
 from carbon.services.roll_up_lag import lag_of
 
@@ -152,6 +152,7 @@ SCOPES = {
     ("DELETE", "/v1/jobs/{job_id}"): Scope.JOBS_WRITE,
     ("POST", "/v1/jobs/{job_id}/start"): Scope.JOBS_WRITE,
     ("POST", "/v1/pools"): Scope.JOBS_WRITE,
+    ("POST", "/v1/shadow"): Scope.REPORTS_READ,
     ("POST", "/v1/reports"): Scope.WORKLOADS_WRITE,
     ("POST", "/v1/reports/{report_id}/restate"): Scope.WORKLOADS_WRITE,
     ("POST", "/v1/factors"): Scope.INTENSITY_WRITE,
@@ -213,6 +214,15 @@ BODIES: dict[str, Any] = {
     "/v1/jobs/{job_id}": {"deadline": "8h"},
     "/v1/jobs/{job_id}/events": {"state": "cancelled"},
 }
+#: The same of what stands behind the question mark.
+QUERIES: dict[str, Any] = {
+    "/v1/workloads/{team}/{name}/totals": {
+        "start": to_rfc3339(T),
+        "end": to_rfc3339(T + HOUR),
+        "unit": "device_hour",
+        "site": "a",
+    },
+}
 
 
 def test_another_team_s_things_are_not_found_by_any_call(
@@ -224,13 +234,14 @@ def test_another_team_s_things_are_not_found_by_any_call(
     assert len(named) >= 8
     for method, path in named:
         address = concrete(path, job_id=red_job(service))
-        answer = team.request(method, address, json=BODIES.get(path))
+        given = {"json": BODIES.get(path), "params": QUERIES.get(path)}
+        answer = team.request(method, address, **given)
         assert answer.status_code == 404, f"{method} {address}: {answer.text}"
         assert answer.headers["content-type"] == "application/problem+json"
         nowhere = concrete(path, job_id="job_0", team="green")
-        absent = team.request(method, nowhere, json=BODIES.get(path))
+        absent = team.request(method, nowhere, **given)
         assert told(answer) == told(absent), f"{method} {path} tells what exists"
-        good = service.admin.request(method, address, json=BODIES.get(path))
+        good = service.admin.request(method, address, **given)
         is_good = good.status_code == 200 or good.json()["code"] == "executor_reports"
         assert is_good, f"{method} {address}: {good.text}"
 
