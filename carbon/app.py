@@ -44,19 +44,19 @@ from carbon.api.routes import (
 from carbon.api.straight import Application
 from carbon.clock import Clock, SystemClock
 from carbon.scheduler.scheduler import Scheduler
+from carbon.services.background.polling import Polling
+from carbon.services.background.upkeep import Upkeep, prepare_days
 from carbon.services.context import Context
-from carbon.services.host_addresses import HostAddresses
-from carbon.services.importing import Importing
-from carbon.services.ingest import Ingest
-from carbon.services.job_rehearsal import Rehearsal
-from carbon.services.lanes import Lanes
-from carbon.services.notices import Notifying
-from carbon.services.polling import Polling
-from carbon.services.scraping import Scraping
-from carbon.services.trackers import TrackerIngest
-from carbon.services.units import UnitIngest
-from carbon.services.upkeep import Upkeep, prepare_days
-from carbon.services.writer import Writer
+from carbon.services.ingest.importing import Importing
+from carbon.services.ingest.ingest import Ingest
+from carbon.services.ingest.scraping import Scraping
+from carbon.services.ingest.units import UnitIngest
+from carbon.services.ingest.writer import Writer
+from carbon.services.jobs.lanes import Lanes
+from carbon.services.jobs.rehearsal import Rehearsal
+from carbon.services.reports.notices import Notifying
+from carbon.services.trackers.host_addresses import HostAddresses
+from carbon.services.trackers.trackers import TrackerIngest
 from carbon.settings import Settings, make_private_dir
 from carbon.storage.engine import create_engine
 from carbon.storage.migrations import upgrade

@@ -30,8 +30,8 @@ from carbon.collect.server_address import find_server
 from carbon.errors import CarbonError, Forbidden
 from carbon.grid.host_zone import HostZone, ZoneOrigin, host_zone
 from carbon.services.context import Context
-from carbon.services.intensity import stated_zone
-from carbon.services.rollup import stop_rolling
+from carbon.services.grid.intensity import stated_zone
+from carbon.services.rollup.rollup import stop_rolling
 from carbon.settings import Settings, make_private_dir
 from carbon.storage.engine import reading
 

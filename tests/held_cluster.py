@@ -10,7 +10,7 @@ from carbon.executors.executor import AttemptSpec, Handle, Look, LookState
 from carbon.executors.held_jobs import HeldJob
 from carbon.scheduler.leader import Leader
 from carbon.scheduler.scheduler import Scheduler
-from carbon.services.jobs import Jobs
+from carbon.services.jobs.jobs import Jobs
 from carbon.wire.jobs import JobAnswer
 
 

@@ -19,8 +19,8 @@ from carbon.executors.executor import AttemptSpec, Handle, Logs, Look, LookState
 from carbon.scheduler.leader import Leader
 from carbon.scheduler.scheduler import Scheduler
 from carbon.services.context import Context
-from carbon.services.intensity import record_vintage
-from carbon.services.jobs import Jobs
+from carbon.services.grid.intensity import record_vintage
+from carbon.services.jobs.jobs import Jobs
 from carbon.settings import Settings
 from carbon.storage.engine import memory_engine, reading
 from carbon.storage.jobs import attempt

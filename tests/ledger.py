@@ -12,13 +12,13 @@ from carbon.domain.intensity import EmissionScope, IntensityPoint, PointKind, Si
 from carbon.domain.principal import Principal
 from carbon.domain.tenancy import ADMIN_SCOPES, TEAM_SCOPES
 from carbon.services.context import Context
-from carbon.services.ingest import Ingest
-from carbon.services.intensity import record_vintage
-from carbon.services.question import Question
-from carbon.services.rollup import roll_up
-from carbon.services.sci import workload_sci
-from carbon.services.units import UnitIngest
-from carbon.services.writer import Writer
+from carbon.services.grid.intensity import record_vintage
+from carbon.services.ingest.ingest import Ingest
+from carbon.services.ingest.units import UnitIngest
+from carbon.services.ingest.writer import Writer
+from carbon.services.rollup.rollup import roll_up
+from carbon.services.sci.question import Question
+from carbon.services.sci.sci import workload_sci
 from carbon.storage.engine import reading
 from carbon.wire.answer import SciAnswer
 from carbon.wire.decode import decode_energy, decode_units

@@ -10,11 +10,11 @@ from prometheus_client.registry import Collector
 from sqlalchemy import func, select
 
 from carbon.domain.units import MJ_PER_J, MS_PER_HOUR, NG_PER_G, floor_to
+from carbon.services.background.polling import zones_in_use
 from carbon.services.context import Context
-from carbon.services.intensity import rated_points
-from carbon.services.live_power import live_power
-from carbon.services.polling import zones_in_use
-from carbon.services.roll_up_lag import lag_of
+from carbon.services.fleet.live_power import live_power
+from carbon.services.grid.intensity import rated_points
+from carbon.services.rollup.roll_up_lag import lag_of
 from carbon.storage.dirty import count_dirty
 from carbon.storage.energy import ingest_batch
 from carbon.storage.engine import reading

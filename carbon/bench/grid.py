@@ -21,9 +21,9 @@ from carbon.grid.backtest import score
 from carbon.grid.hourly_table import HourlyTable, read_hourly_table
 from carbon.grid.learned_forecast import HISTORY_H, foresee
 from carbon.grid.validation import validate
-from carbon.services.backtest import drawn_jobs, share_without_key, shares_of_oracle
 from carbon.services.context import Context
-from carbon.services.intensity import store_vintage
+from carbon.services.grid.backtest import drawn_jobs, share_without_key, shares_of_oracle
+from carbon.services.grid.intensity import store_vintage
 from carbon.settings import Settings
 from carbon.storage.engine import create_engine
 from carbon.storage.migrations import upgrade

@@ -18,9 +18,9 @@ from carbon.clock import FakeClock, SystemClock
 from carbon.domain.units import MS_PER_DAY, MS_PER_HOUR, QUARTER_MS, ceil_to, floor_to
 from carbon.errors import InvalidInput
 from carbon.services.context import Context
-from carbon.services.kept_findings import KeptFindings
-from carbon.services.rollup import roll_up
-from carbon.services.settling import settle
+from carbon.services.proofs.kept_findings import KeptFindings
+from carbon.services.rollup.rollup import roll_up
+from carbon.services.rollup.settling import settle
 from carbon.settings import Settings
 from carbon.storage.engine import create_engine
 from carbon.storage.migrations import upgrade

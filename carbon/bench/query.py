@@ -19,13 +19,13 @@ from carbon.bench.raw_size import raw_sizes
 from carbon.domain.principal import Principal
 from carbon.domain.tenancy import ADMIN_SCOPES
 from carbon.domain.units import MS_PER_DAY, MS_PER_HOUR, QUARTER_MS, floor_to
-from carbon.services.breakdown import By, breakdown
-from carbon.services.overview import overview
-from carbon.services.question import Question
-from carbon.services.recommendations import recommendations
-from carbon.services.sci import workload_sci
-from carbon.services.series import SeriesQuestion, parse_group_by, sci_series
-from carbon.services.time_range import TimeRange
+from carbon.services.proofs.recommendations import recommendations
+from carbon.services.sci.question import Question
+from carbon.services.sci.sci import workload_sci
+from carbon.services.sci.series import SeriesQuestion, parse_group_by, sci_series
+from carbon.services.sci.time_range import TimeRange
+from carbon.services.screens.breakdown import By, breakdown
+from carbon.services.screens.overview import overview
 from carbon.storage.energy import energy_interval
 from carbon.storage.engine import is_sqlite, writing
 from carbon.storage.partitions import day_of_end, drop_day

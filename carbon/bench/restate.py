@@ -17,9 +17,9 @@ from carbon.bench.ledger import Place, Steps, generated_year, of_databases
 from carbon.bench.raw_driver import raw_rate
 from carbon.domain.intensity import EmissionScope, IntensityPoint, Signal, Vintage
 from carbon.domain.units import MS_PER_DAY, MS_PER_HOUR, QUARTER_MS
-from carbon.services.intensity import store_vintage
-from carbon.services.rollup import roll_up
-from carbon.services.settling import settle
+from carbon.services.grid.intensity import store_vintage
+from carbon.services.rollup.rollup import roll_up
+from carbon.services.rollup.settling import settle
 from carbon.storage.engine import reading
 from carbon.storage.intensity import intensity_vintage
 from carbon.storage.rollups import quarter_hour

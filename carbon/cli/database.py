@@ -44,7 +44,7 @@ def erase_team(
 ) -> None:
     """Take a team's names out of the ledger for good; numbers and the audit log's proof stay."""
     from carbon.app import open_context
-    from carbon.services.erasure import erase_team as erase
+    from carbon.services.reports.erasure import erase_team as erase
 
     if not yes:
         raise InvalidInput("not_confirmed", f"{team} is erased for good: say --yes")

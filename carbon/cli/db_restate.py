@@ -15,7 +15,7 @@ from carbon.domain.units import grams
 from carbon.errors import InvalidInput
 
 if TYPE_CHECKING:
-    from carbon.services.recomputing import Recomputed
+    from carbon.services.rollup.recomputing import Recomputed
 
 
 def restate(
@@ -31,7 +31,7 @@ def restate(
     """Compute each team's months anew from raw readings, sealed ones too, beside what the ledger
     says. Nothing is changed; exit 1 where the energy differs."""
     from carbon.app import open_context
-    from carbon.services.recomputing import Priced, recompute
+    from carbon.services.rollup.recomputing import Priced, recompute
 
     where = engine_of(engine)
     priced = Priced(

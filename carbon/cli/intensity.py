@@ -100,7 +100,7 @@ def backtest(
 ) -> None:
     """How good the own forecast would have been: each hour with what was known then."""
     from carbon.grid.hourly_table import read_hourly_table
-    from carbon.services.backtest import backtest_zone
+    from carbon.services.grid.backtest import backtest_zone
 
     lengths_h = _lengths_h(jobs, job_unit) if jobs else None
     table = read_hourly_table(file)

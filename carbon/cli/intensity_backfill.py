@@ -25,7 +25,7 @@ def backfill(
     from carbon.clock import SystemClock
     from carbon.domain.yearly import normal_zone
     from carbon.services.context import Context
-    from carbon.services.feeds import build_feeds
+    from carbon.services.grid.feeds import build_feeds
     from carbon.settings import Settings
     from carbon.storage.engine import memory_engine
     from carbon.wire.durations import resolve_moment_ms, resolve_past_ms

@@ -174,7 +174,7 @@ def _window(start: str | None, end: str | None, period: str | None) -> tuple[str
     if start is not None or end is not None:
         raise InvalidInput("invalid_choice", "state --period, or --start and --end")
     from carbon.clock import SystemClock, to_rfc3339
-    from carbon.services.civil_period import period_around
+    from carbon.services.sci.civil_period import period_around
     from carbon.settings import Settings
 
     length = choice(Period, period.removeprefix("last-"), "--period")

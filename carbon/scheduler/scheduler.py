@@ -11,14 +11,14 @@ from carbon.executors.registry import Executors, build_executors
 from carbon.scheduler.clockwork import Clockwork
 from carbon.scheduler.leader import Leader
 from carbon.services.context import Context
-from carbon.services.dispatch import Dispatch
-from carbon.services.held_jobs import HeldJobs
-from carbon.services.lanes import Lanes
-from carbon.services.plan_records import forget_old_inputs
-from carbon.services.replan import newest_sharing, newest_vintage, replan
-from carbon.services.replan_running import replan_running
-from carbon.services.savings import book_savings
-from carbon.services.scheduler_pause import release_waiting
+from carbon.services.jobs.dispatch import Dispatch
+from carbon.services.jobs.held_jobs import HeldJobs
+from carbon.services.jobs.lanes import Lanes
+from carbon.services.jobs.plan_records import forget_old_inputs
+from carbon.services.jobs.replan import newest_sharing, newest_vintage, replan
+from carbon.services.jobs.replan_running import replan_running
+from carbon.services.jobs.savings import book_savings
+from carbon.services.jobs.scheduler_pause import release_waiting
 from carbon.storage.leases import Lease, LeaseLost
 
 TICK_S: Final = 0.5

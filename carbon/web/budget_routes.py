@@ -11,8 +11,8 @@ from carbon.domain.budget import Measure, Period
 from carbon.domain.principal import Principal
 from carbon.domain.tenancy import Scope
 from carbon.errors import InvalidInput
-from carbon.services.budgets import drop_budget, list_budgets, read_budget, set_budget
-from carbon.services.workload_view import known_names
+from carbon.services.screens.budgets import drop_budget, list_budgets, read_budget, set_budget
+from carbon.services.screens.workload_view import known_names
 from carbon.web.burn import burn_chart
 from carbon.web.screens import (
     answer_form,

@@ -7,11 +7,11 @@ from collections.abc import Sequence
 from typing import Any
 
 from carbon.clock import from_rfc3339, to_rfc3339
-from carbon.services.avoided import Avoided
-from carbon.services.breakdown import MOST_DRAWN, Breakdown
-from carbon.services.changes import Changed
-from carbon.services.job_outlook import JobOutlook
-from carbon.services.workload_view import WorkloadView
+from carbon.services.jobs.outlook import JobOutlook
+from carbon.services.screens.avoided import Avoided
+from carbon.services.screens.breakdown import MOST_DRAWN, Breakdown
+from carbon.services.screens.changes import Changed
+from carbon.services.screens.workload_view import WorkloadView
 from carbon.web.catalogue import say
 from carbon.web.figures import MASS
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from carbon.services.today import Figure
+from carbon.services.sci.today import Figure
 
 #: Digits of a figure that is good to 10 %, and of one that is not.
 _SURE, _UNSURE = 3, 2

@@ -9,10 +9,10 @@ from fastapi import APIRouter, Depends, Query, Request, Response
 from carbon.auth.access import ContextOf, Reader
 from carbon.clock import to_rfc3339
 from carbon.domain.principal import Principal
-from carbon.services.avoided import Avoided, avoided
-from carbon.services.breakdown import Breakdown, By, breakdown
-from carbon.services.quality import Quality, quality
-from carbon.services.shadow import shadow_of_ledger
+from carbon.services.jobs.shadow import shadow_of_ledger
+from carbon.services.screens.avoided import Avoided, avoided
+from carbon.services.screens.breakdown import Breakdown, By, breakdown
+from carbon.services.screens.quality import Quality, quality
 from carbon.web.chart_specs import avoided_chart, breakdown_chart
 from carbon.web.screens import screen_csv, screen_json, screen_page, show_screen
 from carbon.web.time_query import Times

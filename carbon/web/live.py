@@ -23,7 +23,7 @@ from carbon.auth.access import Reader, context_of, principal_of
 from carbon.domain.principal import Principal
 from carbon.errors import CarbonError, TooBusy
 from carbon.services.context import Context
-from carbon.services.fleet_watch import EVERYONE, Change, FleetWatch
+from carbon.services.fleet.fleet_watch import EVERYONE, Change, FleetWatch
 from carbon.web.catalogue import strings_of
 from carbon.web.figures import POWER
 

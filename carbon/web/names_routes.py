@@ -16,10 +16,10 @@ from carbon.domain.principal import Principal
 from carbon.domain.tenancy import Scope
 from carbon.errors import InvalidInput
 from carbon.services.context import Context
-from carbon.services.correction_change import Period
-from carbon.services.corrections import correct, list_corrections, undo
-from carbon.services.workload_view import known_names
-from carbon.services.workloads import unnamed_workloads
+from carbon.services.fleet.correction_change import Period
+from carbon.services.fleet.corrections import correct, list_corrections, undo
+from carbon.services.sci.workloads import unnamed_workloads
+from carbon.services.screens.workload_view import known_names
 from carbon.storage.names import FOR_EVER_MS
 from carbon.web.screens import (
     answer_form,

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from fastapi.responses import HTMLResponse
 
 from carbon.domain.principal import Principal
-from carbon.services.overview import Overview
-from carbon.services.scores import WorkloadScore
-from carbon.services.today import Share
+from carbon.services.sci.scores import WorkloadScore
+from carbon.services.sci.today import Share
+from carbon.services.screens.overview import Overview
 from carbon.web.catalogue import say, say_code, strings_of
 from carbon.web.figures import ENERGY, rounded
 from carbon.web.live import live_words

@@ -19,9 +19,9 @@ from starlette.types import Receive, Scope, Send
 from carbon.bundled import bundled
 from carbon.clock import from_rfc3339, to_rfc3339
 from carbon.domain.units import kwh
-from carbon.services.scores import WorkloadScore
-from carbon.services.time_range import TimeRange
-from carbon.services.today import Figure
+from carbon.services.sci.scores import WorkloadScore
+from carbon.services.sci.time_range import TimeRange
+from carbon.services.sci.today import Figure
 from carbon.web.assets import assets
 from carbon.web.browser import PAGE_HEADERS
 from carbon.web.burn import small_burn

@@ -16,10 +16,10 @@ from carbon.domain.units import MS_PER_DAY
 from carbon.grid.poller import FeedStatus
 from carbon.services.audit import audit_page, verify_audit
 from carbon.services.context import Context
-from carbon.services.fleet_view import FleetView, fleet_view
-from carbon.services.grid_view import GridView, grid_view
-from carbon.services.hosts import list_hosts
-from carbon.services.scheduler_view import SchedulerView, scheduler_view
+from carbon.services.fleet.fleet_view import FleetView, fleet_view
+from carbon.services.fleet.hosts import list_hosts
+from carbon.services.jobs.scheduler_view import SchedulerView, scheduler_view
+from carbon.services.screens.grid_view import GridView, grid_view
 from carbon.web.live import live_words
 from carbon.web.screens import screen_csv, screen_json, screen_page, show_screen
 from carbon.wire.hosts import HostList

@@ -10,8 +10,8 @@ from msgspec import Struct
 from carbon.auth.access import ContextOf, Reader
 from carbon.domain.principal import Principal
 from carbon.domain.tenancy import Scope
-from carbon.services.experiments import list_experiments, read_experiment
-from carbon.services.recommendations import mark_recommendation, recommendations
+from carbon.services.proofs.experiments import list_experiments, read_experiment
+from carbon.services.proofs.recommendations import mark_recommendation, recommendations
 from carbon.web.screens import (
     answer_form,
     screen_csv,

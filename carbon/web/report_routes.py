@@ -13,10 +13,10 @@ from carbon.domain.tenancy import Scope
 from carbon.exports.formats import FORMS
 from carbon.exports.issued import Issued
 from carbon.services.context import Context
-from carbon.services.report_comparison import ReportComparison, compare_reports
-from carbon.services.reports import issue_report, list_reports, read_report
-from carbon.services.restatement import restate_report
-from carbon.services.workload_view import known_names
+from carbon.services.reports.comparison import ReportComparison, compare_reports
+from carbon.services.reports.reports import issue_report, list_reports, read_report
+from carbon.services.reports.restatement import restate_report
+from carbon.services.screens.workload_view import known_names
 from carbon.web.screens import (
     answer_form,
     screen_csv,

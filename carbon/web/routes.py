@@ -17,7 +17,7 @@ from carbon.auth.sessions import (
     open_session_of_key,
 )
 from carbon.errors import CarbonError, Unauthorized
-from carbon.services.overview import overview
+from carbon.services.screens.overview import overview
 from carbon.web.api_page import api_page
 from carbon.web.assets import asset_response
 from carbon.web.browser import PAGE_HEADERS, check_same_origin, read_form, safe_next

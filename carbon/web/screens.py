@@ -20,7 +20,7 @@ from carbon.auth.access import principal_of
 from carbon.domain.principal import Principal
 from carbon.domain.tenancy import Scope
 from carbon.errors import CarbonError, Unauthorized
-from carbon.services.time_range import PRESETS
+from carbon.services.sci.time_range import PRESETS
 from carbon.web.browser import PAGE_HEADERS, check_same_origin, read_form, view_of
 from carbon.web.catalogue import strings_of
 from carbon.web.pages import page

@@ -15,15 +15,15 @@ from carbon.domain.units import MS_PER_HOUR
 from carbon.domain.yearly import WORLD
 from carbon.errors import InvalidInput
 from carbon.executors.registry import build_executors
-from carbon.services.breakdown import Breakdown, By, breakdown
+from carbon.services.background.polling import zones_in_use
 from carbon.services.context import Context
-from carbon.services.intensity import known_zone
-from carbon.services.job_outlook import JobOutlook, job_outlook
-from carbon.services.jobs import Jobs
-from carbon.services.overview import JobLine, job_lines
-from carbon.services.polling import zones_in_use
-from carbon.services.time_range import TimeRange
-from carbon.services.workload_view import WorkloadView, known_names, workload_view
+from carbon.services.grid.intensity import known_zone
+from carbon.services.jobs.jobs import Jobs
+from carbon.services.jobs.outlook import JobOutlook, job_outlook
+from carbon.services.sci.time_range import TimeRange
+from carbon.services.screens.breakdown import Breakdown, By, breakdown
+from carbon.services.screens.overview import JobLine, job_lines
+from carbon.services.screens.workload_view import WorkloadView, known_names, workload_view
 from carbon.storage.engine import reading
 from carbon.web.chart_specs import change_told, comparison_chart, plan_chart, workload_chart
 from carbon.web.screens import screen_csv, screen_json, screen_page, show_screen

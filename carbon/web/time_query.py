@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 from fastapi import Depends, Query
 
 from carbon.services.context import Context
-from carbon.services.time_range import TimeRange, time_range
+from carbon.services.sci.time_range import TimeRange, time_range
 
 
 class TimeQuery:

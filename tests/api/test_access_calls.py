@@ -14,7 +14,7 @@ from service import HOUR, Service, T, an_hour, batch, count, refused, vintage
 from carbon.auth.keys import revoke_key
 from carbon.clock import from_rfc3339, to_rfc3339
 from carbon.domain.tenancy import TEAM_SCOPES, Scope
-from carbon.services.roll_up_lag import lag_of
+from carbon.services.rollup.roll_up_lag import lag_of
 
 #: Key-less by contract: on loopback, and where a token takes the place of a key.
 KEYLESS = {("POST", "/v1/sci/calculate"), ("POST", "/v1/hosts/join")}
@@ -322,7 +322,7 @@ def test_an_error_of_ours_is_a_problem_document_that_tells_nothing(
     def broken(*_: object) -> None:
         raise RuntimeError("the secret of the house")
 
-    monkeypatch.setattr("carbon.services.workloads.list_workloads", broken)
+    monkeypatch.setattr("carbon.services.sci.workloads.list_workloads", broken)
     answer = service.admin.get("/v1/workloads")
     refused(answer, 500, "internal_error")
     assert "secret" not in answer.text

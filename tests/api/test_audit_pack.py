@@ -139,7 +139,7 @@ def test_what_was_issued_before_tables_were_kept_gets_one_of_today(
 def test_a_fleet_over_a_year_has_a_row_a_day(
     admin: TestClient, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("carbon.services.report_table.MOST_QUARTERS", 1)
+    monkeypatch.setattr("carbon.services.reports.table.MOST_QUARTERS", 1)
     folder = unpacked(admin, issued(admin, T + 7 * MINUTE), tmp_path)
     assert verified(folder) == SOUND
     rows = (folder / "quarter_hours.csv").read_text().splitlines()

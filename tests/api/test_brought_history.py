@@ -24,7 +24,7 @@ from carbon.grid.neso import Neso
 from carbon.imports.focus import read_focus
 from carbon.imports.harvest import Harvest
 from carbon.imports.sacct import read_sacct, to_batches
-from carbon.services.rollup import roll_up
+from carbon.services.rollup.rollup import roll_up
 from carbon.storage.engine import reading
 from carbon.storage.job_history import histories
 from carbon.storage.names import team

@@ -15,7 +15,7 @@ from service import HOUR, NOON_MS, Service
 from carbon.api.compat.carbon_aware_sdk import _time_span
 from carbon.clock import from_rfc3339
 from carbon.domain.intensity import EmissionScope, IntensityPoint, PointKind, Signal, Vintage
-from carbon.services.intensity import store_vintage
+from carbon.services.grid.intensity import store_vintage
 
 EMISSION = ["location", "time", "rating", "duration"]
 FORECAST = [

@@ -18,7 +18,7 @@ from carbon.clock import to_rfc3339
 from carbon.domain.tenancy import ADMIN_SCOPES, AGENT_SCOPES, TEAM_SCOPES, Scope
 from carbon.imports.codecarbon_csv import read_codecarbon
 from carbon.imports.harvest import Harvest
-from carbon.services.rollup import roll_up
+from carbon.services.rollup.rollup import roll_up
 
 EXPERIMENT = "11111111-2222-3333-4444-555555555555"
 JOULE = 1 / 3_600_000  # kWh

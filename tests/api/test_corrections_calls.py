@@ -9,8 +9,8 @@ from fastapi.testclient import TestClient
 from service import HOUR, NOON_MS, Service, T, an_hour, batch, count, refused, vintage
 
 from carbon.clock import to_rfc3339
-from carbon.services.rollup import roll_up
-from carbon.services.settling import settle
+from carbon.services.rollup.rollup import roll_up
+from carbon.services.rollup.settling import settle
 
 KWH = 3_600_000_000
 REASON = {"reason": "it was misnamed"}

@@ -13,7 +13,7 @@ from sqlalchemy import text
 
 from carbon.clock import FakeClock, to_rfc3339
 from carbon.domain.tenancy import ADMIN_SCOPES
-from carbon.services.erasure import erase_team
+from carbon.services.reports.erasure import erase_team
 from carbon.storage.engine import writing
 
 

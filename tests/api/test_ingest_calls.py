@@ -14,7 +14,7 @@ from ledger import interval
 from service import HOUR, MINUTE, NOON_MS, Service, T, an_hour, batch, count, refused
 
 from carbon.domain.tenancy import AGENT_SCOPES, Scope
-from carbon.services.writer import Writer
+from carbon.services.ingest.writer import Writer
 
 JSON = {"Content-Type": "application/json"}
 

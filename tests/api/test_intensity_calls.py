@@ -11,7 +11,7 @@ from sqlalchemy import select
 
 from carbon.clock import FakeClock, to_rfc3339
 from carbon.domain.intensity import EmissionScope, IntensityPoint, Signal, Vintage
-from carbon.services.intensity import store_vintage
+from carbon.services.grid.intensity import store_vintage
 from carbon.storage.engine import reading
 from carbon.storage.intensity import intensity_point
 

@@ -21,10 +21,10 @@ from carbon.errors import InvalidInput
 from carbon.grid.entsoe import Entsoe
 from carbon.grid.feed import FeedAnswerInvalid, PriceFeed
 from carbon.imports.price_csv import read_price_csv
+from carbon.services.background.price_polling import PricePolling
 from carbon.services.context import Context
-from carbon.services.energy_prices import with_known_prices
-from carbon.services.plan_inputs import PoolTerms
-from carbon.services.price_polling import PricePolling
+from carbon.services.jobs.energy_prices import with_known_prices
+from carbon.services.jobs.plan_inputs import PoolTerms
 from carbon.storage.engine import reading
 
 HOUR = 3_600_000
@@ -135,7 +135,7 @@ def test_entsoe_s_day_ahead_prices_come_once_an_hour(context: Context) -> None:
 
 
 def feed_points(context: Context, start_ms: int) -> list[tuple[float, str, str]]:
-    from carbon.services.energy_prices import prices_of
+    from carbon.services.jobs.energy_prices import prices_of
 
     held = prices_of(context, "DE", start_ms, start_ms + 2 * HOUR)
     return [(p.point.per_kwh, p.point.currency, p.source) for p in held]

@@ -9,7 +9,7 @@ from service import NOON_MS, Service
 
 from carbon.clock import to_rfc3339
 from carbon.domain.intensity import EmissionScope, IntensityPoint, PointKind, Signal, Vintage
-from carbon.services.intensity import record_vintage
+from carbon.services.grid.intensity import record_vintage
 
 HOUR = 3_600_000
 DAY = 24 * HOUR

@@ -14,10 +14,10 @@ from carbon.clock import to_rfc3339
 from carbon.errors import CarbonError, Conflicting, InvalidInput, NotFound
 from carbon.services.audit import verify_audit
 from carbon.services.context import Context
-from carbon.services.erasure import erase_team
-from carbon.services.hosts import HostTimes, record_host
-from carbon.services.periods import close_period, list_periods
-from carbon.services.reports import issue_report, list_reports, read_report
+from carbon.services.fleet.hosts import HostTimes, record_host
+from carbon.services.reports.erasure import erase_team
+from carbon.services.reports.periods import close_period, list_periods
+from carbon.services.reports.reports import issue_report, list_reports, read_report
 from carbon.storage.closed_periods import closed_period
 from carbon.storage.engine import reading, writing
 from carbon.storage.report_tables import all_report_tables
@@ -141,7 +141,7 @@ def test_an_erased_team_leaves_no_name_and_the_chain_still_verifies(every: Ledge
 
 
 def _workloads(ledger: Ledger) -> list[str]:
-    from carbon.services.workloads import list_workloads
+    from carbon.services.sci.workloads import list_workloads
 
     return [one.name for one in list_workloads(ledger.context, ADMIN)]
 

@@ -12,8 +12,8 @@ from sqlalchemy import Engine
 from carbon.clock import to_rfc3339
 from carbon.errors import InvalidInput
 from carbon.services.context import Context
-from carbon.services.correction_change import Period
-from carbon.services.corrections import correct, undo
+from carbon.services.fleet.correction_change import Period
+from carbon.services.fleet.corrections import correct, undo
 from carbon.storage.names import FOR_EVER_MS
 from carbon.wire.corrections import CorrectionAnswer, CorrectionBody, UndoBody
 

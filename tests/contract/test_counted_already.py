@@ -12,8 +12,8 @@ from sqlalchemy import Engine
 from carbon.clock import to_rfc3339
 from carbon.domain.units import QUARTER_MS
 from carbon.services.context import Context
-from carbon.services.import_quality import import_quality
-from carbon.services.rollup import roll_up
+from carbon.services.ingest.import_quality import import_quality
+from carbon.services.rollup.rollup import roll_up
 from carbon.wire.energy import IngestAnswer
 
 HOUR = 3_600_000

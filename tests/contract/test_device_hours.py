@@ -15,9 +15,9 @@ from sqlalchemy import Engine, delete, func, select, update
 from carbon.clock import FakeClock
 from carbon.domain.units import MS_PER_DAY, MS_PER_HOUR, QUARTER_MS
 from carbon.services.context import Context
-from carbon.services.rollup import roll_up
-from carbon.services.series import SeriesQuestion, parse_group_by, sci_series
-from carbon.services.settling import settle
+from carbon.services.rollup.rollup import roll_up
+from carbon.services.rollup.settling import settle
+from carbon.services.sci.series import SeriesQuestion, parse_group_by, sci_series
 from carbon.storage.engine import reading, writing
 from carbon.storage.rollups import mark_hours, quarter_hour, workload_hour
 from carbon.storage.settled import (

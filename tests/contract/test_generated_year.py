@@ -14,10 +14,10 @@ from carbon.bench.generated.fleet import PLANTED, Fleet
 from carbon.bench.generated.year import Year
 from carbon.errors import Conflicting
 from carbon.services.context import Context
-from carbon.services.question import Question
-from carbon.services.rollup import roll_up
-from carbon.services.sci import workload_sci
-from carbon.services.settling import mark_unsettled, settle
+from carbon.services.rollup.rollup import roll_up
+from carbon.services.rollup.settling import mark_unsettled, settle
+from carbon.services.sci.question import Question
+from carbon.services.sci.sci import workload_sci
 from carbon.storage.energy import dirty_bucket, energy_interval
 from carbon.storage.engine import reading, writing
 from carbon.storage.rollups import bucket, mark_hours, quarter_hour, workload_day, workload_hour

@@ -11,8 +11,8 @@ from sqlalchemy import Engine
 
 from carbon.imports.series import Series
 from carbon.services.context import Context
-from carbon.services.import_quality import import_quality
-from carbon.services.importing import Imported, Importing
+from carbon.services.ingest.import_quality import import_quality
+from carbon.services.ingest.importing import Imported, Importing
 
 S = 1_000
 T = NOON_MS - 60 * S

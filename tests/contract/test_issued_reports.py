@@ -15,10 +15,10 @@ from carbon.domain.factors import factor_for_device
 from carbon.errors import Conflicting, InvalidInput, NotFound
 from carbon.services.audit import audit_page, verify_audit
 from carbon.services.context import Context
-from carbon.services.explanation import explain_report
-from carbon.services.factors import list_factors, proposed_factor, record_factor
-from carbon.services.reports import issue_report, list_reports, read_report, statement_of
-from carbon.services.restatement import affected_by, restate_report
+from carbon.services.reports.explanation import explain_report
+from carbon.services.reports.reports import issue_report, list_reports, read_report, statement_of
+from carbon.services.reports.restatement import affected_by, restate_report
+from carbon.services.sci.factors import list_factors, proposed_factor, record_factor
 from carbon.storage.engine import writing
 from carbon.storage.factors import factor as factor_table
 from carbon.storage.keys import audit as audit_table

@@ -12,7 +12,7 @@ from sqlalchemy import Engine
 
 from carbon.errors import Conflicting
 from carbon.scheduler.leader import Leader
-from carbon.services.pools import list_pools, set_pool
+from carbon.services.jobs.pools import list_pools, set_pool
 from carbon.storage.engine import reading, writing
 from carbon.storage.job_queries import due_jobs, get_job
 from carbon.storage.leases import LeaseLost, check_lease, take

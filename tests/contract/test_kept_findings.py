@@ -16,8 +16,8 @@ from carbon.bench.generated.year import Year
 from carbon.domain.principal import Principal
 from carbon.domain.units import MS_PER_HOUR, floor_to
 from carbon.services.context import Context
-from carbon.services.kept_findings import KeptFindings
-from carbon.services.recommendations import recommendations
+from carbon.services.proofs.kept_findings import KeptFindings
+from carbon.services.proofs.recommendations import recommendations
 from carbon.storage.engine import create_engine, reading, writing
 from carbon.storage.kept_findings import Kept, keep, newest_kept
 
@@ -66,7 +66,7 @@ def test_they_are_made_in_the_background_where_there_are_many_devices(
     findings = KeptFindings(context)
     findings.make_if_due()
     assert kept(context) is None
-    monkeypatch.setattr("carbon.services.kept_findings._MANY_DEVICES", 8)
+    monkeypatch.setattr("carbon.services.proofs.kept_findings._MANY_DEVICES", 8)
     findings.make_if_due()
     until = time.monotonic() + 60
     while kept(context) is None and time.monotonic() < until:

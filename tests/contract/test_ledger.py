@@ -16,10 +16,10 @@ from sqlalchemy import Engine
 from carbon.domain.intensity import EmissionScope, Signal
 from carbon.domain.units import BUCKET_MS, floor_to
 from carbon.errors import InvalidInput, NotFound, Unavailable
-from carbon.services import rollup
 from carbon.services.context import Context
-from carbon.services.rolled_buckets import rolled_buckets
-from carbon.services.rollup import roll_up, stop_rolling
+from carbon.services.rollup import rollup
+from carbon.services.rollup.rolled_buckets import rolled_buckets
+from carbon.services.rollup.rollup import roll_up, stop_rolling
 from carbon.storage.dirty import mark_dirty
 from carbon.storage.energy import energy_interval, interval_conflict
 from carbon.storage.engine import writing

@@ -13,17 +13,17 @@ from sqlalchemy import Connection, Engine, event
 from carbon.bench.generated.fleet import Fleet
 from carbon.bench.generated.year import Year
 from carbon.domain.units import MS_PER_DAY, QUARTER_MS
-from carbon.services.breakdown import By, breakdown
 from carbon.services.context import Context
-from carbon.services.inventory import inventory
-from carbon.services.overview import overview
-from carbon.services.quality import quality
-from carbon.services.question import Question
-from carbon.services.recommendations import recommendations
-from carbon.services.sci import workload_sci
-from carbon.services.series import SeriesQuestion, parse_group_by, sci_series
-from carbon.services.time_range import TimeRange
-from carbon.services.workload_view import workload_view
+from carbon.services.proofs.recommendations import recommendations
+from carbon.services.reports.inventory import inventory
+from carbon.services.sci.question import Question
+from carbon.services.sci.sci import workload_sci
+from carbon.services.sci.series import SeriesQuestion, parse_group_by, sci_series
+from carbon.services.sci.time_range import TimeRange
+from carbon.services.screens.breakdown import By, breakdown
+from carbon.services.screens.overview import overview
+from carbon.services.screens.quality import quality
+from carbon.services.screens.workload_view import workload_view
 from carbon.storage.engine import create_engine, reading
 from carbon.storage.recomputing import quarters_of_workloads
 

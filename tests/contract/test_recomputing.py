@@ -16,9 +16,9 @@ from carbon.clock import FakeClock
 from carbon.domain.intensity import EmissionScope, Signal
 from carbon.errors import InvalidInput
 from carbon.services.context import Context
-from carbon.services.recomputing import Priced, recompute, team_months
-from carbon.services.retention import retain
-from carbon.services.rollup import roll_up
+from carbon.services.rollup.recomputing import Priced, recompute, team_months
+from carbon.services.rollup.retention import retain
+from carbon.services.rollup.rollup import roll_up
 from carbon.storage.engine import create_engine, writing
 from carbon.storage.rollups import quarter_hour
 

@@ -14,13 +14,13 @@ from stores import migrate
 
 from carbon.clock import FakeClock
 from carbon.errors import Unavailable
-from carbon.services import repricing
-from carbon.services.beside import Beside
 from carbon.services.context import Context
-from carbon.services.day_prices import day_prices
-from carbon.services.hosts import HostTimes, record_host
-from carbon.services.rollup import roll_up
-from carbon.services.settling import settle
+from carbon.services.fleet.hosts import HostTimes, record_host
+from carbon.services.rollup import repricing
+from carbon.services.rollup.beside import Beside
+from carbon.services.rollup.day_prices import day_prices
+from carbon.services.rollup.rollup import roll_up
+from carbon.services.rollup.settling import settle
 from carbon.storage.energy import dirty_bucket
 from carbon.storage.engine import create_engine, memory_engine, reading, writing
 from carbon.storage.migrations import upgrade
@@ -220,7 +220,7 @@ def test_many_days_are_priced_by_a_process_beside_the_one_that_writes(
     told_at_once: Ledger,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("carbon.services.repricing._MANY_DAYS", 2)
+    monkeypatch.setattr("carbon.services.rollup.repricing._MANY_DAYS", 2)
     store = migrate(create_engine(f"sqlite:///{tmp_path / 'carbon.db'}"))
     ledger = _ledger(new_context(store))
     for one in (ledger, told_at_once):

@@ -13,8 +13,8 @@ from carbon.clock import FakeClock
 from carbon.domain.units import BUCKET_MS, MS_PER_DAY, MS_PER_HOUR
 from carbon.errors import CarbonError
 from carbon.services.context import Context
-from carbon.services.retention import QUIET_MS, retain, seal
-from carbon.services.rollup import roll_up
+from carbon.services.rollup.retention import QUIET_MS, retain, seal
+from carbon.services.rollup.rollup import roll_up
 from carbon.storage.energy import energy_interval, interval_conflict
 from carbon.storage.engine import reading
 from carbon.storage.rollups import bucket, quarter_hour
@@ -125,7 +125,7 @@ def test_rows_that_come_while_a_day_is_written_void_its_file(
     ledger: Ledger, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     later(ledger, 15)
-    from carbon.services import retention
+    from carbon.services.rollup import retention
 
     hours = retention._hours
 

@@ -12,7 +12,7 @@ from sqlalchemy import Engine
 
 from carbon.errors import InvalidInput
 from carbon.services.context import Context
-from carbon.services.series import SeriesQuestion, parse_group_by, sci_series
+from carbon.services.sci.series import SeriesQuestion, parse_group_by, sci_series
 from carbon.wire.series import SeriesAnswer, SeriesPoint
 
 HOUR = 3_600_000

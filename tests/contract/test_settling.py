@@ -11,8 +11,8 @@ from sqlalchemy import Engine, func, select, update
 
 from carbon.clock import FIRST_MS, LAST_MS, FakeClock
 from carbon.services.context import Context
-from carbon.services.series import SeriesQuestion, parse_group_by, sci_series
-from carbon.services.settling import settle
+from carbon.services.rollup.settling import settle
+from carbon.services.sci.series import SeriesQuestion, parse_group_by, sci_series
 from carbon.storage.engine import reading, writing
 from carbon.storage.settled import DAY as DAY_KIND
 from carbon.storage.settled import (

@@ -15,11 +15,11 @@ from sqlalchemy import Engine, func, select
 
 from carbon.clock import FakeClock
 from carbon.domain.units import BUCKET_MS, MS_PER_DAY, MS_PER_HOUR
-from carbon.services import straight_to_cold
 from carbon.services.context import Context
-from carbon.services.raw_readings import cold_store, readings_of
-from carbon.services.retention import QUIET_MS, retain, seal
-from carbon.services.rollup import roll_up
+from carbon.services.rollup import straight_to_cold
+from carbon.services.rollup.raw_readings import cold_store, readings_of
+from carbon.services.rollup.retention import QUIET_MS, retain, seal
+from carbon.services.rollup.rollup import roll_up
 from carbon.storage.energy import energy_interval, interval_conflict
 from carbon.storage.engine import reading
 from carbon.storage.names import device, meter
@@ -295,7 +295,7 @@ def submit(ledger: Ledger, intervals: list[dict[str, Any]], **batch: Any) -> Fut
 def test_a_day_that_is_being_written_when_an_import_joins_it_is_written_anew(
     ledger: Ledger, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from carbon.services import retention
+    from carbon.services.rollup import retention
 
     history(ledger, an_hour())
     roll_up(ledger.context)

@@ -13,7 +13,7 @@ from sqlalchemy.exc import ProgrammingError
 from carbon.domain.principal import Principal
 from carbon.errors import InvalidInput
 from carbon.services.context import Context
-from carbon.services.rollup import roll_up
+from carbon.services.rollup.rollup import roll_up
 from carbon.storage.engine import create_engine, memory_engine, reading, writing
 from carbon.storage.migrations import upgrade
 from carbon.storage.team_readers import may_read

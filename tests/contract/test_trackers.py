@@ -12,7 +12,7 @@ from sqlalchemy import Engine, select
 
 from carbon.clock import to_rfc3339
 from carbon.services.context import Context
-from carbon.services.trackers import TrackerIngest
+from carbon.services.trackers.trackers import TrackerIngest
 from carbon.storage.engine import reading
 from carbon.storage.names import run
 from carbon.storage.trackers import tracker_emission

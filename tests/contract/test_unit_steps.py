@@ -13,7 +13,7 @@ from carbon.bench.generated.fleet import Fleet
 from carbon.bench.generated.year import Year
 from carbon.domain.units import MS_PER_DAY, MS_PER_HOUR
 from carbon.services.context import Context
-from carbon.services.unit_sums import counted_between, counted_by_step
+from carbon.services.rollup.unit_sums import counted_between, counted_by_step
 from carbon.storage.engine import reading
 from carbon.storage.names import workload_unit
 

@@ -22,7 +22,7 @@ from sqlalchemy import func, select
 from carbon.bench.serving import service
 from carbon.clock import SystemClock
 from carbon.services.context import Context
-from carbon.services.rollup import roll_up
+from carbon.services.rollup.rollup import roll_up
 from carbon.settings import Settings
 from carbon.storage.energy import energy_interval
 from carbon.storage.engine import create_engine, reading

@@ -20,7 +20,7 @@ from carbon.executors.local import LocalExecutor
 from carbon.scheduler.leader import Leader
 from carbon.scheduler.scheduler import Scheduler
 from carbon.services.context import Context
-from carbon.services.jobs import Jobs
+from carbon.services.jobs.jobs import Jobs
 from carbon.settings import Settings
 from carbon.storage.engine import create_engine, reading
 from carbon.storage.identities import find_workload

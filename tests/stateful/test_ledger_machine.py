@@ -21,7 +21,7 @@ from carbon.domain.principal import Principal
 from carbon.domain.tenancy import ADMIN_SCOPES, Scope
 from carbon.errors import NotFound
 from carbon.services.context import Context
-from carbon.services.rollup import roll_up
+from carbon.services.rollup.rollup import roll_up
 from carbon.settings import Settings
 from carbon.storage.engine import reading
 from carbon.storage.names import device

@@ -10,12 +10,12 @@ from carbon.domain.energy import Method, cut
 from carbon.domain.principal import Principal
 from carbon.domain.tenancy import ADMIN_SCOPES, TEAM_SCOPES
 from carbon.domain.units import BUCKET_MS, floor_to
-from carbon.services.column_sending import ColumnSending
-from carbon.services.frontier import Frontier
-from carbon.services.pieces import cut_at_marks
-from carbon.services.row_sending import RowSending
-from carbon.services.sending import MAX_AHEAD_MS, MAX_POWER_W, MAX_SPAN_MS, Sending, Who
-from carbon.services.sent_columns import SentColumns, SentRows, WhoText
+from carbon.services.ingest.column_sending import ColumnSending
+from carbon.services.ingest.frontier import Frontier
+from carbon.services.ingest.pieces import cut_at_marks
+from carbon.services.ingest.row_sending import RowSending
+from carbon.services.ingest.sending import MAX_AHEAD_MS, MAX_POWER_W, MAX_SPAN_MS, Sending, Who
+from carbon.services.ingest.sent_columns import SentColumns, SentRows, WhoText
 from carbon.storage.bulk import IntervalRow
 from carbon.storage.dirty import pack
 from carbon.storage.interval_columns import columns_of

@@ -17,8 +17,8 @@ from carbon.domain.intensity import EmissionScope, IntensityPoint, PointKind, Si
 from carbon.domain.tenancy import ADMIN_SCOPES, TEAM_SCOPES, WorkloadName
 from carbon.domain.units import BUCKET_MS, MS_PER_HOUR, floor_to
 from carbon.services.context import Context
-from carbon.services.intensity import record_vintage
-from carbon.services.rollup import roll_up
+from carbon.services.grid.intensity import record_vintage
+from carbon.services.rollup.rollup import roll_up
 from carbon.settings import Settings
 from carbon.storage.bulk import IntervalRow, insert_intervals
 from carbon.storage.dirty import mark_dirty

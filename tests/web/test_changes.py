@@ -14,8 +14,8 @@ from rendered import Page
 
 from carbon.clock import to_rfc3339
 from carbon.domain.units import MS_PER_HOUR
-from carbon.services.changes import Changed
 from carbon.services.context import Context
+from carbon.services.screens.changes import Changed
 from carbon.storage.engine import reading, writing
 from carbon.storage.factors import factor_book, insert_factor
 from carbon.storage.identities import Identities

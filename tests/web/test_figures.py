@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from carbon.services.today import Figure
+from carbon.services.sci.today import Figure
 from carbon.web.figures import (
     COUNT,
     ENERGY,

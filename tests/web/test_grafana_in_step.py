@@ -20,7 +20,7 @@ from carbon.clock import FakeClock, from_rfc3339, to_rfc3339
 from carbon.domain.energy import Method
 from carbon.domain.units import MS_PER_DAY
 from carbon.services.context import Context
-from carbon.services.rollup import roll_up
+from carbon.services.rollup.rollup import roll_up
 from carbon.settings import Settings
 from carbon.storage.engine import create_engine
 

@@ -18,8 +18,8 @@ from carbon.auth.keys import key_id_of, revoke_key
 from carbon.auth.sessions import SESSION_COOKIE
 from carbon.errors import TooBusy
 from carbon.services.context import Context
-from carbon.services.fleet_watch import Change, FleetWatch
-from carbon.services.live_power import live_power
+from carbon.services.fleet.fleet_watch import Change, FleetWatch
+from carbon.services.fleet.live_power import live_power
 from carbon.storage.engine import reading, writing
 from carbon.web.live import LiveFleet
 

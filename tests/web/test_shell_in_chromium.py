@@ -12,7 +12,7 @@ from browsing import CHROMIUM, Service, serve
 from carbon.domain.budget import Measure, Period
 from carbon.domain.principal import Principal
 from carbon.domain.tenancy import ADMIN_SCOPES
-from carbon.services.budgets import set_budget
+from carbon.services.screens.budgets import set_budget
 from carbon.wire.budgets import BudgetBody
 
 pytestmark = [

@@ -21,7 +21,8 @@ from carbon.clock import from_rfc3339
 from carbon.domain.intensity import RatedPoint
 from carbon.domain.tenancy import Scope
 from carbon.errors import CarbonError, InvalidInput, MalformedInput, NotFound
-from carbon.services.carbon_aware import (
+from carbon.services.context import Context
+from carbon.services.grid.carbon_aware import (
     MS_PER_MIN,
     Window,
     WindowForecast,
@@ -30,7 +31,6 @@ from carbon.services.carbon_aware import (
     locations,
     window_forecast,
 )
-from carbon.services.context import Context
 
 Locations = Annotated[list[str] | None, Query(alias="location")]
 Text = str | None

@@ -35,11 +35,10 @@ from carbon.clock import to_rfc3339
 from carbon.domain.principal import Principal
 from carbon.domain.tenancy import FLEET_SCOPES, Scope
 from carbon.errors import NotFound, Unauthorized
-from carbon.services import tracker_answers as answers
-from carbon.services import tracker_catalogue as catalogue
 from carbon.services.context import Context
-from carbon.services.host_addresses import plain_address
-from carbon.services.trackers import TrackerIngest
+from carbon.services.trackers import answers, catalogue
+from carbon.services.trackers.host_addresses import plain_address
+from carbon.services.trackers.trackers import TrackerIngest
 from carbon.storage.keys import StoredKey
 from carbon.wire.codecarbon import (
     EmissionBody,

@@ -23,7 +23,7 @@ from carbon.auth.access import context_of, energy_writer
 from carbon.errors import CarbonError, UnsupportedMedia
 from carbon.imports.otlp import read_otlp
 from carbon.imports.protobuf import message
-from carbon.services.importing import Imported, Importing
+from carbon.services.ingest.importing import Imported, Importing
 
 router = APIRouter(tags=["compat"])
 

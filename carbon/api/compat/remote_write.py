@@ -17,7 +17,7 @@ from carbon.api.problems import error_headers
 from carbon.auth.access import context_of, energy_writer
 from carbon.errors import CarbonError
 from carbon.imports.remote_write import check_protocol, read_remote_write
-from carbon.services.importing import Importing
+from carbon.services.ingest.importing import Importing
 
 router = APIRouter(tags=["compat"])
 

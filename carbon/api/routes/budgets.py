@@ -11,7 +11,7 @@ from carbon.api.bodies import answer, read_json
 from carbon.auth.access import ContextOf, Reader, requires
 from carbon.domain.principal import Principal
 from carbon.domain.tenancy import Scope
-from carbon.services.budgets import drop_budget, list_budgets, read_budget, set_budget
+from carbon.services.screens.budgets import drop_budget, list_budgets, read_budget, set_budget
 from carbon.wire.budgets import BudgetBody
 from carbon.wire.decode import decode
 

@@ -11,7 +11,7 @@ from carbon.api.bodies import answer, read_json
 from carbon.auth.access import ContextOf, Reader, requires
 from carbon.domain.principal import Principal
 from carbon.domain.tenancy import Scope
-from carbon.services import components
+from carbon.services.sci import components
 from carbon.wire.components import ComponentBody
 from carbon.wire.decode import decode
 

@@ -12,8 +12,8 @@ from carbon.api.times import moment
 from carbon.auth.access import ContextOf, Reader, requires
 from carbon.domain.principal import Principal
 from carbon.domain.tenancy import Scope
-from carbon.services.correction_change import Period
-from carbon.services.corrections import correct, list_corrections, undo
+from carbon.services.fleet.correction_change import Period
+from carbon.services.fleet.corrections import correct, list_corrections, undo
 from carbon.storage.names import FOR_EVER_MS
 from carbon.wire.corrections import CorrectionBody, UndoBody
 from carbon.wire.decode import decode

@@ -15,12 +15,12 @@ from carbon.auth.keys import principal_of_key
 from carbon.domain.energy import MeterKind
 from carbon.domain.principal import Principal
 from carbon.domain.tenancy import Scope
-from carbon.services.arrow_energy import decode_arrow
-from carbon.services.host_addresses import HostAddresses
-from carbon.services.ingest import Ingest
-from carbon.services.sent_columns import SentBatch
-from carbon.services.units import UnitIngest
-from carbon.services.writer import Writer
+from carbon.services.ingest.arrow_energy import decode_arrow
+from carbon.services.ingest.ingest import Ingest
+from carbon.services.ingest.sent_columns import SentBatch
+from carbon.services.ingest.units import UnitIngest
+from carbon.services.ingest.writer import Writer
+from carbon.services.trackers.host_addresses import HostAddresses
 from carbon.wire.decode import decode_energy, decode_units
 from carbon.wire.energy import IngestAnswer
 

@@ -11,7 +11,7 @@ from carbon.api.bodies import answer, read_json
 from carbon.auth.access import ContextOf, Reader, requires
 from carbon.domain.principal import Principal
 from carbon.domain.tenancy import Scope
-from carbon.services.experiments import list_experiments, read_experiment, record_experiment
+from carbon.services.proofs.experiments import list_experiments, read_experiment, record_experiment
 from carbon.wire.decode import decode
 from carbon.wire.experiments import ExperimentBody
 

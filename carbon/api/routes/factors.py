@@ -13,9 +13,9 @@ from carbon.auth.access import ContextOf, Reader, requires
 from carbon.domain.factor import FactorKind
 from carbon.domain.principal import Principal
 from carbon.domain.tenancy import Scope
-from carbon.services import factors
 from carbon.services.context import Context
-from carbon.services.restatement import affected_by
+from carbon.services.reports.restatement import affected_by
+from carbon.services.sci import factors
 from carbon.wire.decode import decode
 from carbon.wire.factors import FactorBody, FactorRecorded
 

@@ -10,7 +10,7 @@ from carbon.api.bodies import answer
 from carbon.api.metrics import registry_of
 from carbon.auth.access import ContextOf, is_local, principal_of
 from carbon.domain.tenancy import Scope
-from carbon.services.roll_up_lag import lag_of
+from carbon.services.rollup.roll_up_lag import lag_of
 from carbon.storage.engine import reading
 
 router = APIRouter(tags=["operations"])

@@ -13,7 +13,7 @@ from carbon.auth.access import ContextOf, requires
 from carbon.domain.principal import Principal
 from carbon.domain.tenancy import Scope
 from carbon.domain.units import MS_PER_DAY
-from carbon.services.hosts import HostTimes, list_hosts, record_host
+from carbon.services.fleet.hosts import HostTimes, list_hosts, record_host
 from carbon.wire.decode import decode
 from carbon.wire.hosts import HostBody
 

@@ -25,9 +25,9 @@ from carbon.domain.units import MS_PER_DAY
 from carbon.domain.yearly import normal_zone
 from carbon.errors import InvalidInput
 from carbon.services.context import Context
-from carbon.services.forecast_answer import forecast_answer, forecast_at_hand, point_answer
-from carbon.services.intensity import known_zone, rated_points, record_vintage
-from carbon.services.intensity_provenance import quarantined_points, sources_of
+from carbon.services.grid.forecast_answer import forecast_answer, forecast_at_hand, point_answer
+from carbon.services.grid.intensity import known_zone, rated_points, record_vintage
+from carbon.services.grid.intensity_provenance import quarantined_points, sources_of
 from carbon.storage.engine import reading
 from carbon.wire.decode import decode
 from carbon.wire.intensity import (

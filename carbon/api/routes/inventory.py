@@ -14,7 +14,7 @@ from carbon.domain.frames import Operated
 from carbon.domain.principal import Principal
 from carbon.domain.tenancy import Scope
 from carbon.errors import InvalidInput
-from carbon.services import inventory
+from carbon.services.reports import inventory
 from carbon.wire.decode import decode
 from carbon.wire.inventory import ContractBody
 

@@ -12,11 +12,11 @@ from carbon.auth.access import ContextOf, Reader, requires
 from carbon.domain.principal import Principal
 from carbon.domain.tenancy import Scope
 from carbon.executors.registry import build_executors
-from carbon.services.ingest import Ingest
-from carbon.services.job_events import note_event
-from carbon.services.jobs import Jobs
-from carbon.services.plan_records import decisions
-from carbon.services.savings import saving
+from carbon.services.ingest.ingest import Ingest
+from carbon.services.jobs.events import note_event
+from carbon.services.jobs.jobs import Jobs
+from carbon.services.jobs.plan_records import decisions
+from carbon.services.jobs.savings import saving
 from carbon.wire.decode import decode
 from carbon.wire.jobs import JobBatch, JobBody, JobChange, JobEvent
 

@@ -11,7 +11,7 @@ from carbon.api.bodies import answer, read_json
 from carbon.auth.access import ContextOf, Reader, requires
 from carbon.domain.principal import Principal
 from carbon.domain.tenancy import Scope
-from carbon.services.periods import close_period, list_periods
+from carbon.services.reports.periods import close_period, list_periods
 from carbon.wire.decode import decode
 from carbon.wire.periods import PeriodBody
 

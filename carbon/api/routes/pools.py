@@ -11,7 +11,7 @@ from carbon.api.bodies import answer, read_json
 from carbon.auth.access import ContextOf, Reader, requires
 from carbon.domain.principal import Principal
 from carbon.domain.tenancy import Scope
-from carbon.services.pools import list_pools, set_pool
+from carbon.services.jobs.pools import list_pools, set_pool
 from carbon.wire.decode import decode
 from carbon.wire.jobs import PoolBody
 

@@ -14,7 +14,7 @@ from carbon.domain.principal import Principal
 from carbon.domain.tenancy import Scope
 from carbon.domain.units import MS_PER_DAY
 from carbon.errors import InvalidInput
-from carbon.services.energy_prices import price_answer, record_prices
+from carbon.services.jobs.energy_prices import price_answer, record_prices
 from carbon.wire.decode import decode
 from carbon.wire.prices import PricesBody
 

@@ -11,7 +11,7 @@ from carbon.auth.access import ContextOf, Reader, energy_writer
 from carbon.domain.tenancy import Scope
 from carbon.domain.units import MS_PER_DAY
 from carbon.errors import InvalidInput
-from carbon.services.import_quality import import_quality, note_troubles
+from carbon.services.ingest.import_quality import import_quality, note_troubles
 from carbon.wire.decode import decode
 from carbon.wire.quality import TroublesBody
 

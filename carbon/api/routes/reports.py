@@ -14,10 +14,10 @@ from carbon.domain.tenancy import Scope
 from carbon.exports.audit_pack import write as write_pack
 from carbon.exports.formats import FORMS, Format
 from carbon.exports.issued import Contact, Issued
-from carbon.services.audit_pack import audit_pack
-from carbon.services.explanation import explain_report
-from carbon.services.reports import issue_report, list_reports, read_report
-from carbon.services.restatement import restate_report
+from carbon.services.reports.audit_pack import audit_pack
+from carbon.services.reports.explanation import explain_report
+from carbon.services.reports.reports import issue_report, list_reports, read_report
+from carbon.services.reports.restatement import restate_report
 from carbon.wire.decode import decode
 from carbon.wire.reports import ReportBody, RestateBody
 

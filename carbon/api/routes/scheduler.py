@@ -11,7 +11,7 @@ from carbon.api.bodies import answer, read_json
 from carbon.auth.access import ContextOf, Reader, requires
 from carbon.domain.principal import Principal
 from carbon.domain.tenancy import Scope
-from carbon.services.scheduler_pause import pause_scheduler, resume_scheduler, scheduler_status
+from carbon.services.jobs.scheduler_pause import pause_scheduler, resume_scheduler, scheduler_status
 from carbon.wire.decode import decode
 from carbon.wire.scheduler import PauseBody
 

@@ -11,9 +11,9 @@ from carbon.api.times import moment, required_moment
 from carbon.auth.access import ContextOf, Reader, is_local, principal_of
 from carbon.domain.intensity import EmissionScope, Signal
 from carbon.domain.reports import GapPolicy, HostPolicy, IdlePolicy
-from carbon.services.question import Question
-from carbon.services.sci import workload_sci
-from carbon.services.site_totals import site_totals
+from carbon.services.proofs.site_totals import site_totals
+from carbon.services.sci.question import Question
+from carbon.services.sci.sci import workload_sci
 from carbon.wire.decode import decode
 from carbon.wire.sci import CalculateRequest, calculated
 

@@ -7,7 +7,7 @@ from fastapi import APIRouter, Response
 from carbon.api.bodies import answer
 from carbon.api.times import moment
 from carbon.auth.access import ContextOf, Reader
-from carbon.services.series import SeriesQuestion, parse_group_by, sci_series
+from carbon.services.sci.series import SeriesQuestion, parse_group_by, sci_series
 
 router = APIRouter(prefix="/v1", tags=["sci"])
 

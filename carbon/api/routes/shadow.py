@@ -10,7 +10,7 @@ from starlette.concurrency import run_in_threadpool
 from carbon.api.bodies import answer, read_json
 from carbon.api.times import moment
 from carbon.auth.access import ContextOf, Reader
-from carbon.services.shadow import shadow_of_jobs, shadow_of_ledger
+from carbon.services.jobs.shadow import shadow_of_jobs, shadow_of_ledger
 from carbon.wire.decode import decode
 from carbon.wire.shadow import ShadowBody
 

@@ -6,7 +6,7 @@ from fastapi import APIRouter, Response
 from fastapi.responses import StreamingResponse
 
 from carbon.auth.access import ContextOf, Reader
-from carbon.services.team_data import team_data
+from carbon.services.reports.team_data import team_data
 
 router = APIRouter(prefix="/v1/teams", tags=["teams"])
 

@@ -6,7 +6,7 @@ from fastapi import APIRouter, Response
 
 from carbon.api.bodies import answer
 from carbon.auth.access import ContextOf, Reader
-from carbon.services.whereabouts import placed_zone
+from carbon.services.grid.whereabouts import placed_zone
 
 router = APIRouter(prefix="/v1/zones", tags=["intensity"])
 

@@ -16,7 +16,7 @@ from carbon.bench.generated.year import Year
 from carbon.domain.principal import Principal
 from carbon.domain.recommendations import Kind
 from carbon.domain.tenancy import ADMIN_SCOPES
-from carbon.services.recommendations import recommendations
+from carbon.services.proofs.recommendations import recommendations
 from carbon.settings import Settings
 
 

@@ -28,9 +28,9 @@ from carbon.domain.tenancy import WorkloadName
 from carbon.domain.units import BUCKET_MS, MS_PER_DAY, MS_PER_HOUR, PPM, QUARTER_MS
 from carbon.errors import Conflicting
 from carbon.services.context import Context
-from carbon.services.nanograms import nanograms
-from carbon.services.settling import settle
-from carbon.services.tariff import Tariff
+from carbon.services.rollup.nanograms import nanograms
+from carbon.services.rollup.settling import settle
+from carbon.services.rollup.tariff import Tariff
 from carbon.storage.bulk import insert_rows, load_rows
 from carbon.storage.columns import Ints, summed
 from carbon.storage.energy import energy_interval, reservation, unit_count

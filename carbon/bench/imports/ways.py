@@ -25,11 +25,11 @@ from carbon.imports.prometheus_api import PrometheusApi
 from carbon.imports.remote_write import write_remote_write
 from carbon.imports.series import Series
 from carbon.services.context import Context
-from carbon.services.importing import Importing
-from carbon.services.ingest import Ingest
-from carbon.services.scraping import Scraping, Target
-from carbon.services.units import UnitIngest
-from carbon.services.writer import Writer
+from carbon.services.ingest.importing import Importing
+from carbon.services.ingest.ingest import Ingest
+from carbon.services.ingest.scraping import Scraping, Target
+from carbon.services.ingest.units import UnitIngest
+from carbon.services.ingest.writer import Writer
 from carbon.settings import Settings
 
 _AT_ONCE = 200

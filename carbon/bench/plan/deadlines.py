@@ -16,8 +16,8 @@ from carbon.bench.figure import Figure, at_most
 from carbon.domain.units import MS_PER_HOUR
 from carbon.planning.likely_lengths import representative
 from carbon.planning.series import FloatArray, IntArray
-from carbon.services.group_plans import plan_of
-from carbon.services.plan_inputs import PLANNER, PlanInputs, Point, PoolTerms, Stand, Wish
+from carbon.services.jobs.group_plans import plan_of
+from carbon.services.jobs.plan_inputs import PLANNER, PlanInputs, Point, PoolTerms, Stand, Wish
 from carbon.storage.job_queries import Hints, PlacementRow
 
 _JOBS: Final = 1_000_000

@@ -26,8 +26,8 @@ from carbon.executors.registry import build_executors
 from carbon.scheduler.leader import Leader
 from carbon.scheduler.scheduler import TICK_S, Scheduler
 from carbon.services.context import Context
-from carbon.services.jobs import Jobs
-from carbon.services.pools import set_pool
+from carbon.services.jobs.jobs import Jobs
+from carbon.services.jobs.pools import set_pool
 from carbon.settings import Settings
 from carbon.wire.jobs import JobBatch, JobBody, PoolBody
 

@@ -22,10 +22,10 @@ from carbon.domain.units import MS_PER_HOUR
 from carbon.executors.registry import build_executors
 from carbon.scheduler.leader import Leader
 from carbon.services.context import Context
-from carbon.services.intensity import record_vintage
-from carbon.services.jobs import Jobs
-from carbon.services.pools import set_pool
-from carbon.services.replan import replan
+from carbon.services.grid.intensity import record_vintage
+from carbon.services.jobs.jobs import Jobs
+from carbon.services.jobs.pools import set_pool
+from carbon.services.jobs.replan import replan
 from carbon.settings import Settings
 from carbon.wire.jobs import JobBatch, JobBody, PoolBody
 

@@ -12,11 +12,11 @@ from carbon.bench.sci.made import ADMIN, BEGIN_MS, MadeLedger, made_ledger
 from carbon.clock import to_rfc3339
 from carbon.domain.inventory import ContractKind
 from carbon.domain.units import MS_PER_HOUR
-from carbon.services.inventory import record_contract
-from carbon.services.question import Question
-from carbon.services.reports import statement_of
-from carbon.services.rollup import roll_up
-from carbon.services.sci import workload_sci
+from carbon.services.reports.inventory import record_contract
+from carbon.services.reports.reports import statement_of
+from carbon.services.rollup.rollup import roll_up
+from carbon.services.sci.question import Question
+from carbon.services.sci.sci import workload_sci
 from carbon.storage.engine import reading
 from carbon.storage.names import device
 from carbon.storage.rollups import bucket, quarter_hour

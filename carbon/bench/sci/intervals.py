@@ -15,7 +15,7 @@ from carbon.domain.factors import LIFESPAN, factor_for_device
 from carbon.domain.intensity import PointKind
 from carbon.domain.sci import Charge, terms_ng
 from carbon.domain.uncertainty import Source, Term, propagate
-from carbon.services.simulation import DRAWS, simulate
+from carbon.services.sci.simulation import DRAWS, simulate
 
 _Z_95: Final = 1.959963984540054
 _CARD = factor_for_device("gpu", "NVIDIA H100 80GB HBM3")

@@ -18,10 +18,10 @@ from carbon.domain.principal import Principal
 from carbon.domain.tenancy import ADMIN_SCOPES
 from carbon.domain.units import MS_PER_HOUR
 from carbon.services.context import Context
-from carbon.services.ingest import Ingest
-from carbon.services.intensity import store_vintage
-from carbon.services.units import UnitIngest
-from carbon.services.writer import Writer
+from carbon.services.grid.intensity import store_vintage
+from carbon.services.ingest.ingest import Ingest
+from carbon.services.ingest.units import UnitIngest
+from carbon.services.ingest.writer import Writer
 from carbon.settings import Settings
 from carbon.storage.engine import create_engine
 from carbon.storage.migrations import upgrade

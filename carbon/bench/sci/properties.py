@@ -12,7 +12,7 @@ from carbon.domain.energy import Method
 from carbon.domain.factors import LIFESPAN, factor_for_device
 from carbon.domain.sci import Charge, Score, calculate, score, terms_ng
 from carbon.domain.statement import Component, EmbodiedShare, FunctionalUnit
-from carbon.services.simulation import simulate
+from carbon.services.sci.simulation import simulate
 
 _CARD = factor_for_device("gpu", "NVIDIA H100 80GB HBM3")
 

@@ -15,10 +15,10 @@ from carbon.bench.sci.made import ADMIN, BEGIN_MS, made_ledger
 from carbon.clock import to_rfc3339
 from carbon.domain.units import BUCKET_MS, MS_PER_DAY
 from carbon.services.audit import verify_audit
-from carbon.services.explanation import explain_report
-from carbon.services.reports import issue_report, statement_of
-from carbon.services.rollup import roll_up
-from carbon.services.settling import settle
+from carbon.services.reports.explanation import explain_report
+from carbon.services.reports.reports import issue_report, statement_of
+from carbon.services.rollup.rollup import roll_up
+from carbon.services.rollup.settling import settle
 from carbon.storage.energy import unit_count
 from carbon.storage.engine import writing
 from carbon.storage.rollups import bucket, quarter_hour

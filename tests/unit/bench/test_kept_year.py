@@ -15,7 +15,7 @@ from carbon.bench.generated.year import Year
 from carbon.bench.kept_year import Size, few, many
 from carbon.bench.ledger import Place, Steps
 from carbon.errors import InvalidInput
-from carbon.services.kept_findings import KeptFindings
+from carbon.services.proofs.kept_findings import KeptFindings
 from carbon.storage.energy import energy_interval
 from carbon.storage.engine import reading
 

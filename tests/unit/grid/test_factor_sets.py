@@ -19,8 +19,8 @@ from carbon.errors import InvalidInput
 from carbon.grid.feed import Feed
 from carbon.grid.source_factors import IPCC_AR5, IPCC_SRREN, source_factors
 from carbon.services.context import Context
-from carbon.services.factors import list_factors
-from carbon.services.feeds import build_feeds
+from carbon.services.grid.feeds import build_feeds
+from carbon.services.sci.factors import list_factors
 from carbon.storage.engine import writing
 from carbon.storage.factors import insert_factor
 

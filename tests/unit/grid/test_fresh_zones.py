@@ -14,11 +14,11 @@ from sqlalchemy import Engine, func, select
 
 from carbon.clock import FakeClock
 from carbon.domain.intensity import EmissionScope, IntensityPoint, PointKind, Signal, Vintage
+from carbon.services.background.polling import Polling
 from carbon.services.context import Context
-from carbon.services.feeds import build_feeds
-from carbon.services.intensity import points_of, rated_points, store_vintage
-from carbon.services.own_forecasts import OwnForecasts
-from carbon.services.polling import Polling
+from carbon.services.grid.feeds import build_feeds
+from carbon.services.grid.intensity import points_of, rated_points, store_vintage
+from carbon.services.grid.own_forecasts import OwnForecasts
 from carbon.settings import Settings
 from carbon.storage.engine import reading, writing
 from carbon.storage.intensity import intensity_point, save_vintage

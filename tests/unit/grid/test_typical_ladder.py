@@ -19,8 +19,8 @@ from carbon.domain.intensity import (
 from carbon.domain.units import MS_PER_HOUR
 from carbon.grid.typical import typical_ahead
 from carbon.services.context import Context
-from carbon.services.intensity import rated_points, store_vintage
-from carbon.services.plan_points import points_until
+from carbon.services.grid.intensity import rated_points, store_vintage
+from carbon.services.jobs.plan_points import points_until
 from carbon.settings import Settings
 from carbon.storage.engine import create_engine
 from carbon.storage.migrations import upgrade

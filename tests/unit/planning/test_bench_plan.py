@@ -20,7 +20,7 @@ from carbon.bench.plan import (
     years,
 )
 from carbon.bench.plan.traces import Traces
-from carbon.services import group_plans
+from carbon.services.jobs import group_plans
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ from msgspec import ValidationError, convert
 from carbon.clock import from_rfc3339
 from carbon.errors import CarbonError
 from carbon.executors.executor import AttemptSpec
-from carbon.services.pools import set_pool
+from carbon.services.jobs.pools import set_pool
 from carbon.wire.jobs import PoolBody
 
 #: Civil times of Berlin that no clock shows (2026-03-29) and that it shows twice (2026-10-25).

@@ -16,8 +16,8 @@ from carbon.clock import to_rfc3339
 from carbon.domain.intensity import PointKind
 from carbon.errors import Conflicting
 from carbon.executors.executor import ExecutorAway
-from carbon.services import attempt_moves, dispatch
-from carbon.services.pools import set_pool
+from carbon.services.jobs import attempt_moves, dispatch
+from carbon.services.jobs.pools import set_pool
 from carbon.storage.engine import writing
 from carbon.storage.job_queries import get_job, place
 from carbon.wire.jobs import PoolBody

@@ -6,8 +6,8 @@ import pytest
 from job_house import ADMIN, HOUR, NOW, OWNER, House, job
 
 from carbon.clock import to_rfc3339
-from carbon.services.job_submission import safe_length_ms
-from carbon.services.pools import set_pool
+from carbon.services.jobs.pools import set_pool
+from carbon.services.jobs.submission import safe_length_ms
 from carbon.wire.jobs import JobBatch, JobChange, PoolBody
 
 MANY = 40

@@ -13,7 +13,7 @@ from carbon.errors import NotFound
 from carbon.executors.executor import ExecutorAway
 from carbon.scheduler.leader import Leader
 from carbon.scheduler.scheduler import Scheduler
-from carbon.services.scheduler_pause import pause_scheduler
+from carbon.services.jobs.scheduler_pause import pause_scheduler
 
 DIRTY_THEN_CLEAN = (300, 300, 50, 300, 300, 300, 300, 300, 300)
 

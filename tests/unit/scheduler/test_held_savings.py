@@ -13,8 +13,8 @@ from job_house import ADMIN, HOUR, NOW, House, fresh_engine
 from ledger import ADMIN as SENDER
 from ledger import Ledger
 
-from carbon.services.rollup import roll_up
-from carbon.services.savings import saving
+from carbon.services.jobs.savings import saving
+from carbon.services.rollup.rollup import roll_up
 from carbon.wire.jobs import SavingAnswer
 
 KWH = 3_600_000_000

@@ -11,8 +11,8 @@ from msgspec.structs import replace
 from carbon.domain.principal import Principal
 from carbon.domain.tenancy import TEAM_SCOPES
 from carbon.executors.kubernetes_release import _size
-from carbon.services.job_requests import class_of
-from carbon.services.pools import set_pool
+from carbon.services.jobs.pools import set_pool
+from carbon.services.jobs.requests import class_of
 from carbon.wire.jobs import JobAnswer, JobBody, PoolBody
 
 

@@ -12,8 +12,8 @@ from msgspec import structs
 
 from carbon.clock import to_rfc3339
 from carbon.domain.jobs import PlacementReason
-from carbon.services.job_plans import decide, first_room_ms, full_spans
-from carbon.services.plan_inputs import PLANNER, PlanInputs, Point, PoolTerms, Wish
+from carbon.services.jobs.plan_inputs import PLANNER, PlanInputs, Point, PoolTerms, Wish
+from carbon.services.jobs.plans import decide, first_room_ms, full_spans
 
 spans = st.lists(
     st.tuples(st.integers(0, 30), st.integers(0, 10)).map(lambda s: (s[0], s[0] + s[1])),

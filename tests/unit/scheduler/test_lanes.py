@@ -13,8 +13,8 @@ from job_house import OWNER, FakeExecutor, House, job
 from carbon.executors.executor import AttemptSpec
 from carbon.scheduler.leader import Leader
 from carbon.scheduler.scheduler import Scheduler
-from carbon.services.jobs import Jobs
-from carbon.services.lanes import Lanes
+from carbon.services.jobs.jobs import Jobs
+from carbon.services.jobs.lanes import Lanes
 from carbon.storage.leases import LeaseLost
 
 

@@ -11,9 +11,8 @@ from sqlalchemy import select, update
 
 from carbon.clock import to_rfc3339
 from carbon.errors import Forbidden, InvalidInput, NotFound
-from carbon.services.group_plans import plan_of
-from carbon.services.job_plans import full_spans
-from carbon.services.plan_inputs import (
+from carbon.services.jobs.group_plans import plan_of
+from carbon.services.jobs.plan_inputs import (
     PLANNER,
     PlanInputs,
     Point,
@@ -22,8 +21,9 @@ from carbon.services.plan_inputs import (
     packed,
     unpacked,
 )
-from carbon.services.plan_records import KEPT_MS, decisions, forget_old_inputs
-from carbon.services.pools import list_pools, set_pool
+from carbon.services.jobs.plan_records import KEPT_MS, decisions, forget_old_inputs
+from carbon.services.jobs.plans import full_spans
+from carbon.services.jobs.pools import list_pools, set_pool
 from carbon.storage.engine import writing
 from carbon.storage.job_queries import Hints
 from carbon.storage.jobs import plan

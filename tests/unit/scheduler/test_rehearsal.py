@@ -8,7 +8,7 @@ from job_house import HOUR, OWNER, House, job
 from sqlalchemy import event, func, select
 from stores import migrate
 
-from carbon.services.job_rehearsal import Rehearsal
+from carbon.services.jobs.rehearsal import Rehearsal
 from carbon.settings import Settings
 from carbon.storage.engine import memory_engine, reading
 from carbon.storage.schema import metadata

@@ -12,9 +12,9 @@ from job_house import ADMIN, HOUR, NOW, OWNER, House, fresh_engine, job
 
 from carbon.clock import from_rfc3339
 from carbon.executors.executor import LookState
-from carbon.services.attempt_pauses import ran_ms
-from carbon.services.plan_records import decisions
-from carbon.services.scheduler_pause import pause_scheduler
+from carbon.services.jobs.attempt_pauses import ran_ms
+from carbon.services.jobs.plan_records import decisions
+from carbon.services.jobs.scheduler_pause import pause_scheduler
 from carbon.storage.engine import reading
 from carbon.storage.job_queries import JobRow, Span, get_job
 from carbon.wire.jobs import JobBody

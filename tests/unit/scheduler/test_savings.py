@@ -15,10 +15,10 @@ from ledger import ADMIN, Ledger
 from carbon.clock import to_rfc3339
 from carbon.domain.intensity import EmissionScope, IntensityPoint, Signal, Vintage
 from carbon.errors import NotFound
-from carbon.services.intensity import record_vintage
-from carbon.services.pool_history import first_place_ms
-from carbon.services.rollup import roll_up
-from carbon.services.savings import saving
+from carbon.services.grid.intensity import record_vintage
+from carbon.services.jobs.pool_history import first_place_ms
+from carbon.services.jobs.savings import saving
+from carbon.services.rollup.rollup import roll_up
 from carbon.wire.jobs import SavingAnswer
 
 KWH = 3_600_000_000

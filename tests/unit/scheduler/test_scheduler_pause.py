@@ -10,7 +10,7 @@ from carbon.domain.jobs import PlacementReason
 from carbon.domain.principal import Principal
 from carbon.domain.tenancy import TEAM_SCOPES
 from carbon.errors import Forbidden
-from carbon.services.scheduler_pause import (
+from carbon.services.jobs.scheduler_pause import (
     pause_scheduler,
     resume_scheduler,
     scheduler_status,

@@ -13,8 +13,8 @@ from carbon.domain.jobs import JobState, PlacementReason
 from carbon.domain.tenancy import WorkloadName
 from carbon.errors import InvalidInput
 from carbon.executors.executor import Handle, LookState
-from carbon.services.attempt_pauses import latest_resume_ms, may_run, ran_ms
-from carbon.services.pools import set_pool
+from carbon.services.jobs.attempt_pauses import latest_resume_ms, may_run, ran_ms
+from carbon.services.jobs.pools import set_pool
 from carbon.storage.engine import reading
 from carbon.storage.job_queries import JobRow, PlacementRow, get_job
 from carbon.wire.jobs import JobBatch, JobBody, PoolBody

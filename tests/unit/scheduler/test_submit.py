@@ -11,7 +11,7 @@ from job_house import ADMIN, HOUR, NOW, OWNER, STRANGER, House, job
 
 from carbon.clock import to_rfc3339
 from carbon.errors import Conflicting, Forbidden, InvalidInput, NotFound
-from carbon.services.pools import list_pools, set_pool
+from carbon.services.jobs.pools import list_pools, set_pool
 from carbon.wire.decode import decode
 from carbon.wire.durations import parse_duration_ms, resolve_moment_ms
 from carbon.wire.jobs import JobBatch, JobBody, JobChange, PoolBody

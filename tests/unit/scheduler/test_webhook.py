@@ -18,11 +18,11 @@ from carbon.errors import CarbonError, Conflicting, InvalidInput, NotFound
 from carbon.executors.webhook import Shape, Target, WebhookExecutor, read_targets, signature
 from carbon.scheduler.leader import Leader
 from carbon.scheduler.scheduler import Scheduler
-from carbon.services.ingest import Ingest
-from carbon.services.job_events import note_event
-from carbon.services.jobs import Jobs
-from carbon.services.savings import saving
-from carbon.services.writer import Writer
+from carbon.services.ingest.ingest import Ingest
+from carbon.services.ingest.writer import Writer
+from carbon.services.jobs.events import note_event
+from carbon.services.jobs.jobs import Jobs
+from carbon.services.jobs.savings import saving
 from carbon.wire.jobs import JobAnswer, JobBody, JobEvent
 
 

@@ -15,10 +15,10 @@ from sqlalchemy import Engine
 from carbon.clock import to_rfc3339
 from carbon.domain.reports import IdlePolicy
 from carbon.errors import InvalidInput, NotFound
-from carbon.services.components import list_components, record_component
 from carbon.services.context import Context
-from carbon.services.idle_time import idle_shares
-from carbon.services.reports import issue_report
+from carbon.services.reports.reports import issue_report
+from carbon.services.sci.components import list_components, record_component
+from carbon.services.sci.idle_time import idle_shares
 from carbon.storage.quarters import Quarter
 from carbon.wire.components import ComponentBody, ComponentKind
 from carbon.wire.reports import ReportBody, Statement

@@ -10,7 +10,7 @@ from carbon.domain.typical import typical_points
 from carbon.domain.units import MS_PER_HOUR
 from carbon.errors import NotFound
 from carbon.grid.hourly_table import HourlyTable
-from carbon.services.backtest import (
+from carbon.services.grid.backtest import (
     TypicalForesight,
     backtest_zone,
     drawn_jobs,

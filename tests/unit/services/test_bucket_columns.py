@@ -15,8 +15,8 @@ from carbon.domain.claims import Claim, workload_of
 from carbon.domain.energy import MeterKind, MeterView, Method, Reading, settle
 from carbon.domain.rollup import BucketRow, Rate, Reservation, roll_bucket
 from carbon.domain.units import BUCKET_MS, PPM
-from carbon.services.bucket_columns import Buckets, Pricing, Readings, roll_columns
-from carbon.services.rolled_buckets import RolledBuckets
+from carbon.services.rollup.bucket_columns import Buckets, Pricing, Readings, roll_columns
+from carbon.services.rollup.rolled_buckets import RolledBuckets
 from carbon.storage.bulk import IntervalRow
 from carbon.storage.interval_columns import columns_of
 from carbon.storage.names import MeterRef

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from carbon.domain.budget import Period
-from carbon.services.civil_period import period_around
+from carbon.services.sci.civil_period import period_around
 
 ZONES = ("UTC", "Europe/Berlin", "Asia/Kathmandu", "America/New_York")
 

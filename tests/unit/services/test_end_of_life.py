@@ -11,9 +11,9 @@ from sqlalchemy import Engine
 from carbon.clock import to_rfc3339
 from carbon.domain.factors import LIFESPAN
 from carbon.services.context import Context
-from carbon.services.explanation import explain_report
-from carbon.services.hosts import HostTimes, record_host
-from carbon.services.reports import issue_report
+from carbon.services.fleet.hosts import HostTimes, record_host
+from carbon.services.reports.explanation import explain_report
+from carbon.services.reports.reports import issue_report
 from carbon.wire.hosts import HostBody
 from carbon.wire.reports import ReportBody
 

@@ -12,11 +12,11 @@ from stores import migrate
 
 from carbon.clock import FakeClock, from_rfc3339
 from carbon.domain.intensity import EmissionScope, IntensityPoint, PointKind, Signal, Vintage
-from carbon.services import forecast_answer as answers
-from carbon.services import rated_ahead
 from carbon.services.context import Context
-from carbon.services.forecast_answer import forecast_answer, forecast_at_hand, point_answer
-from carbon.services.intensity import rated_points, store_vintage
+from carbon.services.grid import forecast_answer as answers
+from carbon.services.grid import rated_ahead
+from carbon.services.grid.forecast_answer import forecast_answer, forecast_at_hand, point_answer
+from carbon.services.grid.intensity import rated_points, store_vintage
 from carbon.settings import Settings
 from carbon.storage.engine import create_engine
 

@@ -12,7 +12,7 @@ from sqlalchemy import Engine
 from carbon.clock import to_rfc3339
 from carbon.domain.reports import GapPolicy
 from carbon.services.context import Context
-from carbon.services.reports import issue_report
+from carbon.services.reports.reports import issue_report
 from carbon.wire.reports import ReportBody, Statement
 
 HOUR = 3_600_000

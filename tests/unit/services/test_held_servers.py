@@ -18,12 +18,12 @@ from carbon.clock import to_rfc3339
 from carbon.domain.factor import Factor, FactorKind, Tier, Unit
 from carbon.errors import InvalidInput
 from carbon.exports.audit_pack import write
-from carbon.services.audit_pack import audit_pack
 from carbon.services.context import Context
-from carbon.services.explanation import explain_report
-from carbon.services.factors import record_factor
-from carbon.services.hosts import HostTimes, record_host
-from carbon.services.reports import issue_report
+from carbon.services.fleet.hosts import HostTimes, record_host
+from carbon.services.reports.audit_pack import audit_pack
+from carbon.services.reports.explanation import explain_report
+from carbon.services.reports.reports import issue_report
+from carbon.services.sci.factors import record_factor
 from carbon.wire.hosts import HostBody
 from carbon.wire.reports import ReportBody, Statement
 

@@ -10,10 +10,10 @@ from job_house import fresh_engine
 from sqlalchemy import Engine, delete, insert, update
 
 from carbon.domain.units import MS_PER_DAY
-from carbon.services import held_sums as module
 from carbon.services.context import Context
-from carbon.services.held_sums import held_sums
-from carbon.services.time_range import TimeRange
+from carbon.services.sci import held_sums as module
+from carbon.services.sci.held_sums import held_sums
+from carbon.services.sci.time_range import TimeRange
 from carbon.storage.engine import reading, writing
 from carbon.storage.period_sums import PeriodSum, period_sums
 from carbon.storage.rollups import workload_day

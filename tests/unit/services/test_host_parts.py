@@ -16,10 +16,10 @@ from sqlalchemy import Engine
 
 from carbon.clock import to_rfc3339
 from carbon.domain.reports import HostPolicy, IdlePolicy
-from carbon.services.audit_pack import audit_pack
 from carbon.services.context import Context
-from carbon.services.host_parts import host_shares
-from carbon.services.reports import issue_report
+from carbon.services.reports.audit_pack import audit_pack
+from carbon.services.reports.reports import issue_report
+from carbon.services.sci.host_parts import host_shares
 from carbon.storage.host_devices import HostDevices
 from carbon.storage.quarters import Quarter
 from carbon.wire.reports import ReportBody, Statement

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from carbon.services import known_senders
-from carbon.services.known_senders import KnownSenders
+from carbon.services.ingest import known_senders
+from carbon.services.ingest.known_senders import KnownSenders
 
 
 def test_what_was_learnt_of_one_source_is_not_told_of_another() -> None:

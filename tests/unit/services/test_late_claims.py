@@ -12,7 +12,7 @@ from sqlalchemy import Engine
 
 from carbon.errors import NotFound
 from carbon.services.context import Context
-from carbon.services.rollup import roll_up
+from carbon.services.rollup.rollup import roll_up
 
 
 @pytest.fixture

@@ -20,12 +20,12 @@ from sqlalchemy import Engine, select
 
 from carbon.clock import to_rfc3339
 from carbon.executors.webhook import signature
-from carbon.services import notices
 from carbon.services.context import Context
-from carbon.services.erasure import erase_team
-from carbon.services.notices import send_due_notices
-from carbon.services.reports import issue_report, read_report
-from carbon.services.restatement import restate_report
+from carbon.services.reports import notices
+from carbon.services.reports.erasure import erase_team
+from carbon.services.reports.notices import send_due_notices
+from carbon.services.reports.reports import issue_report, read_report
+from carbon.services.reports.restatement import restate_report
 from carbon.settings import Settings
 from carbon.storage.engine import reading
 from carbon.storage.notices import report_notice

@@ -21,7 +21,7 @@ from carbon.domain.energy import (
     settle,
 )
 from carbon.domain.units import watts
-from carbon.services.power_columns import (
+from carbon.services.fleet.power_columns import (
     POWER_WINDOW_MS,
     SILENT_AFTER_MS,
     Draw,

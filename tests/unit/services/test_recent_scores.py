@@ -10,7 +10,7 @@ from sqlalchemy import Engine
 
 from carbon.clock import FakeClock
 from carbon.services.context import Context
-from carbon.services.overview import overview
+from carbon.services.screens.overview import overview
 
 T = 1_769_817_600_000
 HOUR = 3_600_000
@@ -24,7 +24,7 @@ def test_for_a_minute(
     most: int,
     is_told_again: bool,
 ) -> None:
-    monkeypatch.setattr("carbon.services.recent_scores.MANY_DEVICES", most)
+    monkeypatch.setattr("carbon.services.sci.recent_scores.MANY_DEVICES", most)
     clock = FakeClock(T + 3 * HOUR)
     context = new_context(memory)
     ledger = Ledger(Context(context.engine, context.settings, clock))

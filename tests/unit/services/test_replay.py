@@ -15,7 +15,7 @@ from ledger import NOON_MS, Ledger, interval
 
 from carbon.clock import FakeClock
 from carbon.services.context import Context
-from carbon.services.rollup import roll_up
+from carbon.services.rollup.rollup import roll_up
 from carbon.settings import Settings
 from carbon.storage.energy import energy_interval, interval_conflict
 from carbon.storage.rollups import bucket, quarter_hour, workload_day, workload_hour

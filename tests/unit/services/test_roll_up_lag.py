@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from carbon.clock import FakeClock
-from carbon.services.roll_up_lag import (
+from carbon.services.rollup.roll_up_lag import (
     GIVES_NO_WAY_S,
     GIVES_WAY_S,
     LONGEST_REST_S,

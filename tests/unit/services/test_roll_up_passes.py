@@ -20,9 +20,9 @@ from sqlalchemy import delete, select
 from carbon.clock import FakeClock
 from carbon.domain.civil import civil_days
 from carbon.domain.units import BUCKET_MS, MS_PER_DAY, MS_PER_HOUR, QUARTER_MS, floor_to
-from carbon.services import rollup
 from carbon.services.context import Context
-from carbon.services.rollup import Pace, roll_up
+from carbon.services.rollup import rollup
+from carbon.services.rollup.rollup import Pace, roll_up
 from carbon.settings import Settings
 from carbon.storage.dirty import count_dirty, mark_dirty, oldest_dirty, take_marks
 from carbon.storage.energy import dirty_bucket

@@ -15,8 +15,8 @@ from carbon.domain.factor_book import FactorBook
 from carbon.domain.intensity import PointKind
 from carbon.domain.sci import Charge, Score, score
 from carbon.domain.units import MS_PER_DAY
-from carbon.services.held_devices import embodied_charges, shares_of
-from carbon.services.score_columns import Rows, exact_sums, scores
+from carbon.services.sci.held_devices import embodied_charges, shares_of
+from carbon.services.sci.score_columns import Rows, exact_sums, scores
 from carbon.storage.ledger_rows import DeviceRef
 from carbon.storage.ratings import Rating
 

@@ -13,9 +13,9 @@ from sqlalchemy import Engine
 from carbon.clock import FakeClock
 from carbon.errors import InvalidInput
 from carbon.services.context import Context
-from carbon.services.import_quality import import_quality
-from carbon.services.importing import Importing
-from carbon.services.scraping import Scraping, Target, read_targets
+from carbon.services.ingest.import_quality import import_quality
+from carbon.services.ingest.importing import Importing
+from carbon.services.ingest.scraping import Scraping, Target, read_targets
 
 TARGET = Target("http://gpu-01:9400/metrics", labels={"node": "gpu-01"})
 

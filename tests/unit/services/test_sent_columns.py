@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from carbon.services.sent_columns import SentColumns
+from carbon.services.ingest.sent_columns import SentColumns
 from carbon.wire.energy import EnergyInterval
 
 words = st.sampled_from(["a", "b", "c"])

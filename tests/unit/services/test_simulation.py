@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from carbon.domain.energy import Method
 from carbon.domain.intensity import PointKind
 from carbon.domain.uncertainty import Source, Term, energy_source, intensity_source, propagate
-from carbon.services.simulation import drawn, simulate
+from carbon.services.sci.simulation import drawn, simulate
 
 small = st.floats(min_value=0.0, max_value=0.15)
 values = st.floats(min_value=0.1, max_value=1e6)

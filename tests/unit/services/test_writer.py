@@ -17,7 +17,7 @@ from sqlalchemy.exc import OperationalError
 
 from carbon.errors import InvalidInput, TooBusy
 from carbon.services.context import Context
-from carbon.services.writer import Work, Writer
+from carbon.services.ingest.writer import Work, Writer
 from carbon.storage.engine import Pen, checkpoint, create_engine, execute, reading, writing
 from carbon.storage.identities import Identities
 from carbon.storage.names import host

@@ -1,0 +1,1 @@
+"""What goes on without a request: upkeep of the ledger, polling of feeds and prices."""

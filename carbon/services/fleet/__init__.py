@@ -1,0 +1,1 @@
+"""Hosts, their live power, and the corrections of what is known of them."""

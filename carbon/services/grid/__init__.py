@@ -1,0 +1,1 @@
+"""What the grid said and will say: intensity, feeds and forecasts, and where a host stands."""

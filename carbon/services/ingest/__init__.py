@@ -1,0 +1,1 @@
+"""What comes in: batches judged, cut and written; history and exporters on the same path."""

@@ -1,0 +1,1 @@
+"""Deferrable work: submitted, planned, dispatched, watched and credited."""

@@ -1,0 +1,1 @@
+"""Experiments with their arms, and what the ledger recommends."""

@@ -1,0 +1,1 @@
+"""Issued statements: tables, restatement, explanation, audit packs, closed periods, notices."""

@@ -1,0 +1,1 @@
+"""From raw readings to priced sums: buckets, hours, days; prices that change later; retention."""

@@ -1,0 +1,232 @@
+"""What a civil day's roll-ups cost by the prices of today: read and computed as columns, beside
+those who write. Everything that is answered can be sent from one process to another."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+from sqlalchemy import Connection, Engine, Table
+
+from carbon.domain.rollup import Rate
+from carbon.domain.units import BUCKET_MS, MS_PER_HOUR, QUARTER_MS
+from carbon.services.rollup.nanograms import Flags, nanograms
+from carbon.services.rollup.tariff import Tariff
+from carbon.settings import Settings
+from carbon.storage import repricing as store
+from carbon.storage.columns import Ints, distinct, summed
+from carbon.storage.engine import reading
+from carbon.storage.names import models_of_devices
+from carbon.storage.ratings import Rating, Ratings
+from carbon.storage.repricing import Mark
+from carbon.storage.rollups import bucket, quarter_hour, workload_day, workload_hour
+from carbon.storage.settled import device_day
+
+_START, _DEVICE, _SUBJECT, _WORKLOAD, _METHOD, _RATING, _ENERGY, _NG = range(8)
+#: Rows that one statement sets; a fleet's quarter-hour is cut by device.
+_DEVICES_AT_ONCE = 2_000
+
+
+@dataclass(frozen=True, slots=True)
+class SpanPrices:
+    """One quarter-hour or bucket in which a price may have changed."""
+
+    start_ms: int
+    #: First and last device of each part of it.
+    parts: list[tuple[int, int]]
+    #: What the rows of a rating cost, where all of them cost the same.
+    by_rating: dict[int, Rate]
+    #: Keys and ng of the rows that are set one by one: those that a float product might miss by
+    #: one, and those of a rating under which there are several prices.
+    single: Ints
+    #: Device → rate; empty where `by_rating` says all.
+    by_device: dict[int, Rate]
+    #: Whether any row's rating is another now.
+    has_new_rating: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Sums:
+    """Key columns and ng of the sums above a day's quarter-hours."""
+
+    hours: Ints
+    days: Ints
+    device_days: Ints
+    #: (hour, workload) of hours that reach over the day's ends.
+    cut_hours: Ints
+    workloads: list[int]
+
+    @property
+    def tables(self) -> list[tuple[Table, tuple[str, ...], Ints]]:
+        """(table, its key, rows)"""
+        shared = ("start_ms", "workload_id", "model_id", "method", "rating_id")
+        own = ("start_ms", "workload_id", "device_id", "subject_id", "method", "rating_id")
+        return [
+            (workload_hour, shared, self.hours),
+            (workload_day, shared, self.days),
+            (device_day, own, self.device_days),
+        ]
+
+
+@dataclass(frozen=True, slots=True)
+class DayPrices:
+    start_ms: int
+    end_ms: int
+    #: The marks of the day as they stood before it was read.
+    seen: tuple[object, ...]
+    #: All that are known; ids below 0 are not stored yet.
+    ratings: dict[int, Rating]
+    quarters: list[SpanPrices]
+    #: By start of the quarter-hour.
+    buckets: dict[int, list[SpanPrices]]
+    #: (start of the hour, workload) that are in it.
+    hours: Ints
+    #: None where they can be told only once the quarter-hours are set.
+    sums: Sums | None
+    #: Whether the tables above have all rows that `sums` would set.
+    has_sums: bool
+
+
+def day_prices(
+    engine: Engine, settings: Settings, marks: Sequence[Mark], start_ms: int, end_ms: int
+) -> DayPrices:
+    """Raises InvalidInput(`missing_intensity`)."""
+    day = (start_ms, end_ms)
+    with reading(engine) as connection:
+        seen = store.changes_since(connection, *day)
+        quarters = store.rows_of(connection, quarter_hour, *day, QUARTER_MS)
+        buckets = store.rows_of(connection, bucket, *day, BUCKET_MS)
+        ratings = Ratings(connection, may_store=False)
+        devices = np.unique(quarters[:, _DEVICE])
+        tariff = Tariff.load(settings.zone, connection, ratings, devices.tolist(), *day)
+        models = models_of_devices(connection)
+    of_quarters, ng = _spans(tariff, marks, devices, quarters, QUARTER_MS, 6)
+    of_buckets: dict[int, list[SpanPrices]] = {}
+    for span in _spans(tariff, marks, devices, buckets, BUCKET_MS, 5)[0]:
+        quarter_ms = span.start_ms - span.start_ms % QUARTER_MS
+        of_buckets.setdefault(quarter_ms, []).append(span)
+    at, workload = quarters[:, _START], quarters[:, _WORKLOAD]
+    hours = distinct(at - at % MS_PER_HOUR, workload)
+    is_told = not of_buckets and not any(q.has_new_rating for q in of_quarters)
+    sums = sums_of(quarters, ng, models, *day) if is_told else None
+    with reading(engine) as connection:
+        has_sums = sums is not None and are_there(connection, sums)
+    return DayPrices(
+        *day,
+        seen,
+        ratings.by_id,
+        of_quarters,
+        of_buckets,
+        hours,
+        sums,
+        has_sums,
+    )
+
+
+def are_there(connection: Connection, sums: Sums) -> bool:
+    """Whether each sum has its row, and each row its sum."""
+    return all(store.has_rows(connection, *one) for one in sums.tables)
+
+
+def day_sums(connection: Connection, start_ms: int, end_ms: int) -> Sums:
+    """From quarter-hours as they stand."""
+    rows = store.rows_of(connection, quarter_hour, start_ms, end_ms, QUARTER_MS)
+    return sums_of(rows, rows[:, _NG], models_of_devices(connection), start_ms, end_ms)
+
+
+def sums_of(rows: Ints, ng: Ints, models: Mapping[int, int], start_ms: int, end_ms: int) -> Sums:
+    devices, place = np.unique(rows[:, _DEVICE], return_inverse=True)
+    model = np.array([models[d] for d in devices.tolist()], dtype=np.int64)[place]
+    hour = rows[:, _START] - rows[:, _START] % MS_PER_HOUR
+    is_whole = (hour >= start_ms) & (hour + MS_PER_HOUR <= end_ms)
+    own = [rows[:, at] for at in (_WORKLOAD, _DEVICE, _SUBJECT, _METHOD, _RATING)]
+    # By hour first: the days are sums of far fewer rows.
+    fine = summed((hour, *own, model), [ng])
+    day = np.full(len(fine), start_ms, dtype=np.int64)
+    workload, device, subject, method, rating = fine.T[1:6]
+    shared = (workload, fine[:, 6], method, rating)
+    whole = (fine[:, 0] >= start_ms) & (fine[:, 0] + MS_PER_HOUR <= end_ms)
+    return Sums(
+        summed((fine[:, 0], *shared), [fine[:, 7]], whole),
+        summed((day, *shared), [fine[:, 7]]),
+        summed((day, workload, device, subject, method, rating), [fine[:, 7]]),
+        distinct(hour[~is_whole], rows[~is_whole, _WORKLOAD]),
+        np.unique(rows[:, _WORKLOAD]).tolist(),
+    )
+
+
+def _spans(
+    tariff: Tariff, marks: Sequence[Mark], devices: Ints, rows: Ints, width_ms: int, keys: int
+) -> tuple[list[SpanPrices], Ints]:
+    """The spans that a mark covers; and the ng of all rows, those that none covers as they were.
+
+    The first `keys` columns tell a row."""
+    if not len(rows):
+        return [], rows[:, _NG]
+    starts, firsts = np.unique(rows[:, _START], return_index=True)
+    spans = [slice(*at) for at in pairwise([*firsts.tolist(), len(rows)])]
+    device_at = np.searchsorted(devices, rows[:, _DEVICE])
+    rates: list[Rate] = []
+    meant: list[bool] = []
+    price = np.empty(len(rows), dtype=np.int64)
+    for at, span in zip(starts.tolist(), spans, strict=True):
+        zones = {m.zone for m in marks if m.start_ms < at + width_ms and m.end_ms > at}
+        kinds, places = tariff.kinds(at)
+        by_place = tariff.rates(at, at + width_ms)
+        price[span] = len(rates) + kinds[device_at[span]]
+        rates += [by_place[place] for place in places]
+        meant += ["" in zones or place.zone in zones for place in places]
+    g_per_kwh = np.array([rate.g_per_kwh for rate in rates])[price]
+    pue = np.array([rate.pue for rate in rates])[price]
+    ng, is_near_half = nanograms(rows[:, _ENERGY], g_per_kwh, pue)
+    is_meant = np.array(meant)[price]
+    ng = np.where(is_meant, ng, rows[:, _NG])
+    made = [
+        _span(rows[s], keys, price[s], rates, meant, is_meant[s], is_near_half[s], ng[s])
+        for s in spans
+        if is_meant[s].any()
+    ]
+    return made, ng
+
+
+def _span(
+    rows: Ints,
+    keys: int,
+    price: Ints,
+    rates: Sequence[Rate],
+    meant: Sequence[bool],
+    is_meant: Flags,
+    is_near_half: Flags,
+    ng: Ints,
+) -> SpanPrices:
+    rating = rows[:, _RATING]
+    wide = int(rating.max()) + 1
+    told: dict[int, set[Rate | None]] = {}
+    for number, old in (divmod(pair, wide) for pair in np.unique(price * wide + rating).tolist()):
+        told.setdefault(old, set()).add(rates[number] if meant[number] else None)
+    by_rating = {old: rate for old, [rate, *others] in told.items() if rate and not others}
+    several = [old for old, found in told.items() if len(found) > 1]
+    is_single = is_near_half | np.isin(rating, several) if several else is_near_half
+    single = np.flatnonzero(is_meant & is_single)
+    changes = any(rate and rate.rating != old for old, some in told.items() for rate in some)
+    by_device: dict[int, Rate] = {}
+    if changes or several:
+        chosen = zip(rows[is_meant, _DEVICE].tolist(), price[is_meant].tolist(), strict=True)
+        by_device = {device: rates[number] for device, number in chosen}
+    return SpanPrices(
+        int(rows[0, _START]),
+        _parts(rows[:, _DEVICE]),
+        by_rating,
+        np.column_stack([rows[single, :keys], ng[single]]),
+        by_device,
+        changes,
+    )
+
+
+def _parts(devices: Ints) -> list[tuple[int, int]]:
+    """First and last of so many devices at a time."""
+    some = np.unique(devices).tolist()
+    parts = [some[at : at + _DEVICES_AT_ONCE] for at in range(0, len(some), _DEVICES_AT_ONCE)]
+    return [(part[0], part[-1]) for part in parts]

@@ -1,0 +1,1 @@
+"""CodeCarbon's trackers as senders."""
