@@ -45,7 +45,9 @@ def service(
         key, _ = made.key("default", ADMIN_SCOPES)
         real, transport = carbon.client.Client, made.admin._transport
         monkeypatch.setattr(
-            carbon.client, "Client", lambda: real("http://testserver", key, transport=transport)
+            carbon.client,
+            "Client",
+            lambda **_: real("http://testserver", key, transport=transport),
         )
         yield made
     engine.dispose()

@@ -16,7 +16,7 @@ from msgspec.structs import replace
 
 from carbon.domain.jobs import PlacementReason
 from carbon.domain.units import MS_PER_HOUR
-from carbon.planning.decision import DISPATCH_MARGIN_MS, latest_safe_start_ms
+from carbon.planning.decision import latest_safe_start_ms
 from carbon.planning.group import Choice, Group, Placed, Room, all_in_place, place_group
 from carbon.planning.likely_lengths import cheapest_starts
 from carbon.planning.pool_bound import PoolBound, pool_bound
@@ -30,6 +30,7 @@ from carbon.services.jobs.plans import (
     decide,
     full_spans,
     margin_ms,
+    margins_ms,
     series_of,
     unmoved,
     with_money,
@@ -280,7 +281,7 @@ class _Pool:
         now_area = self.series.area(first + self.group.length_ms) - self.series.area(first)
         start_now = now_area * watts * KWH_PER_W_MS
         length = self.group.length_ms
-        before = length + np.minimum(DISPATCH_MARGIN_MS, length // 10)
+        before = length + margins_ms(length)
         columns = (placed.start_ms, self._starts(placed), first, length, before, grams, start_now)
         rows = []
         for index, (planned, start, at_once, length_ms, early, expected, now) in enumerate(
@@ -319,8 +320,7 @@ def _reason(
 def _group(wishes: Sequence[Wish], until_ms: int, now_ms: int) -> Group:
     length = np.array([w.length_ms for w in wishes], dtype=np.int64)
     earliest = np.array([max(now_ms, w.earliest_ms) for w in wishes], dtype=np.int64)
-    margin = np.array([margin_ms(w.length_ms or 0) for w in wishes], dtype=np.int64)
-    end = np.array([w.deadline_ms for w in wishes], dtype=np.int64) - margin
+    end = np.array([w.deadline_ms for w in wishes], dtype=np.int64) - margins_ms(length)
     return Group(earliest, np.minimum(end, until_ms), length)
 
 

@@ -50,7 +50,10 @@ def test_for_people_the_figures_are_the_output(
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_signal_ends_it_with_what_was_taken(
-    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], number: signal.Signals
+    request: pytest.FixtureRequest,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+    number: signal.Signals,
 ) -> None:
     cleaned: list[str] = []
 
@@ -62,6 +65,9 @@ def test_a_signal_ends_it_with_what_was_taken(
         finally:
             cleaned.append("stopped what it started")
 
+    # What a shell starts in the background is told to ignore SIGINT: these tests too, perhaps.
+    ignored = signal.signal(signal.SIGINT, signal.default_int_handler)
+    request.addfinalizer(lambda: signal.signal(signal.SIGINT, ignored))
     before = signal.getsignal(signal.SIGTERM)
     simulation(monkeypatch, figures)
     ended = call(capfd, "bench", "experiment", "--part", "simulation", "--json")
