@@ -37,6 +37,21 @@ class Service:
         told = self.process.cpu_times()
         return float(told.user + told.system)
 
+    def wait_for_rest(self, most_s: float = 120.0) -> None:
+        """Until the service and what it has started do next to nothing for two seconds: rolling
+        up and finding what to recommend after a start are no part of what is measured."""
+        until = time.monotonic() + most_s
+        before = self._busy_s()
+        while time.monotonic() < until:
+            time.sleep(2.0)
+            before, earlier = self._busy_s(), before
+            if before - earlier < 0.1:
+                return
+
+    def _busy_s(self) -> float:
+        everyone = [self.process, *self.process.children(recursive=True)]
+        return sum(t.user + t.system for t in (one.cpu_times() for one in everyone))
+
     @property
     def rss_mb(self) -> float:
         return float(self.process.memory_info().rss) / 1e6

@@ -34,6 +34,7 @@ def pages(options: Options) -> list[Figure]:
         _year(options, fleet, days) as folder,
         service(options.db_url, data_dir=folder) as running,
     ):
+        running.wait_for_rest()
         size = f"{fleet.gpus} GPUs, {fleet.workload_count} workloads, {days} days"
         rounds = _QUICK_ROUNDS if options.quick else _ROUNDS
         figures = _served(running, list(_paths(fleet)), rounds, size)
