@@ -50,7 +50,8 @@ class Service:
 
     def _busy_s(self) -> float:
         everyone = [self.process, *self.process.children(recursive=True)]
-        return sum(t.user + t.system for t in (one.cpu_times() for one in everyone))
+        told = [one.cpu_times() for one in everyone]
+        return float(sum(one.user + one.system for one in told))
 
     @property
     def rss_mb(self) -> float:
