@@ -11,6 +11,7 @@ from msgspec.structs import replace
 from sqlalchemy import Connection, Engine
 
 from carbon.clock import to_rfc3339
+from carbon.domain.intensity import RatedPoint
 from carbon.domain.principal import Principal
 from carbon.domain.units import MS_PER_DAY, MS_PER_HOUR, floor_to
 from carbon.executors.registry import Executors
@@ -22,11 +23,12 @@ from carbon.services.jobs.plan_inputs import (
     PLANNER,
     Expected,
     PlanInputs,
-    Point,
     Taken,
     Wish,
     packed,
+    points_of_rated,
     unpacked,
+    vintages_of,
 )
 from carbon.services.jobs.pools import capacity_of, terms_of, weights_of
 from carbon.storage.engine import reading, writing
@@ -63,8 +65,7 @@ def inputs_for(
     connection: Connection,
     pool: PoolRow,
     zone: str,
-    points: Sequence[Point],
-    vintages: tuple[int, ...],
+    points: Sequence[RatedPoint],
     wishes: Sequence[Wish],
     taken: Sequence[Taken],
 ) -> PlanInputs:
@@ -76,8 +77,8 @@ def inputs_for(
         now_ms,
         zone,
         context.settings.timezone,
-        tuple(points),
-        vintages,
+        points_of_rated(points),
+        vintages_of(points),
         capacity,
         tuple(taken),
         with_known_prices(connection, terms_of(pool), zone, context.settings.timezone, now_ms),

@@ -15,7 +15,7 @@ from carbon.domain.units import MS_PER_HOUR
 from carbon.executors.registry import Executors
 from carbon.services.context import Context
 from carbon.services.jobs.group_plans import plan_of
-from carbon.services.jobs.plan_inputs import Stand, Taken, Wish, points_of_rated, vintages_of
+from carbon.services.jobs.plan_inputs import Stand, Taken, Wish
 from carbon.services.jobs.plan_points import points_until
 from carbon.services.jobs.plan_records import inputs_for, keep
 from carbon.services.jobs.plans import zone_of
@@ -128,8 +128,7 @@ def _replan_group(
             connection,
             pool,
             zone,
-            points_of_rated(points),
-            vintages_of(points),
+            points,
             [Wish.of(job, _stand(job)) for job in jobs],
             [*planned_spans(connection, pool.id, are_waiting=False), *held.taken()],
         )

@@ -10,7 +10,7 @@ from carbon.executors.registry import Executors
 from carbon.services.context import Context
 from carbon.services.jobs.attempt_pauses import latest_resume_ms, ran_ms
 from carbon.services.jobs.group_plans import plan_of
-from carbon.services.jobs.plan_inputs import Ongoing, Stand, Wish, points_of_rated, vintages_of
+from carbon.services.jobs.plan_inputs import Ongoing, Stand, Wish
 from carbon.services.jobs.plan_points import points_until
 from carbon.services.jobs.plan_records import inputs_for, keep, taken_of
 from carbon.storage.engine import reading, writing
@@ -67,8 +67,7 @@ def _replan(context: Context, executors: Executors, lease: Lease, job: JobRow) -
             connection,
             pool,
             placed.zone,
-            points_of_rated(points),
-            vintages_of(points),
+            points,
             [wish],
             taken_of(connection, pool, job.id),
         )

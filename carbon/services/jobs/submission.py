@@ -20,7 +20,7 @@ from carbon.errors import CarbonError, Conflicting
 from carbon.executors.registry import Executors
 from carbon.planning.likely_lengths import representative
 from carbon.services.context import Context
-from carbon.services.jobs.plan_inputs import Wish, points_of_rated, vintages_of
+from carbon.services.jobs.plan_inputs import Wish
 from carbon.services.jobs.plan_points import points_until
 from carbon.services.jobs.plan_records import inputs_for, planned_and_kept, taken_of
 from carbon.services.jobs.plans import zone_of
@@ -187,8 +187,7 @@ def placements_of(
         connection,
         pool,
         zone,
-        points_of_rated(points),
-        vintages_of(points),
+        points,
         [Wish.of(row) for row in rows],
         taken_of(connection, pool, rows[0].id if len(rows) == 1 else None),
     )
