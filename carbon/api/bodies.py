@@ -47,17 +47,21 @@ async def read_plain(request: Request) -> bytes:
 
 
 def inflated(request: Request, body: bytes, most: int) -> bytes:
-    """The body as it was before its content encoding.
+    """The body as it was before its content encoding. Raises as `unpacked`."""
+    return unpacked(request.headers.get("content-encoding", "identity").lower(), body, most)
+
+
+def unpacked(encoding: str, body: bytes, most: int) -> bytes:
+    """The body as it was before an encoding, of at most so many bytes.
 
     Raises UnsupportedMedia(`content_encoding`), TooLarge and MalformedInput (`malformed_gzip`,
     `malformed_zstd`).
     """
-    encoding = request.headers.get("content-encoding", "identity").lower()
     if encoding == "identity":
         return body
-    unpack = _ENCODINGS.get(encoding)
+    unpack = ENCODINGS.get(encoding)
     if unpack is None:
-        known = ", ".join(["identity", *_ENCODINGS])
+        known = ", ".join(["identity", *ENCODINGS])
         raise UnsupportedMedia("content_encoding", f"send one of {known}, not {encoding}")
     return unpack(body, most)
 
@@ -118,7 +122,7 @@ def _unzstd(body: bytes, most: int) -> bytes:
     return plain
 
 
-_ENCODINGS: dict[str, Callable[[bytes, int], bytes]] = {"gzip": _gunzip, "zstd": _unzstd}
+ENCODINGS: dict[str, Callable[[bytes, int], bytes]] = {"gzip": _gunzip, "zstd": _unzstd}
 
 
 def _too_large(most: int) -> TooLarge:

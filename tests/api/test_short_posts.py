@@ -3,6 +3,7 @@ it arrives."""
 
 from __future__ import annotations
 
+import gzip
 import json
 import socket
 import threading
@@ -11,6 +12,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
+import pyarrow as pa
 import pytest
 import uvicorn
 from hypothesis import HealthCheck, given
@@ -27,7 +29,9 @@ from carbon.app import SHORT_POSTS, create_app
 from carbon.auth.keys import create_key
 from carbon.clock import FakeClock, to_rfc3339
 from carbon.domain.tenancy import TEAM_SCOPES, Scope
+from carbon.errors import TooBusy
 from carbon.services.context import Context
+from carbon.services.ingest.writer import Writer
 from carbon.settings import Settings
 
 #: What sends a request the long way, and changes nothing of it.
@@ -49,11 +53,19 @@ class Socketed:
         return socket.create_connection(("127.0.0.1", self.port), timeout=20)
 
     def request(
-        self, body: bytes, path: str = "/v1/energy", key: str = "", more: str = ""
+        self,
+        body: bytes,
+        path: str = "/v1/energy",
+        key: str = "",
+        more: str = "",
+        media: str = "application/json",
+        encoding: str = "",
     ) -> bytes:
+        if encoding:
+            more += f"Content-Encoding: {encoding}\r\n"
         head = (
             f"POST {path} HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer {key or self.key}\r\n"
-            f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n{more}\r\n"
+            f"Content-Type: {media}\r\nContent-Length: {len(body)}\r\n{more}\r\n"
         )
         return head.encode() + body
 
@@ -219,6 +231,7 @@ def test_what_nobody_foresaw_tells_nothing_of_its_insides(
     "changed",
     [
         ("Content-Type: application/json", "Content-Type: application/json; charset=utf-8"),
+        ("Content-Length", "Content-Encoding: br\r\nContent-Length"),
         ("Content-Length", "Expect: 100-continue\r\nContent-Length"),
         ("HTTP/1.1", "HTTP/1.0"),
         ("Host: a", "Host: a\r\nConnection: close"),
@@ -237,11 +250,113 @@ def test_what_is_unusual_goes_the_long_way(served: Socketed, changed: tuple[str,
     assert len(served.short) == before
 
 
-def test_a_body_beyond_the_short_ones_goes_the_long_way(served: Socketed) -> None:
+def test_a_large_body_of_a_known_key_is_answered_at_the_socket(served: Socketed) -> None:
+    served.ask(served.request(batch("known")))
     before = len(served.short)
     (large,) = served.ask(served.request(batch("large", extra="x" * MOST_BYTES)))
-    assert large.status == 202
+    assert (large.status, large.json["accepted"]) == (202, 1)
+    assert len(served.short) == before + 1
+
+
+def test_a_large_body_is_not_read_of_just_anybody(served: Socketed) -> None:
+    """The long way refuses it before its body is read."""
+    before = len(served.short)
+    fresh, _ = create_key(served.context, "f", "blue", TEAM_SCOPES)
+    body = batch("anybody", extra="x" * MOST_BYTES)
+    for key, status in (("ck_nobody", 401), (served.reader, 403), (fresh, 202)):
+        head, _, _ = served.request(body, key=key).partition(b"\r\n\r\n")
+        with served.connect() as connection:
+            connection.sendall(head + b"\r\n\r\n" + (body if status == 202 else b""))
+            assert answered(connection).status == status
     assert len(served.short) == before
+
+
+def test_a_large_body_waits_where_too_many_do(
+    served: Socketed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    served.ask(served.request(batch("before")))
+    body = batch("full", extra="x" * MOST_BYTES)
+
+    def full(_writer: Writer) -> None:
+        raise TooBusy("ingest_full", "too many batches are waiting; send again", 1)
+
+    monkeypatch.setattr(Writer, "check_room", full)
+    head, _, _ = served.request(body).partition(b"\r\n\r\n")
+    with served.connect() as connection:
+        connection.sendall(head + b"\r\n\r\n")
+        refused = answered(connection)
+    assert (refused.status, refused.headers["retry-after"]) == (429, "1")
+
+
+def test_a_body_beyond_all_is_refused(served: Socketed) -> None:
+    most = served.context.settings.max_body_bytes
+    head, _, _ = (
+        served.request(b"").replace(b"Length: 0", b"Length: %d" % (most + 1)).partition(b"\r\n\r\n")
+    )
+    with served.connect() as connection:
+        connection.sendall(head + b"\r\n\r\n")
+        refused = answered(connection)
+    assert (refused.status, refused.json["code"]) == (413, "body_too_large")
+
+
+def zstd(body: bytes) -> bytes:
+    packed = pa.compress(body, codec="zstd", asbytes=True)
+    assert isinstance(packed, bytes)
+    return packed
+
+
+PACKINGS: dict[str, Callable[[bytes], bytes]] = {
+    "identity": bytes,
+    "gzip": gzip.compress,
+    "zstd": zstd,
+}
+
+
+def as_arrow(body: bytes) -> bytes:
+    told = json.loads(body)
+    rows = pa.Table.from_pylist(told.pop("intervals"))
+    head = {
+        name: value if isinstance(value, str) else json.dumps(value) for name, value in told.items()
+    }
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_stream(sink, rows.schema.with_metadata(head)) as writer:
+        writer.write_table(rows)
+    return bytes(sink.getvalue())
+
+
+@pytest.mark.parametrize("is_arrow", [False, True])
+@pytest.mark.parametrize("encoding", PACKINGS)
+@pytest.mark.parametrize("rows", [1, 300])
+def test_in_whatever_form_it_comes_both_ways_answer_alike(
+    served: Socketed, encoding: str, is_arrow: bool, rows: int
+) -> None:
+    def body(name: str) -> bytes:
+        sent = [
+            interval(
+                T + n, T + n + 10_000, 5_000 if n % 7 else -1, f"GPU-{name}", workload=f"w{name}"
+            )
+            for n in range(0, rows * 10_000, 10_000)
+        ]
+        whole = json.dumps({"source": name, "boot_id": "b", "seq": 1, "intervals": sent}).encode()
+        return PACKINGS[encoding](as_arrow(whole) if is_arrow else whole)
+
+    served.ask(served.request(batch("known")))
+    media = energy.ARROW if is_arrow else "application/json"
+    short, long = served.both(body, media=media, encoding=encoding)
+    assert short == long
+    assert short.status == 202
+    assert len(short.json["rejected"]) == (rows + 6) // 7
+
+
+@pytest.mark.parametrize("encoding", ["gzip", "zstd"])
+def test_what_is_packed_badly_or_too_well_is_refused_alike(served: Socketed, encoding: str) -> None:
+    bomb = PACKINGS[encoding](bytes(served.context.settings.max_decoded_bytes + 1))
+    cut_off = PACKINGS[encoding](batch("cut"))[:-9]
+    served.ask(served.request(batch("known")))
+    for body, status in ((bomb, 413), (b"no such thing", 400), (cut_off, 400)):
+        short, long = served.both(lambda _name, body=body: body, encoding=encoding)  # type: ignore[misc]
+        assert short == long
+        assert short.status == status
 
 
 @hypothesis_settings(max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture])

@@ -22,7 +22,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.routing import Route
 
 from carbon.api.bodies import answer, read_json
-from carbon.api.short_posts import ShortPost
+from carbon.api.short_posts import Posted, ShortPost
 from carbon.auth.access import (
     ContextOf,
     allowed_to_write_energy,
@@ -78,10 +78,10 @@ async def post_emission(request: Request) -> Response:
     return answer(await _told(_ingest(request), principal, raw, _client(request)), 201)
 
 
-def _short_emission(app: FastAPI, key: str, raw: bytes, address: str) -> asyncio.Future[str]:
+def _short_emission(app: FastAPI, posted: Posted) -> asyncio.Future[str]:
     """As `post_emission`, of a body as it is."""
-    principal = allowed_to_write_energy(principal_of_key(app.state.context, key))
-    return _told(app.state.trackers, principal, raw, address)
+    principal = allowed_to_write_energy(principal_of_key(app.state.context, posted.key))
+    return _told(app.state.trackers, principal, posted.body, posted.address)
 
 
 def _told(

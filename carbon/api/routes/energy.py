@@ -9,12 +9,14 @@ from starlette.routing import Route
 
 from carbon.api.bodies import answer, media_type, read_json, read_plain
 from carbon.api.parameters import refuse_unknown
-from carbon.api.short_posts import ShortPost
+from carbon.api.short_posts import PACKED, Posted, ShortPost
 from carbon.auth.access import allowed_to_write_energy, energy_writer, principal_of
-from carbon.auth.keys import principal_of_key
+from carbon.auth.keys import principal_of_key, remembered_principal
 from carbon.domain.energy import MeterKind
 from carbon.domain.principal import Principal
 from carbon.domain.tenancy import Scope
+from carbon.errors import CarbonError
+from carbon.services.context import Context
 from carbon.services.ingest.arrow_energy import decode_arrow
 from carbon.services.ingest.ingest import Ingest
 from carbon.services.ingest.sent_columns import SentBatch
@@ -36,26 +38,39 @@ async def post_energy(request: Request) -> Response:
     refuse_unknown(request, frozenset())
     ingest: Ingest = request.app.state.ingest
     ingest.check_room()
-    if media_type(request) == ARROW:
-        body = await read_plain(request)
-        sent = decode_arrow(body)
-    else:
-        body = await read_json(request)
-        sent = SentBatch.of(decode_energy(body))
+    is_arrow = media_type(request) == ARROW
+    body = await (read_plain if is_arrow else read_json)(request)
     address = request.client.host if request.client else ""
-    return answer(await _posted(request.app, principal, sent, body, address), 202)
+    return answer(await _written(request.app, principal, is_arrow, body, address), 202)
 
 
-def _short_energy(app: FastAPI, key: str, body: bytes, address: str) -> Future[IngestAnswer]:
-    """As `post_energy`, of a body as it is and in JSON."""
-    principal = allowed_to_write_energy(principal_of_key(app.state.context, key))
+def _short_energy(app: FastAPI, posted: Posted) -> Future[IngestAnswer]:
+    """As `post_energy`, of a plain request."""
+    context: Context = app.state.context
+    principal = allowed_to_write_energy(principal_of_key(context, posted.key))
     app.state.ingest.check_room()
-    return _posted(app, principal, SentBatch.of(decode_energy(body)), body, address)
+    body = posted.plain(context.settings.max_decoded_bytes)
+    is_arrow = posted.media == ARROW.encode()
+    return _written(app, principal, is_arrow, body, posted.address)
 
 
-def _posted(
-    app: FastAPI, principal: Principal, sent: SentBatch, body: bytes, address: str
+def _is_writer(app: FastAPI, key: str) -> bool:
+    """Whether a key is known to be an energy writer's, and its batch would be taken now."""
+    ingest: Ingest = app.state.ingest
+    try:
+        principal = remembered_principal(app.state.context, key)
+        if principal is not None:
+            allowed_to_write_energy(principal)
+            ingest.check_room()
+    except CarbonError:
+        return False
+    return principal is not None
+
+
+def _written(
+    app: FastAPI, principal: Principal, is_arrow: bool, body: bytes, address: str
 ) -> Future[IngestAnswer]:
+    sent = decode_arrow(body) if is_arrow else SentBatch.of(decode_energy(body))
     if sent.batch.is_import:
         principal = principal.as_importer()
     ingest: Ingest = app.state.ingest
@@ -85,5 +100,14 @@ straight = [
     Route("/v1/energy", post_energy, methods=["POST"]),
     Route("/v1/units", post_units, methods=["POST"]),
 ]
-#: Answered at the socket where they are short and plain (`api.short_posts`).
-short = [ShortPost("/v1/energy", 202, _short_energy)]
+#: Answered at the socket where they are plain (`api.short_posts`).
+short = [
+    ShortPost(
+        "/v1/energy",
+        202,
+        _short_energy,
+        media=frozenset({b"application/json", ARROW.encode()}),
+        encodings=PACKED,
+        is_welcome=_is_writer,
+    )
+]
