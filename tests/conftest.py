@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import shutil
 import tempfile
@@ -25,6 +26,7 @@ from carbon.storage.migrations import upgrade
 settings.register_profile("carbon", deadline=None, max_examples=50)
 settings.register_profile("thorough", deadline=None, max_examples=1000)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "carbon"))
+_numbers = itertools.count()
 
 
 @pytest.fixture(scope="session")
@@ -85,6 +87,17 @@ def postgres_database(_migrated_database: str) -> Iterator[str]:
     yield _migrated_database
     admin = create_engine(_migrated_database)
     _run(admin, _EMPTY)
+    admin.dispose()
+
+
+@pytest.fixture
+def bare_postgres_database(postgres_url: str) -> Iterator[str]:
+    """The URL of a database in which nothing was ever made, of this test alone."""
+    name = f"bare_{next(_numbers)}"
+    admin = create_engine(postgres_url)
+    _run(admin, f"CREATE DATABASE {name}")
+    yield _named(postgres_url, name)
+    _run(admin, f"DROP DATABASE {name} WITH (FORCE)")
     admin.dispose()
 
 

@@ -50,6 +50,7 @@ def may_read(connection: Connection, role: str, team: str) -> list[str]:
             f"USING ({own.format(team_id=int(team_id))})"
         )
     tables = [*_OWN, *_SHARED]
+    connection.exec_driver_sql(f"GRANT USAGE ON SCHEMA {_schema(connection)} TO {role}")
     connection.exec_driver_sql(f"GRANT SELECT ON {', '.join(tables)} TO {role}")
     return tables
 
@@ -60,6 +61,15 @@ def may_read_no_longer(connection: Connection, role: str) -> None:
     for table in _OWN:
         _drop(connection, role, table)
     connection.exec_driver_sql(f"REVOKE SELECT ON {', '.join([*_OWN, *_SHARED])} FROM {role}")
+    connection.exec_driver_sql(f"REVOKE USAGE ON SCHEMA {_schema(connection)} FROM {role}")
+
+
+def _schema(connection: Connection) -> str:
+    """Where the tables are, quoted: not everybody may look into it where an administrator has taken
+    that from PUBLIC, or made the schema anew."""
+    quoted = connection.scalar(text("SELECT quote_ident(current_schema())"))
+    assert quoted is not None
+    return str(quoted)
 
 
 def _drop(connection: Connection, role: str, table: str) -> None:

@@ -73,6 +73,26 @@ def test_a_reader_sees_its_own_team_alone(
         seen(ledger, "SELECT name FROM team")
 
 
+def test_a_reader_reads_where_not_everybody_may_look_into_the_schema(
+    ledger: Ledger, postgres_database: str, capfd: Capture
+) -> None:
+    """As administrators of a shared server leave it, and as a schema is that was made anew."""
+    engine = ledger.context.engine
+    with writing(engine) as connection:
+        connection.exec_driver_sql("REVOKE USAGE ON SCHEMA public FROM PUBLIC")
+    try:
+        told = call(capfd, "db", "reader", ROLE, "--team", "vision", "--db", postgres_database)
+        assert told.code == 0, told.err
+        assert seen(ledger, "SELECT name FROM team") == ["vision"]
+        call(capfd, "db", "reader", ROLE, "--revoke", "--db", postgres_database)
+        with reading(engine) as connection:
+            right = text("SELECT has_schema_privilege(:role, 'public', 'USAGE')")
+            assert connection.scalar(right, {"role": ROLE}) is False
+    finally:
+        with writing(engine) as connection:
+            connection.exec_driver_sql("GRANT USAGE ON SCHEMA public TO PUBLIC")
+
+
 def test_what_cannot_be_is_named(ledger: Ledger, postgres_database: str, capfd: Capture) -> None:
     def refused(*words: str) -> str:
         ended = call(capfd, "db", "reader", *words, "--db", postgres_database)

@@ -112,7 +112,7 @@ def test_what_differs_in_the_end_is_told(source: Ledger, monkeypatch: pytest.Mon
 
 @pytest.mark.slow
 def test_postgresql_is_dumped_and_brought_back(
-    postgres_database: str,
+    bare_postgres_database: str,
     source: Ledger,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
@@ -122,18 +122,20 @@ def test_postgresql_is_dumped_and_brought_back(
     if not (programs / "pg_dump").exists():
         pytest.skip("pg_dump 18 is absent")
     monkeypatch.setenv("PATH", str(programs), prepend=os.pathsep)
-    target = create_engine(postgres_database)
+    url = bare_postgres_database
+    target = create_engine(url)
+    upgrade(target)
     totals = transfer.copy_ledger(source.context.engine, target)
     file = tmp_path / "ledger.dump"
-    assert pg_backup.dump(postgres_database, file) == totals
+    assert pg_backup.dump(url, file) == totals
     with pytest.raises(Conflicting) as error:
-        pg_backup.dump(postgres_database, file)
+        pg_backup.dump(url, file)
     assert error.value.code == "file_exists"
     with pytest.raises(Conflicting) as error:
-        pg_backup.restore(file, postgres_database)
+        pg_backup.restore(file, url)
     assert error.value.code == "target_in_use"
     with writing(target) as connection:
         connection.execute(text("DROP SCHEMA public CASCADE"))
         connection.execute(text("CREATE SCHEMA public"))
     target.dispose()
-    assert pg_backup.restore(file, postgres_database) == totals
+    assert pg_backup.restore(file, url) == totals

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -11,7 +10,7 @@ import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
 from ledger import Ledger, interval
-from sqlalchemy import Engine, inspect, make_url, select, text
+from sqlalchemy import Engine, inspect, select, text
 
 from carbon.domain.units import MS_PER_DAY
 from carbon.errors import Conflicting
@@ -24,28 +23,17 @@ from carbon.storage.tables import metadata
 
 #: 2026-03-02 06:00 UTC.
 T = 1_772_431_200_000
-_numbers = itertools.count()
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
 def bare(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Engine]:
     """A database of each kind in which nothing was ever made."""
-    if request.param == "sqlite":
+    if request.param == "postgresql":
+        made = create_engine(request.getfixturevalue("bare_postgres_database"))
+    else:
         made = create_engine(f"sqlite:///{tmp_path / 'carbon.db'}")
-        yield made
-        made.dispose()
-        return
-    server = request.getfixturevalue("postgres_url")
-    name = f"bare_{next(_numbers)}"
-    admin = create_engine(server)
-    with admin.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
-        connection.execute(text(f"CREATE DATABASE {name}"))
-    made = create_engine(make_url(server).set(database=name).render_as_string(False))
     yield made
     made.dispose()
-    with admin.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
-        connection.execute(text(f"DROP DATABASE {name} WITH (FORCE)"))
-    admin.dispose()
 
 
 def differences(engine: Engine) -> list[Any]:
