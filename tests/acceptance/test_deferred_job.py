@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from acceptance import Deployment, TwoGpus, burn, operational_g
+from acceptance import Deployment, TwoGpus, burn, operational_g, wait_out_a_mark
 from acceptance.test_main_job import epoch_ms, vintage
 
 pytest_plugins = ["tests.scripted_nvml.plugin"]
@@ -24,6 +24,8 @@ DIRTY, CLEAN, FAIR = 600.0, 60.0, 300.0
 #: What a plan assumes of a job that states no power.
 ASSUMED_W = 100.0
 BURN_S = 4
+#: From before the job is submitted to the window: a busy machine starts a program in seconds.
+LEAD_S = 10
 
 
 @dataclass(frozen=True)
@@ -62,8 +64,9 @@ def deferred(nvml_library: Path, tmp_path_factory: pytest.TempPathFactory) -> It
     with Deployment(folder, **gpus.env(nvml_library), **quick) as deployment:
         deployment.up()
         deployment.wait_for_agent(devices=4)
+        wait_out_a_mark(within_s=LEAD_S + 2 * BURN_S)
         now_ms = time.time_ns() // 1_000_000
-        window_ms = now_ms + 5_000
+        window_ms = now_ms + LEAD_S * 1000
         points = forecast(now_ms, window_ms)
         deployment.post("/v1/intensity/DE", vintage(points, now_ms))
         command = ("--", *burn(BURN_S))

@@ -61,6 +61,17 @@ def _gpu(number: int) -> Gpu:
     )
 
 
+def wait_out_a_mark(within_s: float) -> None:
+    """Sleeps past the next 5-minute mark where it comes within so many seconds.
+
+    Of a job that is cut by one, a second at either edge falls on the other side's price.
+    """
+    now_ms = time.time_ns() // 1_000_000
+    left_s = (BUCKET_MS - now_ms % BUCKET_MS) / 1000
+    if left_s < within_s:
+        time.sleep(left_s)
+
+
 def operational_g(gpus: TwoGpus, start_ms: int, end_ms: int, points: Points) -> float:
     """Energy of each 5-minute bucket x the mean intensity of that bucket."""
     total = 0.0
