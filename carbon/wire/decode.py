@@ -17,8 +17,38 @@ Body = TypeVar("Body")
 _UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
 
+#: How a body spells U+0000, which PostgreSQL stores in no text. (Of a spelt-out backslash before
+#: it this is a false alarm, which costs a second look.)
+_NUL = b"\\u0000"
+
+
 def decode(body: bytes, kind: type[Body]) -> Body:
-    """Raises MalformedInput(`malformed_json`) or InvalidInput(`invalid_body`)."""
+    """Raises MalformedInput(`malformed_json`) or InvalidInput: `invalid_body`, and `invalid_text`
+    for U+0000, on SQLite too, whose ledger would not be carried to PostgreSQL any more."""
+    read = _decode(body, kind)
+    if _NUL in body and (told := _nul_within(msgspec.json.decode(body))):
+        raise InvalidInput("invalid_text", told)
+    return read
+
+
+def _nul_within(body: Any) -> str:
+    """What is wrong with a text in it that holds U+0000; nothing where none does."""
+    left = [("$", body)]
+    while left:  # no recursion: a body may be nested as deep as the decoder goes
+        place, value = left.pop()
+        if isinstance(value, str) and "\0" in value:
+            return nul_told(f"`{place}`")
+        if isinstance(value, dict):
+            if any("\0" in name for name in value):
+                return nul_told(f"a name in `{place}`")
+            left += [(f"{place}.{name}", part) for name, part in value.items()]
+        elif isinstance(value, list):
+            left += [(f"{place}[{index}]", part) for index, part in enumerate(value)]
+    return ""
+
+
+def _decode(body: bytes, kind: type[Body]) -> Body:
+    """As `decode`, whatever its texts hold."""
     try:
         return msgspec.json.decode(body, type=kind)
     except msgspec.ValidationError as error:
@@ -73,11 +103,6 @@ def decode_units(body: bytes) -> Decoded:
     return _decode_each(body, UnitBatch, _UnitEnvelope, UnitCount, "units")
 
 
-#: How a body spells U+0000, which PostgreSQL stores in no text. (Of a spelt-out backslash before
-#: it this is a false alarm, which costs a second look.)
-_NUL = b"\\u0000"
-
-
 def check_storable(batch: Struct) -> None:
     """Raises InvalidInput(`invalid_body`) for U+0000 in what a batch says beside its items."""
     beside = [*getattr(batch, "devices", ()), *getattr(batch, "reservations", ())]
@@ -112,7 +137,7 @@ def _decode_each(
         pass
     except _UNREADABLE as error:
         raise malformed(error) from None
-    batch = decode(body, envelope)
+    batch = _decode(body, envelope)
     if may_hold_nul:
         check_storable(batch)
     items, positions, rejected = [], [], []

@@ -75,6 +75,8 @@ def test_the_same_key_and_body_is_the_same_job(clean_later: TestClient) -> None:
         ({"command": []}, "invalid_body"),
         ({"command": None}, "command_missing"),
         ({"command": ["a\0b"]}, "invalid_text"),
+        ({"class": "a\0b"}, "invalid_text"),
+        ({"checkpoint": "a\0b"}, "invalid_text"),
         ({"env": {"A=B": "c"}}, "invalid_env"),
         ({"executor": "abacus"}, "unknown_executor"),
         ({"pool": "ocean"}, "unknown_pool"),
@@ -200,6 +202,21 @@ def test_pools_are_made_and_listed(admin: TestClient) -> None:
     plan = pool.pop("plan")
     assert pool == {k: v for k, v in answer.json().items() if k != "plan"} | {"waiting": 1}
     assert (plan["jobs"], plan["method"], plan["gap"]) == (1, "one_by_one", None)
+
+
+@pytest.mark.parametrize(
+    "changed", [{"name": "a\0"}, {"weights": {"a\0": 1}}, {"name": "a\0\\u0000"}]
+)
+def test_a_pool_holds_no_text_that_postgresql_could_not(
+    admin: TestClient, changed: dict[str, Any]
+) -> None:
+    asked = {"name": "night", "capacity": 3, **changed}
+    refused(admin.post("/v1/pools", json=asked), 422, "invalid_text")
+    assert admin.get("/v1/pools").json()["pools"] == []
+
+
+def test_a_backslash_that_is_spelt_out_is_no_nul(admin: TestClient) -> None:
+    assert admin.post("/v1/pools", json={"name": "a\\u0000", "capacity": 1}).status_code == 201
 
 
 def test_a_pool_weighs_delay_cost_and_teams(admin: TestClient) -> None:
