@@ -107,7 +107,9 @@ def main(argv: list[str] | None = None) -> None:
     except typer.Abort:
         sys.exit(130)
     except CarbonError as error:
-        print(f"error: {error.detail}", file=sys.stderr)
+        # A database may say why in several.
+        told = " ".join(line.strip() for line in error.detail.splitlines())
+        print(f"error: {told}", file=sys.stderr)
         sys.exit(2 if isinstance(error, InvalidInput) else 1)
     except ValidationError as error:
         print(f"error: {_wrong_setting(error)}", file=sys.stderr)

@@ -109,13 +109,13 @@ def copy_ledger(
     """Carry a whole ledger to another database, such as from SQLite to PostgreSQL. Stop the
     server first. A copy that was stopped goes on; rows and sums of both are compared."""
     from carbon.storage import transfer
-    from carbon.storage.engine import create_engine
+    from carbon.storage.engine import create_engine, existing_engine
 
     def tell(table: str, rows: int) -> None:
         if rows and not json:
             typer.echo(f"  {table:24} {rows:>12} rows")
 
-    totals = transfer.copy_ledger(create_engine(source), create_engine(target), tell)
+    totals = transfer.copy_ledger(existing_engine(source), create_engine(target), tell)
     rows = sum(said[0] for said in totals.values())
     energy_mj = totals["quarter_hour"][1]
     if json:

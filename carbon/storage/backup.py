@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sqlite3
 from contextlib import closing
 from pathlib import Path
 
-from sqlalchemy import make_url
-
 from carbon.errors import CarbonError, Conflicting, InvalidInput, NotFound
+from carbon.storage.engine import parsed_url
 
 
 def sqlite_file(url: str) -> Path:
     """The file behind `url`. Raises InvalidInput(`database_url`) for any other database."""
-    parsed = make_url(url)
+    parsed = parsed_url(url)
     if parsed.get_backend_name() != "sqlite" or parsed.database in (None, "", ":memory:"):
         raise InvalidInput(
             "database_url",
-            "this verb is for a SQLite file; for PostgreSQL use pg_dump, pg_restore and amcheck",
+            "this is for a SQLite file alone; pg_amcheck checks the pages of PostgreSQL",
         )
     return Path(str(parsed.database))
 
@@ -34,7 +34,7 @@ def check(file: Path) -> dict[str, int]:
             orphan = connection.execute("PRAGMA foreign_key_check").fetchone()
             rows = _rows(connection)
         except sqlite3.DatabaseError as error:
-            raise _damaged(file, str(error)) from error
+            raise _unread(file, error) from error
     if found != "ok":
         raise _damaged(file, found)
     if orphan:
@@ -45,7 +45,8 @@ def check(file: Path) -> dict[str, int]:
 def copy(source: Path, target: Path) -> dict[str, int]:
     """Copies one instant of `source` to the new file `target`, and answers its rows by table.
 
-    `target` gets its name only once the copy is checked and has the same rows.
+    `target` gets its name only once the copy is checked and has the same rows. It is for its owner
+    alone to read: a ledger names people, and holds what jobs were given as environment.
     Raises Conflicting(`file_exists`), since a backup never overwrites, and what `check` raises.
     """
     # A log that an older database left behind would be played into the copy.
@@ -56,6 +57,7 @@ def copy(source: Path, target: Path) -> dict[str, int]:
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         part.unlink(missing_ok=True)
+        part.touch(0o600)
         expected, energy = _copied(source, part)
         if check(part) != expected:
             raise _damaged(part, "the copy has other rows than its source")
@@ -68,7 +70,8 @@ def copy(source: Path, target: Path) -> dict[str, int]:
     except (OSError, sqlite3.Error) as error:
         raise CarbonError("copy_failed", f"cannot copy {source} to {target}: {error}") from error
     finally:
-        part.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):  # of a folder that takes no file the reason is told
+            part.unlink(missing_ok=True)
     return expected
 
 
@@ -78,7 +81,7 @@ def _copied(source: Path, part: Path) -> tuple[dict[str, int], dict[str, int]]:
         try:
             rows, energy = _rows(reading), _energy(reading)
         except sqlite3.DatabaseError as error:
-            raise _damaged(source, str(error)) from error
+            raise _unread(source, error) from error
         reading.backup(written)
         written.execute("PRAGMA journal_mode=DELETE")  # one file, without companions
         return rows, energy
@@ -108,6 +111,17 @@ def _energy(connection: sqlite3.Connection) -> dict[str, int]:
         name: connection.execute(f'SELECT coalesce(sum(energy_mj), 0) FROM "{name}"').fetchone()[0]
         for (name,) in tables
     }
+
+
+def _unread(file: Path, error: sqlite3.DatabaseError) -> CarbonError:
+    """SQLite tells a file that it cannot get at from one that makes no sense."""
+    if isinstance(error, sqlite3.OperationalError):
+        return CarbonError(
+            "database_not_readable",
+            f"cannot read {file}: {error}; a ledger in a folder that takes no files has to be "
+            "copied to one that does",
+        )
+    return _damaged(file, str(error))
 
 
 def _damaged(file: Path, finding: str) -> CarbonError:

@@ -12,12 +12,12 @@ from pathlib import Path
 from typing import Any
 from weakref import WeakKeyDictionary
 
-from sqlalchemy import Connection, Engine, event, make_url
+from sqlalchemy import URL, Connection, Engine, event, make_url
 from sqlalchemy import create_engine as _create_engine
 from sqlalchemy.exc import ArgumentError, DataError, DBAPIError, NoSuchModuleError, OperationalError
 from sqlalchemy.pool import QueuePool
 
-from carbon.errors import CarbonError, InvalidInput, StorageFull, Unavailable
+from carbon.errors import CarbonError, InvalidInput, NotFound, StorageFull, Unavailable
 
 #: Whether the transaction being begun means to write: SQLite then takes its lock at once,
 #: since a lock that is upgraded later fails without waiting.
@@ -38,8 +38,8 @@ def create_engine(url: str) -> Engine:
 
     Raises InvalidInput(`database_url`) for any other URL.
     """
+    parsed = parsed_url(url)
     try:
-        parsed = make_url(url)
         if parsed.drivername in ("sqlite", "sqlite+pysqlite"):
             return _sqlite(url, parsed.database)
         if parsed.drivername == "postgresql+psycopg":
@@ -51,9 +51,31 @@ def create_engine(url: str) -> Engine:
         ) from error
     except (ArgumentError, NoSuchModuleError, ImportError) as error:
         raise InvalidInput("database_url", f"cannot use the database URL: {error}") from error
-    raise InvalidInput(
-        "database_url",
-        "the database URL must begin with sqlite:/// or postgresql+psycopg://",
+    raise _foreign_url()
+
+
+def existing_engine(url: str) -> Engine:
+    """As `create_engine`, which makes a SQLite file that is not there: here that is
+    NotFound(`database_file`)."""
+    parsed = parsed_url(url)
+    file = parsed.database
+    is_file = file not in _NO_FILE
+    if parsed.get_backend_name() == "sqlite" and is_file and not Path(str(file)).is_file():
+        raise NotFound("database_file", f"there is no database file {file}")
+    return create_engine(url)
+
+
+def parsed_url(url: str) -> URL:
+    """Raises InvalidInput(`database_url`) for what is none."""
+    try:
+        return make_url(url)
+    except ArgumentError as error:
+        raise _foreign_url() from error
+
+
+def _foreign_url() -> InvalidInput:
+    return InvalidInput(
+        "database_url", "the database URL must begin with sqlite:/// or postgresql+psycopg://"
     )
 
 

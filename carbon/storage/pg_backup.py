@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 import shutil
 import subprocess
 from pathlib import Path
@@ -15,19 +17,38 @@ from carbon.storage.transfer import Totals, totals
 
 
 def dump(url: str, file: Path) -> Totals:
-    """Writes one instant of the ledger to the new `file`, and its totals beside it.
+    """Writes one instant of the ledger to the new `file`, and its totals beside it. `file` gets its
+    name only once it is whole, and is for its owner alone to read.
 
     Raises Conflicting(`file_exists`), CarbonError(`pg_dump_missing`, `copy_failed`).
     """
     if file.exists():
         raise Conflicting("file_exists", f"{file} exists already; move it or name a new file")
+    part = file.with_name(file.name + ".part")
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        part.unlink(missing_ok=True)
+        part.touch(0o600)
+        said = _dumped(url, part)
+        _beside(file).write_bytes(msgspec.json.encode(said))
+        os.link(part, file)  # unlike a rename, refuses a file that came meanwhile
+    except FileExistsError as error:
+        raise Conflicting("file_exists", f"{file} exists already; name a new file") from error
+    except OSError as error:
+        raise CarbonError("copy_failed", f"cannot write {file}: {error.strerror}") from error
+    finally:
+        with contextlib.suppress(OSError):  # of a folder that takes no file the reason is told
+            part.unlink(missing_ok=True)
+    return said
+
+
+def _dumped(url: str, part: Path) -> Totals:
     engine = create_engine(url)
     with reading(engine) as connection:
         connection.execute(text("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY"))
         snapshot = connection.scalar(text("SELECT pg_export_snapshot()"))
         said = totals(connection)
-        _run("pg_dump", "--format=custom", f"--snapshot={snapshot}", f"--file={file}", _plain(url))
-    _beside(file).write_bytes(msgspec.json.encode(said))
+        _run("pg_dump", "--format=custom", f"--snapshot={snapshot}", f"--file={part}", _plain(url))
     engine.dispose()
     return said
 
@@ -74,5 +95,9 @@ def _run(program: str, *arguments: str) -> None:
         )
     done = subprocess.run([found, *arguments], capture_output=True, text=True, check=False)
     if done.returncode:
-        told = done.stderr.strip().splitlines() or ["no reason was given"]
-        raise CarbonError("copy_failed", f"{program}: {'; '.join(told[:2])}")
+        told = done.stderr.strip().removeprefix(f"{program}: ").splitlines()
+        reason = "; ".join(told[:2]) or "no reason was given"
+        mend = (
+            "; install the client programs of the server's version" if "mismatch" in reason else ""
+        )
+        raise CarbonError("copy_failed", f"{program}: {reason}{mend}")

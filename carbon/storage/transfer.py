@@ -25,11 +25,11 @@ from sqlalchemy import (
     tuple_,
 )
 
-from carbon.errors import CarbonError, Conflicting
+from carbon.errors import CarbonError, Conflicting, InvalidInput, NotFound
 from carbon.storage.bulk import insert_columns
 from carbon.storage.energy import energy_interval
-from carbon.storage.engine import is_sqlite, reading, writing
-from carbon.storage.migrations import upgrade
+from carbon.storage.engine import is_in_memory, is_sqlite, reading, writing
+from carbon.storage.migrations import current_revision, upgrade
 from carbon.storage.tables import metadata
 from carbon.storage.upsert import insert_new
 
@@ -46,9 +46,11 @@ def copy_ledger(
     """Copies everything, and answers what both hold; `tell` hears of each table.
 
     Both are brought to the newest schema first. Nothing may write to either meanwhile. Raises
-    Conflicting(`target_in_use`) where the target holds another ledger, and
-    CarbonError(`copy_differs`) where the two differ in the end.
+    InvalidInput(`same_database`), NotFound(`no_ledger`) where the source holds none,
+    Conflicting(`target_in_use`) where the target holds another one, and
+    CarbonError(`unstorable_value`, `copy_differs`) where the two differ in the end.
     """
+    _check_source(source, target)
     upgrade(source)
     upgrade(target)
     _check_target(source, target)
@@ -80,6 +82,17 @@ def totals(connection: Connection) -> Totals:
     return found
 
 
+def _check_source(source: Engine, target: Engine) -> None:
+    """A mistyped name would be a new, empty ledger, of which a copy is no news."""
+    if source.url == target.url and not is_in_memory(source):
+        raise InvalidInput(
+            "same_database", f"{source.url} is named twice; name an empty database to copy to"
+        )
+    with reading(source) as connection:
+        if current_revision(connection) is None:
+            raise NotFound("no_ledger", f"{source.url} holds no ledger to copy")
+
+
 def _check_target(source: Engine, target: Engine) -> None:
     """A target with a first team of its own, and not the source's, is somebody else's."""
     team = metadata.tables["team"]
@@ -97,14 +110,21 @@ def _copy_table(source: Engine, target: Engine, table: Table) -> int:
     with reading(source) as connection:
         after = _last(target, table)
         for rows in _pages(connection, table, after):
-            with writing(target) as into:
-                if table is energy_interval:
-                    insert_columns(into, np.array(rows, dtype=np.int64).T)
-                else:
-                    names = [column.name for column in table.c]
-                    insert_new(into, table, [dict(zip(names, r, strict=True)) for r in rows])
+            try:
+                _put(target, table, rows)
+            except InvalidInput as error:
+                raise CarbonError(error.code, f"table {table.name}: {error.detail}") from error
             copied += len(rows)
     return copied
+
+
+def _put(target: Engine, table: Table, rows: Sequence[tuple[Any, ...]]) -> None:
+    with writing(target) as into:
+        if table is energy_interval:
+            insert_columns(into, np.array(rows, dtype=np.int64).T)
+        else:
+            names = [column.name for column in table.c]
+            insert_new(into, table, [dict(zip(names, r, strict=True)) for r in rows])
 
 
 def _keys(table: Table) -> list[Any]:

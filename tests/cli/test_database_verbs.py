@@ -25,3 +25,26 @@ def test_a_generated_year_is_carried_to_another_file(
     assert first["energy_mj"] > 0
     assert call(capfd, "db", "copy", *there, "--json").json == first
     assert call(capfd, "db", "copy", "--from", source, "--to", "oracle://x").failed(2)
+
+
+@pytest.mark.parametrize(
+    "verb", [("check",), ("backup", "b.db"), ("restore", "b.db"), ("upgrade",)]
+)
+def test_what_is_no_url_is_one_line(
+    verb: tuple[str, ...], tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    told = call(capfd, "db", *verb, "--db", "ledger.db").failed(2)
+    assert "must begin with sqlite:/// or postgresql+psycopg://" in told
+
+
+def test_a_mistyped_source_is_told_and_nothing_is_made(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    there = (
+        "--from",
+        f"sqlite:///{tmp_path / 'typo.db'}",
+        "--to",
+        f"sqlite:///{tmp_path / 'b.db'}",
+    )
+    assert "no database file" in call(capfd, "db", "copy", *there).failed(1)
+    assert list(tmp_path.iterdir()) == []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -10,12 +11,19 @@ import pytest
 from ledger import NOON_MS, Ledger, interval
 from sqlalchemy import Engine, func, select, text
 
-from carbon.errors import CarbonError, Conflicting
+from carbon.errors import CarbonError, Conflicting, InvalidInput, NotFound
 from carbon.services.context import Context
 from carbon.storage import pg_backup, transfer
 from carbon.storage.energy import energy_interval
-from carbon.storage.engine import create_engine, memory_engine, reading, writing
-from carbon.storage.migrations import upgrade
+from carbon.storage.engine import (
+    create_engine,
+    existing_engine,
+    memory_engine,
+    reading,
+    writing,
+)
+from carbon.storage.migrations import current_revision, upgrade
+from carbon.storage.pools import create_pool
 
 
 @pytest.fixture
@@ -110,6 +118,52 @@ def test_what_differs_in_the_end_is_told(source: Ledger, monkeypatch: pytest.Mon
     assert error.value.code == "copy_differs"
 
 
+def test_a_name_that_holds_no_ledger_is_not_copied_from(tmp_path: Path) -> None:
+    with pytest.raises(NotFound, match="no database file") as error:
+        existing_engine(f"sqlite:///{tmp_path / 'typo.db'}")
+    assert (error.value.code, list(tmp_path.iterdir())) == ("database_file", [])
+    target = memory_engine()
+    with pytest.raises(NotFound) as error:
+        transfer.copy_ledger(create_engine(f"sqlite:///{tmp_path / 'empty.db'}"), target)
+    assert error.value.code == "no_ledger"
+    with reading(target) as connection:
+        assert current_revision(connection) is None, "an empty target stays one"
+
+
+def test_a_ledger_is_not_copied_onto_itself(source: Ledger) -> None:
+    with pytest.raises(InvalidInput) as error:
+        transfer.copy_ledger(source.context.engine, source.context.engine)
+    assert error.value.code == "same_database"
+
+
+def test_what_the_target_cannot_hold_is_told_by_its_table(
+    source: Ledger, postgres_database: str
+) -> None:
+    with writing(source.context.engine) as connection:
+        create_pool(connection, "night\0", NOON_MS)  # as a ledger may hold that took it once
+    target = create_engine(postgres_database)
+    with pytest.raises(CarbonError, match=r"table pool: .*NUL") as error:
+        transfer.copy_ledger(source.context.engine, target)
+    assert error.value.code == "unstorable_value"
+    target.dispose()
+
+
+def test_a_dump_that_fails_leaves_no_file(
+    postgres_database: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    upgrade(create_engine(postgres_database))
+    program = tmp_path / "bin" / "pg_dump"
+    program.parent.mkdir()
+    told = "pg_dump: error: aborting because of server version mismatch"
+    program.write_text(f"#!/bin/sh\necho '{told}' >&2\nexit 1\n")
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", str(program.parent), prepend=os.pathsep)
+    file = tmp_path / "saved" / "ledger.dump"
+    with pytest.raises(CarbonError, match=r"^pg_dump: error: .*client programs") as error:
+        pg_backup.dump(postgres_database, file)
+    assert (error.value.code, list(file.parent.iterdir())) == ("copy_failed", [])
+
+
 @pytest.mark.slow
 def test_postgresql_is_dumped_and_brought_back(
     bare_postgres_database: str,
@@ -128,6 +182,7 @@ def test_postgresql_is_dumped_and_brought_back(
     totals = transfer.copy_ledger(source.context.engine, target)
     file = tmp_path / "ledger.dump"
     assert pg_backup.dump(url, file) == totals
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
     with pytest.raises(Conflicting) as error:
         pg_backup.dump(url, file)
     assert error.value.code == "file_exists"

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import sqlite3
+import stat
 from contextlib import closing
 from pathlib import Path
 
 import pytest
 
 from carbon.errors import CarbonError, Conflicting, InvalidInput, NotFound
+from carbon.storage import backup
 from carbon.storage.backup import check, copy, sqlite_file
 
 
@@ -72,5 +76,42 @@ def test_a_reference_to_nothing_is_damage(ledger: Path) -> None:
 
 
 def test_postgresql_is_sent_to_its_own_tools() -> None:
-    with pytest.raises(InvalidInput, match="pg_dump"):
+    with pytest.raises(InvalidInput, match="pg_amcheck"):
         sqlite_file("postgresql+psycopg://localhost/carbon")
+
+
+def test_what_is_no_url_is_told_so() -> None:
+    with pytest.raises(InvalidInput, match="must begin with sqlite:///"):
+        sqlite_file("ledger.db")
+
+
+def test_a_backup_is_for_its_owner_alone(ledger: Path, tmp_path: Path) -> None:
+    copy(ledger, tmp_path / "b.db")
+    assert stat.S_IMODE((tmp_path / "b.db").stat().st_mode) == 0o600
+
+
+def test_a_folder_that_takes_no_file_is_named(
+    ledger: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refused(*_: object, **__: object) -> None:
+        raise OSError(errno.EROFS, os.strerror(errno.EROFS))
+
+    for needed in ("unlink", "touch"):
+        monkeypatch.setattr(Path, needed, refused)
+    with pytest.raises(CarbonError, match="Read-only file system") as error:
+        copy(ledger, tmp_path / "b.db")
+    assert error.value.code == "copy_failed"
+
+
+def test_a_file_that_cannot_be_got_at_is_not_called_damaged(
+    ledger: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As SQLite does with a file that has a log, on a medium that takes no companion of it."""
+
+    def shut(*_: object) -> None:
+        raise sqlite3.OperationalError("unable to open database file")
+
+    monkeypatch.setattr(backup, "_rows", shut)
+    with pytest.raises(CarbonError, match=r"cannot read .*unable to open") as error:
+        check(ledger)
+    assert error.value.code == "database_not_readable"
