@@ -1,7 +1,9 @@
 """Leases: who leads, and the fence that keeps a former leader from writing.
 
 Times are the callers' wall clocks, which processes sharing a database must keep in step to
-within a part of the lease; two leaders at once are harmless because of the fence.
+within a part of the lease; two leaders at once are harmless because of the fence. A lease that
+ends later than any clock in step could have written was left by one since set back, and holds
+nobody up: else a leader that died then would lead, dead, for as long as the clock was ahead.
 """
 
 from __future__ import annotations
@@ -23,6 +25,8 @@ RETENTION: Final = "retention"
 UPKEEP: Final = "upkeep"
 #: Of the one process that sends notices.
 NOTICES: Final = "notices"
+#: No clock that is in step is so far ahead of another.
+_MOST_AHEAD_MS: Final = 30_000
 
 
 class LeaseLost(CarbonError):
@@ -58,7 +62,8 @@ def take(connection: Connection, name: str, holder: str, now_ms: int, ttl_ms: in
     )
     mine = (c.name == name) & (c.holder == holder) & (c.expires_ms > now_ms)
     if not connection.execute(update(lease).where(mine).values(expires_ms=until_ms)).rowcount:
-        free = (c.name == name) & (c.expires_ms <= now_ms)
+        is_over = (c.expires_ms <= now_ms) | (c.expires_ms > until_ms + _MOST_AHEAD_MS)
+        free = (c.name == name) & is_over
         taken = connection.execute(
             update(lease).where(free).values(holder=holder, epoch=c.epoch + 1, expires_ms=until_ms)
         )

@@ -50,17 +50,16 @@ def test_an_engine_that_took_it_and_whose_answer_was_lost_is_not_told_twice(
     house: House, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     made = house.jobs.submit(OWNER, job())
-    start = type(house.executor).start
+    start, told = type(house.executor).start, list[str]()
 
     def lost(self: object, attempt: AttemptSpec) -> str:
+        told.append(attempt.attempt_id)
         start(house.executor, attempt)
         raise ConnectionResetError("the answer was lost")
 
     monkeypatch.setattr(type(house.executor), "start", lost)
-    house.tick()
-    monkeypatch.undo()
-    house.tick(2)
-    assert house.executor.begun == [f"{made.id}-1"]
+    house.tick(3)
+    assert told == house.executor.begun == [f"{made.id}-1"]
     assert house.jobs.get(OWNER, made.id).state == "running"
 
 
@@ -93,6 +92,21 @@ def test_a_clock_that_steps_loses_nothing_and_starts_nothing_twice(
     house.clock.step_wall_ms(step_h * HOUR)
     for _ in range(60):
         house.pass_time(3600)
+    assert house.executor.begun == [f"{made.id}-1"]
+
+
+@pytest.mark.parametrize("back_h", [0, 1, 48])
+def test_a_clock_set_back_after_a_leader_s_death_does_not_let_it_lead_on(
+    house: House, back_h: int
+) -> None:
+    """Its lease would outlast it by as much, and every guard with it."""
+    house.tick()
+    house.clock.advance(7)  # nobody prolonged it
+    house.clock.step_wall_ms(-back_h * HOUR)
+    made = house.jobs.submit(OWNER, job())
+    rival = house.rival()
+    for _ in range(3):
+        rival.tick()
     assert house.executor.begun == [f"{made.id}-1"]
 
 

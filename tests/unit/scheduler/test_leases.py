@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from job_house import House
 from sqlalchemy import Engine
@@ -44,6 +44,43 @@ def test_at_any_moment_at_most_one_holds_a_lease_that_has_not_run_out(
             epochs.append(lease.epoch)
         assert sum(other.expires_ms > now_ms for other in held.values()) <= 1
     assert epochs == sorted(epochs)
+
+
+#: By how far the wall clock steps, how long then passes, and who asks.
+WALL = st.tuples(
+    st.sampled_from([0, 0, -86_400_000, -40_000, -500, 500, 86_400_000]),
+    st.integers(0, 1500),
+    st.sampled_from("abc"),
+)
+
+
+@settings(
+    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@example(steps=[(0, 0, "a")], last_step_ms=-86_400_000)
+@given(
+    steps=st.lists(WALL, max_size=12),
+    last_step_ms=st.sampled_from([0, -86_400_000, -40_000, -20_000, -500, 86_400_000]),
+)
+def test_however_the_clock_steps_a_lease_that_nobody_prolongs_is_soon_free(
+    memory: Engine, steps: list[tuple[int, int, str]], last_step_ms: int
+) -> None:
+    """By then all who led may be dead; what they had written is fenced off."""
+    name, now_ms, held = f"lease-{next(names)}", 10 * 86_400_000, None
+    for step_ms, passed_ms, holder in steps:
+        now_ms += step_ms + passed_ms
+        with writing(memory) as connection:
+            held = take(connection, name, holder, now_ms, TTL) or held
+    now_ms += last_step_ms
+    with writing(memory) as connection:
+        successor = take(connection, name, "successor", now_ms, TTL)
+        successor = take(connection, name, "successor", now_ms + TTL + 30_000, TTL) or successor
+        assert successor is not None
+        check_lease(connection, successor)
+        if held is not None:
+            assert successor.epoch > held.epoch
+            with pytest.raises(LeaseLost):
+                check_lease(connection, held)
 
 
 def test_only_the_holder_of_the_latest_epoch_may_write(house: House) -> None:
