@@ -7,6 +7,8 @@ that who comes first is the caller's choice (`planning.shares`).
 
 from __future__ import annotations
 
+from bisect import bisect_left
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
@@ -42,9 +44,12 @@ class Choice:
 
     @classmethod
     def best(cls, series: IntensitySeries, group: Group) -> Choice:
-        """Each one's cleanest window, as if it were alone."""
-        best = best_windows(series, group.earliest_ms, group.latest_end_ms, group.length_ms)
-        return cls(best.start_ms, best.end_ms, best.mean_g_per_kwh * group.length_ms)
+        """Each one's cleanest window, as if it were alone; alike ones are worked out once."""
+        first, member = group.kinds()
+        length = group.length_ms[first]
+        best = best_windows(series, group.earliest_ms[first], group.latest_end_ms[first], length)
+        area = best.mean_g_per_kwh * length
+        return cls(best.start_ms[member], best.end_ms[member], area[member])
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -60,6 +65,15 @@ class Group:
 
     def __len__(self) -> int:
         return len(self.earliest_ms)
+
+    def kinds(self) -> tuple[IntArray, IntArray]:
+        """(one job of each kind, the kind of each job): those of a kind agree in all three."""
+        key = np.zeros(len(self), dtype=np.int64)
+        for values in (self.earliest_ms, self.latest_end_ms, self.length_ms):
+            known, which = np.unique(values, return_inverse=True)
+            # Told apart so far, and numbered anew: products of counts stay small.
+            key = np.unique(key * len(known) + which, return_inverse=True)[1]
+        return np.unique(key, return_index=True)[1], key
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -86,12 +100,14 @@ class Room:
         self._costs: dict[int, tuple[FloatArray, int]] = {}
         #: Spans of cells that have become full, in the order in which they did.
         self._filled: list[tuple[int, int]] = []
+        #: The first full cell from each on, the number of cells where there is none; worked out
+        #: when it is asked for.
+        self._next_full: list[int] | None = None
 
     def take_all(self, start_ms: IntArray, end_ms: IntArray, places: int = 1) -> None:
         """Of many jobs at once, both of shape (jobs,), room or not; -1 place gives one back."""
+        first, until = self.cells(start_ms, end_ms)
         last = len(self._count)
-        first = np.clip((start_ms - self._start_ms) // CELL_MS, 0, last)
-        until = np.clip(-(-(end_ms - self._start_ms) // CELL_MS), first, last)
         steps = np.bincount(first, minlength=last + 1) - np.bincount(until, minlength=last + 1)
         self._count += places * np.cumsum(steps)[:-1]
         self._forget()
@@ -108,25 +124,33 @@ class Room:
     def is_overfull(self) -> bool:
         return bool((self._count > self._capacity).any())
 
-    def take(self, start_ms: int, end_ms: int) -> bool:
-        """Whether there was room; where there was none nothing is taken."""
-        cells = self._cells(start_ms, end_ms)
-        some = self._count[cells]
-        if not len(some):
-            return True
-        if (most := some.max()) >= self._capacity:
+    def cells(self, start_ms: IntArray, end_ms: IntArray) -> tuple[IntArray, IntArray]:
+        """(first, one behind the last) of the cells that each span touches, of those there are."""
+        last = len(self._count)
+        first = np.clip((start_ms - self._start_ms) // CELL_MS, 0, last)
+        return first, np.clip(-(-(end_ms - self._start_ms) // CELL_MS), first, last)
+
+    def take(self, first: int, until: int) -> bool:
+        """A place in those cells; whether there was room. Where there was none nothing is taken."""
+        if not self.is_free(first, until):
             return False
-        some += 1
-        if most + 1 >= self._capacity:
-            self._note_full(cells.start, some)
+        self.hold(first, until)
         return True
 
-    def hold(self, start_ms: int, end_ms: int) -> None:
+    def hold(self, first: int, until: int) -> None:
         """Takes a place, room or not."""
-        cells = self._cells(start_ms, end_ms)
-        some = self._count[cells]
+        if first >= until:
+            return
+        some = self._count[first:until]
         some += 1
-        self._note_full(cells.start, some)
+        if np.maximum.reduce(some) >= self._capacity:
+            self._note_full(first, some)
+
+    def is_free(self, first: int, until: int) -> bool:
+        """Whether one job more has room in those cells."""
+        if self._next_full is None:
+            self._next_full = self._full_from_each()
+        return self._next_full[first] >= until
 
     def costs(self, area: FloatArray, cells: int) -> FloatArray:
         """The area of the window of `cells` from each cell on, infinite where one is full."""
@@ -149,14 +173,26 @@ class Room:
             return
         ends = (np.diff(full) > 1).nonzero()[0].tolist()
         for lo, hi in zip([0, *(at + 1 for at in ends)], [*ends, -1], strict=True):
-            self._filled.append((first + int(full[lo]), first + int(full[hi]) + 1))
+            self._fill(first + int(full[lo]), first + int(full[hi]) + 1)
+
+    def _fill(self, first: int, until: int) -> None:
+        """Those cells have become full."""
+        self._filled.append((first, until))
+        ahead = self._next_full
+        if ahead is None:
+            return
+        since = bisect_left(ahead, ahead[until], 0, first)
+        ahead[since:first] = [first] * (first - since)
+        ahead[first:until] = range(first, until)
+
+    def _full_from_each(self) -> list[int]:
+        cells = len(self._count)
+        at = np.where(self._count >= self._capacity, np.arange(cells), cells)
+        ahead = np.minimum.accumulate(at[::-1])[::-1]
+        return [*ahead.tolist(), cells]
 
     def _forget(self) -> None:
-        self._costs, self._filled = {}, []
-
-    def _cells(self, start_ms: int, end_ms: int) -> slice:
-        first = max(0, (start_ms - self._start_ms) // CELL_MS)
-        return slice(first, max(first, -(-(end_ms - self._start_ms) // CELL_MS)))
+        self._costs, self._filled, self._next_full = {}, [], None
 
 
 def all_in_place(own: Choice, old: Choice, room: Room) -> Placed | None:
@@ -185,34 +221,52 @@ def place_group(
     `series` has no gaps within any job's reach. `room` holds what others have taken and is
     brought up to date.
     """
-    search = _Search(room, series)
     stays = _stays(own, old)
-    count = len(group)
-    start, end = np.full(count, -1, dtype=np.int64), np.full(count, -1, dtype=np.int64)
-    is_own, is_old = np.zeros(count, dtype=np.bool_), np.zeros(count, dtype=np.bool_)
-    columns = (
-        *(group.earliest_ms, group.latest_end_ms, group.length_ms),
-        *(own.start_ms, own.end_ms, old.start_ms, old.end_ms),
-        (1 - LEAST_GAIN) * old.area,
-        stays,
+    search = _Search(room, series)
+    each = zip(
+        *(column.tolist() for column in room.cells(own.start_ms, own.end_ms)),
+        *(column.tolist() for column in room.cells(old.start_ms, old.end_ms)),
+        stays.tolist(),
+        search.questions(group),
+        np.where(old.start_ms >= 0, (1 - LEAST_GAIN) * old.area, np.inf).tolist(),
+        strict=True,
     )
-    each = zip(*(column.tolist() for column in columns), strict=True)
-    for job, (first, last, length, *places, below, stay) in enumerate(each):
-        own_start, own_end, old_start, old_end = places
-        if stay and room.take(old_start, old_end):
-            start[job], end[job], is_old[job] = old_start, old_end, True
-        elif room.take(own_start, own_end):
-            start[job], end[job], is_own[job] = own_start, own_end, True
+    found = []
+    for own_first, own_until, old_first, old_until, stay, question, below in each:
+        if stay and room.take(old_first, old_until):
+            found.append(_OLD)
+        elif room.take(own_first, own_until):
+            found.append(_OWN)
+        elif (cell := search.cleanest(question, below)) >= 0:
+            room.hold(cell, cell + question[0])
+            found.append(cell)
+        elif below < np.inf:
+            # What it has it keeps; more than fit have come to stand there.
+            room.hold(old_first, old_until)
+            found.append(_OLD)
         else:
-            at = search.start(first, last, length, below if old_start >= 0 else np.inf)
-            if at < 0 and old_start >= 0:
-                # What it has it keeps; more than fit have come to stand there.
-                room.hold(old_start, old_end)
-                start[job], end[job], is_old[job] = old_start, old_end, True
-            elif at >= 0:
-                room.take(at, at + length)
-                start[job], end[job] = at, at + length
+            found.append(_NOWHERE)
+    return _placed(np.array(found, dtype=np.int64), group, own, old, room)
+
+
+#: What a job has found if it is no cell.
+_NOWHERE: Final = -1
+_OWN: Final = -2
+_OLD: Final = -3
+
+
+def _placed(found: IntArray, group: Group, own: Choice, old: Choice, room: Room) -> Placed:
+    """`found` is the cell in which each job begins, or what it has instead of one."""
+    is_own, is_old, is_new = found == _OWN, found == _OLD, found >= 0
+    start = np.select((is_own, is_old), (own.start_ms, old.start_ms), -1)
+    end = np.select((is_own, is_old), (own.end_ms, old.end_ms), -1)
+    start[is_new] = room.marks_ms[found[is_new]]
+    end[is_new] = start[is_new] + group.length_ms[is_new]
     return Placed(start, end, is_own, is_old)
+
+
+#: (cells, first and last cell to begin in, share of its cells that a job uses).
+_Question = tuple[int, int, int, float]
 
 
 class _Search:
@@ -220,20 +274,34 @@ class _Search:
 
     def __init__(self, room: Room, series: IntensitySeries) -> None:
         self._room, self._area = room, series.area(room.marks_ms)
-        self._origin_ms = int(room.marks_ms[0])
+        #: (cell, cost) of the cleanest window by (cells, first, last). It stays that while it has
+        #: room: the others can only become full.
+        self._known: dict[tuple[int, int, int], tuple[int, float]] = {}
 
-    def start(self, earliest_ms: int, latest_end_ms: int, length_ms: int, below: float) -> int:
-        """The cleanest start with room and an area below that; -1 where there is none."""
-        cells = -(-length_ms // CELL_MS)
-        first = -(-(earliest_ms - self._origin_ms) // CELL_MS)
-        last = (latest_end_ms - length_ms - self._origin_ms) // CELL_MS
+    def questions(self, group: Group) -> Iterator[_Question]:
+        origin_ms = int(self._room.marks_ms[0])
+        cells = -(-group.length_ms // CELL_MS)
+        first = -(-(group.earliest_ms - origin_ms) // CELL_MS)
+        last = (group.latest_end_ms - group.length_ms - origin_ms) // CELL_MS
+        used = group.length_ms / (cells * CELL_MS)
+        return zip(*(column.tolist() for column in (cells, first, last, used)), strict=True)
+
+    def cleanest(self, question: _Question, below: float) -> int:
+        """The cleanest cell to begin in with room and an area below that; -1 if there is none."""
+        cells, first, last, used = question
         if cells >= len(self._area) or last < first:
             return -1
-        cost = self._room.costs(self._area, cells)[first : last + 1]
-        if not len(cost):
-            return -1
-        at = int(cost.argmin())
+        key = cells, first, last
+        known = self._known.get(key)
+        if known is None or not self._still_holds(known, cells):
+            cost = self._room.costs(self._area, cells)[first : last + 1]
+            if not len(cost):
+                return -1
+            at = int(cost.argmin())
+            known = self._known[key] = first + at, float(cost[at])
         # The last cell is used in part alone.
-        if not cost[at] * (length_ms / (cells * CELL_MS)) < below:
-            return -1
-        return self._origin_ms + (first + at) * CELL_MS
+        return known[0] if known[1] * used < below else -1
+
+    def _still_holds(self, known: tuple[int, float], cells: int) -> bool:
+        cell, cost = known
+        return cost == np.inf or self._room.is_free(cell, cell + cells)

@@ -72,8 +72,8 @@ def best_limited_segments(
     marks = earliest_ms + np.arange(count + 1) * cell_ms
     cells = np.diff(series.area(marks))
     cells[~series.covers(marks[:-1], marks[1:])] = np.inf
-    programme = _Programme.of(cells, run, limits, cell_ms)
-    if not np.isfinite(programme.least):
+    programme = _Programme.of(cells, run, limits, cell_ms) if run <= count else None
+    if programme is None or not np.isfinite(programme.least):
         raise InvalidInput(
             "window_not_rated",
             "no plan on whole cells has an intensity throughout; widen the window",

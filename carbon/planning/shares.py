@@ -7,19 +7,38 @@ more. Within its share a team's jobs go by priority, then by deadline.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import NamedTuple
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
 
 from carbon.errors import InvalidInput
+from carbon.planning.series import FloatArray, IntArray
 
 
-class CleanRequest(NamedTuple):
-    """What one job would take of the clean hours."""
+@dataclass(frozen=True, slots=True, eq=False)
+class CleanRequests:
+    """What jobs would take of the clean hours; all arrays have shape (jobs,)."""
 
-    team: str
-    cpu_h: float
-    deadline_ms: int
-    priority: int = 0
+    #: In the order in which their first job stands.
+    teams: tuple[str, ...]
+    #: The team of each, counted from 0.
+    team: IntArray
+    cpu_h: FloatArray
+    deadline_ms: IntArray
+    priority: IntArray
+
+    @classmethod
+    def of(
+        cls, names: Sequence[str], cpu_h: FloatArray, deadline_ms: IntArray, priority: IntArray
+    ) -> CleanRequests:
+        """`names` are the jobs' teams, one a job."""
+        known: dict[str, int] = {}
+        team = np.array([known.setdefault(name, len(known)) for name in names], dtype=np.int64)
+        return cls(tuple(known), team, cpu_h, deadline_ms, priority)
+
+    def __len__(self) -> int:
+        return len(self.team)
 
 
 def team_shares(
@@ -44,42 +63,52 @@ def team_shares(
 
 
 def allotted(
-    requests: Sequence[CleanRequest], weight: Mapping[str, float], clean_cpu_h: float
-) -> list[float]:
-    """The clean cpu-hours of each request, in the order given."""
-    wanted: dict[str, float] = {}
-    for request in requests:
-        wanted[request.team] = wanted.get(request.team, 0.0) + request.cpu_h
-    left = team_shares(wanted, weight, clean_cpu_h)
-    granted = [0.0] * len(requests)
-    for index in _by_rank(requests):
-        request = requests[index]
-        granted[index] = min(request.cpu_h, max(left[request.team], 0.0))
-        left[request.team] -= granted[index]
+    requests: CleanRequests, weight: Mapping[str, float], clean_cpu_h: float
+) -> FloatArray:
+    """The clean cpu-hours of each request, shape (jobs,)."""
+    wanted = np.bincount(requests.team, requests.cpu_h, len(requests.teams)).tolist()
+    most = team_shares(dict(zip(requests.teams, wanted, strict=True)), weight, clean_cpu_h)
+    granted = requests.cpu_h.copy()
+    for name, jobs in _by_team(requests):
+        asked = requests.cpu_h[jobs]
+        left = np.subtract.accumulate(np.append(most[name], asked))[:-1]
+        short = np.flatnonzero(left < asked)
+        if len(short):  # who comes first has what is left, and nobody after it anything
+            granted[jobs[short[0] :]] = 0.0
+            granted[jobs[short[0]]] = max(left[short[0]], 0.0)
     return granted
 
 
-def _by_rank(requests: Sequence[CleanRequest]) -> list[int]:
+def _by_rank(requests: CleanRequests) -> IntArray:
     """By priority, then by deadline, then as they came."""
-    ranks = [(-r.priority, r.deadline_ms) for r in requests]
-    return sorted(range(len(ranks)), key=ranks.__getitem__)
+    return np.lexsort((requests.deadline_ms, -requests.priority))
 
 
-def fair_order(requests: Sequence[CleanRequest], weight: Mapping[str, float]) -> list[int]:
+def _by_team(requests: CleanRequests) -> Iterator[tuple[str, IntArray]]:
+    """Each team's jobs by rank."""
+    ranked = _by_rank(requests)
+    ranked = ranked[np.argsort(requests.team[ranked], kind="stable")]
+    counts = np.bincount(requests.team, minlength=len(requests.teams))
+    ends = np.cumsum(counts)
+    for name, until, count in zip(requests.teams, ends.tolist(), counts.tolist(), strict=True):
+        yield name, ranked[until - count : until]
+
+
+def fair_order(requests: CleanRequests, weight: Mapping[str, float]) -> IntArray:
     """Indices in the order in which requests are served, by turns among teams.
 
     A team's next request comes when the work that it has been served, over its weight, is the
     least of all: how many requests it has or how it ranks them moves nobody else's. Raises
     InvalidInput (`weight_not_positive`).
     """
-    served: dict[str, float] = {}
-    turns: list[tuple[float, str, int]] = []
-    for index in _by_rank(requests):
-        request = requests[index]
-        share = weight.get(request.team, 1.0)
+    served = np.zeros(len(requests))
+    for name, jobs in _by_team(requests):
+        share = weight.get(name, 1.0)
         if not share > 0:
             raise InvalidInput("weight_not_positive", "a team's weight is above 0")
-        turns.append((served.get(request.team, 0.0), request.team, index))
-        served[request.team] = turns[-1][0] + request.cpu_h / share
+        served[jobs[1:]] = np.cumsum(requests.cpu_h[jobs] / share)[:-1]
+    by_name = np.empty(len(requests.teams), dtype=np.int64)
+    by_name[sorted(range(len(by_name)), key=requests.teams.__getitem__)] = np.arange(len(by_name))
     # Stable: requests of a team that have work of 0 keep their rank.
-    return [index for _, _, index in sorted(turns, key=lambda turn: turn[:2])]
+    ranked = _by_rank(requests)
+    return ranked[np.lexsort((by_name[requests.team[ranked]], served[ranked]))]

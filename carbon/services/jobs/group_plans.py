@@ -9,39 +9,34 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
+from dataclasses import replace as replaced
 from typing import Final
 
 import numpy as np
 from msgspec.structs import replace
 
 from carbon.domain.jobs import PlacementReason
-from carbon.domain.units import MS_PER_HOUR
-from carbon.planning.decision import latest_safe_start_ms
 from carbon.planning.group import Choice, Group, Placed, Room, all_in_place, place_group
 from carbon.planning.likely_lengths import cheapest_starts
 from carbon.planning.pool_bound import PoolBound, pool_bound
 from carbon.planning.pool_work import PoolWork
 from carbon.planning.series import KWH_PER_W_MS, FloatArray, IntArray, IntensitySeries
-from carbon.planning.shares import CleanRequest, allotted, fair_order
+from carbon.planning.shares import allotted, fair_order
 from carbon.services.jobs.plan_inputs import PlanInputs, Point, Taken, Wish
 from carbon.services.jobs.plans import (
-    ASSUMED_LENGTH_MS,
-    ASSUMED_POWER_W,
     decide,
     full_spans,
-    margin_ms,
     margins_ms,
     series_of,
     unmoved,
     with_money,
 )
 from carbon.services.jobs.rest_plans import rest_of
+from carbon.services.jobs.wish_columns import NOWHERE, WishColumns, clean_requests
 from carbon.storage.job_queries import PlacementRow, Span
 
 #: So few new jobs are placed exactly, one after the other; more of them together.
 _ONE_BY_ONE: Final = 16
-#: The start of a job without a place.
-_NOWHERE: Final = -1
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,33 +87,29 @@ def _one_by_one(inputs: PlanInputs) -> PoolPlan:
 
 def in_turns(wishes: Sequence[Wish], weights: dict[str, float]) -> list[int]:
     """Teams by turns, each team's own by priority and deadline."""
-    return fair_order([_request(wish) for wish in wishes], weights)
-
-
-def _request(wish: Wish) -> CleanRequest:
-    hours = (wish.length_ms or ASSUMED_LENGTH_MS) / MS_PER_HOUR
-    return CleanRequest(wish.team, hours, wish.deadline_ms, wish.priority)
+    order: list[int] = fair_order(clean_requests(wishes), weights).tolist()
+    return order
 
 
 def _together(inputs: PlanInputs) -> PoolPlan:
     wishes, now_ms = inputs.wishes, inputs.now_ms
+    columns = WishColumns.of(wishes)
     series = _until_first_gap(inputs.points, now_ms)
-    until_ms = int(series.marks_ms[-1]) if series else now_ms
-    planned = [i for i, wish in enumerate(wishes) if _is_planned(wish, series, until_ms, now_ms)]
-    by_place: dict[int, PlacementRow] = {}
-    alone: dict[int, PlacementRow] = {}
-    for index in sorted(set(range(len(wishes))) - set(planned)):
-        alone[index] = decide(wishes[index], inputs, ())
-    method, cost, bound = "own_optimum", None, None
-    if series is not None and planned:
-        pool = _Pool.of(inputs, series, [wishes[i] for i in planned], until_ms)
-        rows, method, cost, bound = pool.placements(list(alone.values()))
-        by_place = dict(zip(planned, rows, strict=True))
+    until_ms = int(series.marks_ms[-1]) if series else 0
+    can_wait = columns.can_wait(now_ms, until_ms)
+    alone = {int(i): decide(wishes[i], inputs, ()) for i in np.flatnonzero(~can_wait)}
+    planned, rows = np.flatnonzero(can_wait), list(alone.values())
     for index, row in alone.items():
         if stood := wishes[index].stands:
             alone[index] = replace(row, start_now_g=stood.start_now_g)
-    made = [by_place.get(index) or alone[index] for index in range(len(wishes))]
-    return PoolPlan(made, method, cost, bound)
+    if series is None or not len(planned):
+        return PoolPlan(list(alone.values()), "own_optimum")
+    pool = _Pool.of(inputs, series, [wishes[i] for i in planned], columns.only(planned), until_ms)
+    made = pool.plan(rows)
+    if not alone:
+        return made
+    by_place = alone | dict(zip(planned.tolist(), made.placements, strict=True))
+    return replaced(made, placements=[by_place[index] for index in range(len(wishes))])
 
 
 def _until_first_gap(points: Sequence[Point], now_ms: int) -> IntensitySeries | None:
@@ -133,14 +124,6 @@ def _until_first_gap(points: Sequence[Point], now_ms: int) -> IntensitySeries | 
     return series_of(run) if run else None
 
 
-def _is_planned(wish: Wish, series: IntensitySeries | None, until_ms: int, now_ms: int) -> bool:
-    if series is None or wish.length_ms is None:
-        return False
-    at_once = max(now_ms, wish.earliest_ms)
-    latest = latest_safe_start_ms(wish.deadline_ms, wish.length_ms, margin_ms(wish.length_ms))
-    return at_once <= latest and at_once + wish.length_ms <= until_ms
-
-
 @dataclass(slots=True, eq=False)
 class _Pool:
     """Jobs of one pool whose windows are known, and the room that others have left."""
@@ -149,37 +132,45 @@ class _Pool:
     series: IntensitySeries
     #: With the price of energy, where the pool has one.
     compared: IntensitySeries
-    wishes: list[Wish]
+    wishes: Sequence[Wish]
+    columns: WishColumns
     group: Group
     own: Choice
     old: Choice
     #: Of jobs whose own choice pauses in between, by index.
     segments: dict[int, tuple[Span, ...]]
+    #: Those that pause by their own choice or where they stand; ascending.
+    pausing: list[int]
 
     @classmethod
     def of(
-        cls, inputs: PlanInputs, series: IntensitySeries, wishes: list[Wish], until_ms: int
+        cls,
+        inputs: PlanInputs,
+        series: IntensitySeries,
+        wishes: Sequence[Wish],
+        columns: WishColumns,
+        until_ms: int,
     ) -> _Pool:
-        group = _group(wishes, until_ms, inputs.now_ms)
+        group = _group(columns, until_ms, inputs.now_ms)
         compared = with_money(series, inputs.terms, inputs.timezone)
         own, segments = _own_choices(inputs, compared, wishes, group)
-        old = _old_choices(compared, wishes, group)
-        return cls(inputs, series, compared, wishes, group, own, old, segments)
+        old = _old_choices(compared, wishes, columns, group)
+        stood = (i for i, wish in enumerate(wishes) if wish.stands and wish.stands.segments)
+        pausing = sorted({*segments, *stood})
+        return cls(inputs, series, compared, wishes, columns, group, own, old, segments, pausing)
 
-    def placements(
-        self, others: Sequence[PlacementRow]
-    ) -> tuple[list[PlacementRow], str, float, float]:
+    def plan(self, others: Sequence[PlacementRow]) -> PoolPlan:
         """`others` are placed already, whatever the room."""
         taken = [*self.inputs.taken, *((p.start_ms, p.end_ms, 1) for p in others)]
         room = self._room(taken)
         placed = all_in_place(self.own, self.old, room)
         least = float(self.own.area.sum())
         if placed is not None:
-            return self._rows(placed), "own_optimum", self._cost(placed), least
+            return PoolPlan(self._rows(placed), "own_optimum", self._cost(placed), least)
         known = self._bound(taken)
         placed = self._by_turns(known, room)
         cost = self._cost(placed) + self._without_place(placed, known.unplaced_g_per_kwh)
-        return self._rows(placed), "in_turns", cost, known.least_area
+        return PoolPlan(self._rows(placed), "in_turns", cost, known.least_area)
 
     def _room(self, taken: Sequence[Taken]) -> Room:
         latest_ms = int(self.group.latest_end_ms.max())
@@ -211,12 +202,9 @@ class _Pool:
         return placed
 
     def _order(self, clean_h: float) -> IntArray:
-        requests = [_request(wish) for wish in self.wishes]
-        granted = allotted(requests, self.inputs.weights, clean_h)
-        within = np.array(
-            [given >= asked.cpu_h for given, asked in zip(granted, requests, strict=True)]
-        )
-        turns = np.array(fair_order(requests, self.inputs.weights), dtype=np.int64)
+        requests, weights = clean_requests(self.wishes), self.inputs.weights
+        within = allotted(requests, weights, clean_h) >= requests.cpu_h
+        turns = fair_order(requests, weights)
         return np.concatenate((turns[within[turns]], turns[~within[turns]]))
 
     def _place(self, some: IntArray, room: Room) -> Placed:
@@ -229,7 +217,7 @@ class _Pool:
             Choice(old.start_ms[some], old.end_ms[some], old.area[some]),
             room,
         )
-        whole = [np.full(len(group), _NOWHERE), np.full(len(group), _NOWHERE)]
+        whole = [np.full(len(group), NOWHERE), np.full(len(group), NOWHERE)]
         flags = [np.zeros(len(group), dtype=np.bool_) for _ in range(2)]
         whole[0][some], whole[1][some] = part.start_ms, part.end_ms
         flags[0][some], flags[1][some] = part.is_own, part.is_old
@@ -249,16 +237,12 @@ class _Pool:
     def _areas(self, series: IntensitySeries, placed: Placed) -> FloatArray:
         start = self._starts(placed)
         area = series.area(start + self.group.length_ms) - series.area(start)
-        for index in self._pausing(placed):
+        for index in self.pausing:
             pieces = np.array(self._pieces(placed, index), dtype=np.int64)
             if len(pieces):
                 area[index] = np.sum(series.area(pieces[:, 1]) - series.area(pieces[:, 0]))
                 area[index] += self._checkpoints(series, pieces, index)
         return np.asarray(area)
-
-    def _pausing(self, placed: Placed) -> list[int]:
-        stood = (i for i, wish in enumerate(self.wishes) if wish.stands and wish.stands.segments)
-        return sorted(set(self.segments) | set(stood))
 
     def _checkpoints(self, series: IntensitySeries, pieces: IntArray, index: int) -> float:
         """Drawn as each segment but the last ends."""
@@ -274,54 +258,56 @@ class _Pool:
         return float(self.group.length_ms[placed.start_ms < 0].sum()) * g_per_kwh
 
     def _rows(self, placed: Placed) -> list[PlacementRow]:
-        wishes, inputs = self.wishes, self.inputs
-        watts = np.array([w.power_w or ASSUMED_POWER_W for w in wishes])
-        grams = self._areas(self.series, placed) * watts * KWH_PER_W_MS
-        first = self.group.earliest_ms
-        now_area = self.series.area(first + self.group.length_ms) - self.series.area(first)
-        start_now = now_area * watts * KWH_PER_W_MS
-        length = self.group.length_ms
-        before = length + margins_ms(length)
-        columns = (placed.start_ms, self._starts(placed), first, length, before, grams, start_now)
-        rows = []
-        for index, (planned, start, at_once, length_ms, early, expected, now) in enumerate(
-            zip(*(column.tolist() for column in columns), strict=True)
-        ):
-            wish = wishes[index]
-            pieces = self._pieces(placed, index)
-            rows.append(
-                PlacementRow(
-                    start_ms=start,
-                    end_ms=pieces[-1][1] if pieces else start + length_ms,
-                    latest_start_ms=wish.deadline_ms - early,
-                    zone=inputs.zone,
-                    expected_g=expected,
-                    # A matter of when it was submitted, where that has been before.
-                    start_now_g=wish.stands.start_now_g if wish.stands else now,
-                    reason=_reason(planned, start, at_once, pieces),
-                    decided_ms=inputs.now_ms,
-                    vintages=inputs.vintages,
-                    segments=pieces,
-                )
+        inputs, length_ms, first = self.inputs, self.group.length_ms, self.group.earliest_ms
+        watts, starts = self.columns.power_w, self._starts(placed)
+        at_once = self.series.area(first + length_ms) - self.series.area(first)
+        columns = (
+            starts,
+            starts + length_ms,
+            self.columns.deadline_ms - (length_ms + margins_ms(length_ms)),
+            self._areas(self.series, placed) * watts * KWH_PER_W_MS,
+            at_once * watts * KWH_PER_W_MS,
+        )
+        each = zip(*(column.tolist() for column in columns), strict=True)
+        rows = [
+            PlacementRow(
+                start_ms=start,
+                end_ms=end,
+                latest_start_ms=latest,
+                zone=inputs.zone,
+                expected_g=grams,
+                # A matter of when it was submitted, where that has been before.
+                start_now_g=wish.stands.start_now_g if wish.stands else now,
+                reason=reason,
+                decided_ms=inputs.now_ms,
+                vintages=inputs.vintages,
             )
+            for wish, reason, (start, end, latest, grams, now) in zip(
+                self.wishes, self._reasons(placed), each, strict=True
+            )
+        ]
+        for index in self.pausing:
+            if pieces := self._pieces(placed, index):
+                reason, end_ms = PlacementReason.CLEAN_WINDOW, pieces[-1][1]
+                rows[index] = replace(rows[index], reason=reason, end_ms=end_ms, segments=pieces)
         return rows
 
+    def _reasons(self, placed: Placed) -> list[PlacementReason]:
+        """Of jobs that run in one piece."""
+        names = [
+            PlacementReason.CLEAN_WINDOW,
+            PlacementReason.NOW_IS_CLEANEST,
+            # No window with room in time: it goes in turn.
+            PlacementReason.DEADLINE_GUARD,
+        ]
+        which = np.where(placed.start_ms < 0, 2, self._starts(placed) == self.group.earliest_ms)
+        return [names[each] for each in which.tolist()]
 
-def _reason(
-    planned_ms: int, start_ms: int, at_once_ms: int, pieces: tuple[Span, ...]
-) -> PlacementReason:
-    if planned_ms < 0:  # no window with room in time: it goes in turn
-        return PlacementReason.DEADLINE_GUARD
-    if start_ms == at_once_ms and not pieces:
-        return PlacementReason.NOW_IS_CLEANEST
-    return PlacementReason.CLEAN_WINDOW
 
-
-def _group(wishes: Sequence[Wish], until_ms: int, now_ms: int) -> Group:
-    length = np.array([w.length_ms for w in wishes], dtype=np.int64)
-    earliest = np.array([max(now_ms, w.earliest_ms) for w in wishes], dtype=np.int64)
-    end = np.array([w.deadline_ms for w in wishes], dtype=np.int64) - margins_ms(length)
-    return Group(earliest, np.minimum(end, until_ms), length)
+def _group(columns: WishColumns, until_ms: int, now_ms: int) -> Group:
+    length = columns.length_ms
+    latest_end = np.minimum(columns.deadline_ms - margins_ms(length), until_ms)
+    return Group(np.maximum(columns.earliest_ms, now_ms), latest_end, length)
 
 
 def _own_choices(
@@ -371,16 +357,18 @@ def _pausing_choices(
     return segments
 
 
-def _old_choices(compared: IntensitySeries, wishes: Sequence[Wish], group: Group) -> Choice:
+def _old_choices(
+    compared: IntensitySeries, wishes: Sequence[Wish], columns: WishColumns, group: Group
+) -> Choice:
     """A place that is not in reach any more, or of no known intensity, is none to keep."""
-    start = np.array([w.stands.start_ms if w.stands else _NOWHERE for w in wishes], dtype=np.int64)
-    end = np.array([w.stands.end_ms if w.stands else _NOWHERE for w in wishes], dtype=np.int64)
+    start, end = columns.stands_from_ms, columns.stands_until_ms
     stands = (start >= group.earliest_ms) & (end <= group.latest_end_ms)
-    choice = Choice.unbroken(compared, np.where(stands, start, _NOWHERE), group.length_ms)
-    choice.end_ms[:] = np.where(stands, end, _NOWHERE)
-    for index, wish in enumerate(wishes):
-        if stands[index] and wish.stands and wish.stands.segments:
-            at = np.array(wish.stands.segments, dtype=np.int64)
+    choice = Choice.unbroken(compared, np.where(stands, start, NOWHERE), group.length_ms)
+    choice.end_ms[:] = np.where(stands, end, NOWHERE)
+    for index in np.flatnonzero(stands).tolist():
+        stood = wishes[index].stands
+        if stood and stood.segments:
+            at = np.array(stood.segments, dtype=np.int64)
             choice.area[index] = np.sum(compared.area(at[:, 1]) - compared.area(at[:, 0]))
     return choice
 

@@ -107,6 +107,74 @@ def test_what_others_hold_is_left_alone() -> None:
     assert placed(series(figures), group([(0, 4, 20)]), room).tolist() == [5 * HOUR]
 
 
+def plainly(
+    seen: IntensitySeries, some: Group, own: Choice, old: Choice, free: IntArray
+) -> list[int]:
+    """The rule of `place_group`, cell by cell; `free` are the places of each."""
+    area = seen.area(np.arange(len(free) + 1) * CELL_MS)
+    stays = (old.start_ms >= 0) & (own.area >= 0.99 * old.area)
+    starts = []
+    for job, length in enumerate(some.length_ms.tolist()):
+        cells = -(-length // CELL_MS)
+
+        def of(start: int, length: int = length) -> slice:
+            return slice(start // CELL_MS, -(-(start + length) // CELL_MS))
+
+        mine, stood = int(own.start_ms[job]), int(old.start_ms[job])
+        first = -(-int(some.earliest_ms[job]) // CELL_MS)
+        last = (int(some.latest_end_ms[job]) - length) // CELL_MS
+        open_to = [at for at in range(first, last + 1) if (free[at : at + cells] > 0).all()]
+        cleanest = min(open_to, key=lambda at: area[at + cells] - area[at], default=-1)
+        cost = (area[cleanest + cells] - area[cleanest]) * (length / (cells * CELL_MS))
+        if stays[job] and (free[of(stood)] > 0).all():
+            start = stood
+        elif (free[of(mine)] > 0).all():
+            start = mine
+        elif cleanest >= 0 and (stood < 0 or cost < 0.99 * old.area[job]):
+            start = cleanest * CELL_MS
+        else:
+            start = stood
+        if start >= 0:
+            free[of(start)] -= 1
+        starts.append(start)
+    return starts
+
+
+@given(FIGURES, JOBS, st.integers(1, 4), st.data())
+def test_what_many_jobs_find_is_what_the_rule_says_of_one_after_the_other(
+    figures: list[int], jobs: list[tuple[int, int, int]], capacity: int, data: st.DataObject
+) -> None:
+    """Also where windows are asked for over and over, and more stand somewhere than it holds."""
+    seen, some = series(figures), group(jobs * 3)
+    shorter = some.length_ms - data.draw(st.sampled_from([0, 70_000]))
+    some = Group(some.earliest_ms, some.latest_end_ms, shorter)
+    slack = (some.latest_end_ms - some.earliest_ms - some.length_ms) // CELL_MS
+    moved = [data.draw(st.integers(-1, int(most))) for most in slack]
+    stands = np.array([-1 if m < 0 else m * CELL_MS for m in moved])
+    stands = np.where(stands < 0, -1, some.earliest_ms + stands)
+    old, own = Choice.unbroken(seen, stands, some.length_ms), Choice.best(seen, some)
+    free = np.full(DAY * 12, capacity)
+    expected = plainly(seen, some, own, old, free)
+    room = Room(0, DAY * HOUR, capacity)
+    assert place_group(seen, some, own, old, room).start_ms.tolist() == expected
+
+
+@given(FIGURES, JOBS)
+def test_jobs_that_are_alike_have_the_choice_that_each_has_alone(
+    figures: list[int], jobs: list[tuple[int, int, int]]
+) -> None:
+    seen, some = series(figures), group([*jobs, *jobs[::-1]])
+    together = Choice.best(seen, some)
+    for job in range(len(some)):
+        one = slice(job, job + 1)
+        alone = Choice.best(
+            seen, Group(some.earliest_ms[one], some.latest_end_ms[one], some.length_ms[one])
+        )
+        assert together.start_ms[job] == alone.start_ms[0]
+        assert together.end_ms[job] == alone.end_ms[0]
+        assert together.area[job] == alone.area[0]
+
+
 TURNS = st.lists(
     st.tuples(st.booleans(), st.integers(0, 287), st.integers(1, 40), st.integers(1, 50)),
     min_size=1,
@@ -123,8 +191,7 @@ def test_costs_that_are_mended_are_those_worked_out_anew(
     room = Room(0, DAY * HOUR, capacity)
     area = seen.area(room.marks_ms)
     for is_held, cell, cells, width in turns:
-        start = cell * CELL_MS
-        (room.hold if is_held else room.take)(start, start + cells * CELL_MS)
+        (room.hold if is_held else room.take)(cell, min(cell + cells, DAY * 12))
         anew = Room(0, DAY * HOUR, capacity)
         anew._count[:] = room._count
         assert (room.costs(area, width) == anew.costs(area, width)).all()
@@ -134,9 +201,9 @@ def test_what_is_held_over_capacity_is_not_taken_for_newly_full() -> None:
     seen, room = series([100] * DAY), Room(0, DAY * HOUR, 1)
     area = seen.area(room.marks_ms)
     for _ in range(3):
-        room.hold(0, HOUR)
-        room.hold(2 * HOUR, 3 * HOUR)
+        room.hold(0, 12)
+        room.hold(24, 36)
     assert np.isinf(room.costs(area, 1)).sum() == 24
-    assert not room.take(HOUR, 3 * HOUR)
-    assert room.take(HOUR, 2 * HOUR)
+    assert not room.take(12, 36)
+    assert room.take(12, 24)
     assert np.isinf(room.costs(area, 1)).sum() == 36

@@ -135,6 +135,13 @@ def test_what_cannot_be_planned_is_refused_with_a_code(length, cell_ms, code):
     assert refused.value.code == code
 
 
+def test_a_window_of_fewer_cells_than_the_shortest_segment_is_refused_with_a_code():
+    series = IntensitySeries.hourly(np.ones(1))
+    with pytest.raises(InvalidInput) as refused:
+        best_limited_segments(series, 0, 9, 6, PauseLimits(min_segment_ms=6), 5)
+    assert refused.value.code == "window_not_rated"
+
+
 def test_a_plan_of_too_many_cells_is_refused_and_by_itself_never_made():
     month = IntensitySeries.hourly(np.random.default_rng(1).uniform(20, 600, 720))
     length, limits = 240 * HOUR_MS, PauseLimits(HOUR_MS, None, 1000)

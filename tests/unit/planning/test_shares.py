@@ -3,19 +3,60 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import NamedTuple
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from carbon.errors import InvalidInput
-from carbon.planning.shares import CleanRequest, allotted, fair_order, team_shares
+from carbon.planning import shares
+from carbon.planning.shares import CleanRequests, team_shares
+
+
+class CleanRequest(NamedTuple):
+    """One job of those that `CleanRequests` holds as columns."""
+
+    team: str
+    cpu_h: float
+    deadline_ms: int
+    priority: int = 0
+
+
+def columns(asked: list[CleanRequest]) -> CleanRequests:
+    return CleanRequests.of(
+        [r.team for r in asked],
+        np.array([r.cpu_h for r in asked], dtype=np.float64),
+        np.array([r.deadline_ms for r in asked], dtype=np.int64),
+        np.array([r.priority for r in asked], dtype=np.int64),
+    )
+
+
+def allotted(asked: list[CleanRequest], weight: Mapping[str, float], clean: float) -> list[float]:
+    return shares.allotted(columns(asked), weight, clean).tolist()
+
+
+def fair_order(asked: list[CleanRequest], weight: Mapping[str, float]) -> list[int]:
+    return shares.fair_order(columns(asked), weight).tolist()
+
 
 teams = st.sampled_from("abcd")
 amounts = st.floats(0.01, 100)
 weights = st.fixed_dictionaries({team: st.floats(0.1, 10) for team in "abcd"})
 requests = st.lists(
     st.builds(CleanRequest, teams, amounts, st.integers(0, 9), st.integers(0, 9)), max_size=12
+)
+#: With work of 0 and jobs that cannot be told apart.
+alike = st.lists(
+    st.builds(
+        CleanRequest,
+        teams,
+        st.one_of(amounts, st.sampled_from([0.0, 0.5, 1.0])),
+        st.integers(0, 2),
+        st.integers(0, 2),
+    ),
+    max_size=30,
 )
 clean = st.floats(0, 300)
 NEAR = 1e-6
@@ -33,6 +74,44 @@ def taken(
         team: sum(g for r, g in zip(asked, granted, strict=True) if r.team == team)
         for team in {r.team for r in asked}
     }
+
+
+def by_rank(asked: list[CleanRequest]) -> list[int]:
+    return sorted(range(len(asked)), key=lambda i: (-asked[i].priority, asked[i].deadline_ms))
+
+
+@given(alike, weights, clean)
+def test_jobs_are_granted_what_their_team_has_left_one_after_the_other(asked, weight, clean_cpu_h):
+    """To the bit, as the rule says it of one job; many are worked out at once."""
+    left: dict[str, float] = {}
+    for request in asked:
+        left[request.team] = left.get(request.team, 0.0) + request.cpu_h
+    left = team_shares(left, weight, clean_cpu_h)
+    granted = [0.0] * len(asked)
+    for index in by_rank(asked):
+        request = asked[index]
+        granted[index] = min(request.cpu_h, max(left[request.team], 0.0))
+        left[request.team] -= granted[index]
+    assert allotted(asked, weight, clean_cpu_h) == granted
+
+
+@given(alike, weights)
+def test_whose_turn_it_is_goes_by_the_least_that_a_team_has_been_served(asked, weight):
+    """To the bit, as the rule says it of one job; many are worked out at once."""
+    served: dict[str, float] = {}
+    turns = []
+    for index in by_rank(asked):
+        request = asked[index]
+        turns.append((served.get(request.team, 0.0), request.team, index))
+        served[request.team] = turns[-1][0] + request.cpu_h / weight[request.team]
+    expected = [index for _, _, index in sorted(turns, key=lambda turn: turn[:2])]
+    assert fair_order(asked, weight) == expected
+
+
+def test_a_weight_that_is_none_is_refused_as_turns_are_drawn() -> None:
+    with pytest.raises(InvalidInput) as refused:
+        fair_order([CleanRequest("a", 1.0, 0)], {"a": 0.0})
+    assert refused.value.code == "weight_not_positive"
 
 
 @given(requests, weights, clean, st.builds(CleanRequest, teams, amounts, st.integers(0, 9)))
