@@ -29,7 +29,18 @@ from sqlalchemy.types import TypeEngine
 
 from carbon.storage.binary_copy import encoded
 from carbon.storage.engine import execute, execute_many, is_sqlite
-from carbon.storage.interval_columns import COLUMNS, END, Ints, binary_copy, columns_of
+from carbon.storage.interval_columns import (
+    COLUMNS,
+    END,
+    ENERGY,
+    METER,
+    METHOD,
+    SPAN,
+    SUBJECT,
+    Ints,
+    binary_copy,
+    columns_of,
+)
 from carbon.storage.partitions import day_of_end, make_days
 
 #: (end_ms, meter_id, subject_id, span_ms, energy_mj, method)
@@ -82,10 +93,35 @@ def insert_columns(connection: Connection, columns: Ints) -> int:
     """As `insert_intervals`, of columns (`storage.interval_columns`)."""
     if not columns.size:
         return 0
-    if is_sqlite(connection):
+    return (_in_sqlite if is_sqlite(connection) else _in_postgresql)(connection, columns)
+
+
+def _in_sqlite(connection: Connection, columns: Ints) -> int:
+    """Readings of one length and method, as a sender's are, tell both once: to bind a value takes
+    SQLite as long as to write it."""
+    span_ms, method = columns[SPAN], columns[METHOD]
+    if columns.shape[1] <= FEW or (span_ms != span_ms[0]).any() or (method != method[0]).any():
         flat = columns.T.ravel().tolist()
         return _sqlite(connection, "OR IGNORE", "energy_interval", _COLUMNS, len(COLUMNS), flat)
-    return _postgresql(connection, columns)
+    alike = [int(span_ms[0]), int(method[0])]
+    flat, width = columns[_OTHERS].T.ravel().tolist(), len(_OTHERS)
+    at, inserted = 0, 0
+    for count in parts(columns.shape[1], _MOST_VALUES // width):
+        values = alike + flat[at : at + count * width]
+        inserted += execute(connection, _adding_alike(count), values).rowcount
+        at += count * width
+    return inserted
+
+
+#: Of readings that are alike, what each says.
+_OTHERS = [END, METER, SUBJECT, ENERGY]
+
+
+@cache
+def _adding_alike(count: int) -> str:
+    firsts = range(3, 3 + count * len(_OTHERS), len(_OTHERS))
+    rows = ", ".join(f"(?{n}, ?{n + 1}, ?{n + 2}, ?1, ?{n + 3}, ?2)" for n in firsts)
+    return f"INSERT OR IGNORE INTO energy_interval ({_COLUMNS}) VALUES {rows}"
 
 
 def load_rows(connection: Connection, table: Table, rows: Ints) -> None:
@@ -253,7 +289,7 @@ def _inserting(mode: str, table: str, names: str, width: int, count: int, on_con
     return f"INSERT {mode} INTO {table} ({names}) VALUES {rows} {on_conflict}"
 
 
-def _postgresql(connection: Connection, columns: Ints) -> int:
+def _in_postgresql(connection: Connection, columns: Ints) -> int:
     few = columns.shape[1] <= FEW
     rows = _written_out(columns) if few else _staged(connection, columns)
     insert = f"INSERT INTO energy_interval ({_COLUMNS}) {rows} ON CONFLICT DO NOTHING"

@@ -32,7 +32,12 @@ def packed(start_ms: Ints, device_ids: Ints) -> Ints:
 
 def packed_pairs(at_ms: Ints, ids: Ints) -> Ints:
     """Each bucket and id as one number."""
-    return (at_ms // BUCKET_MS << _DEVICE_BITS) | ids
+    return pack_all(at_ms // BUCKET_MS, ids)
+
+
+def pack_all(buckets: Ints, ids: Ints) -> Ints:
+    """As `packed_pairs`, of buckets that are counted."""
+    return (buckets << _DEVICE_BITS) | ids
 
 
 def distinct(numbers: Ints) -> Ints:

@@ -68,7 +68,9 @@ class Pending:
         self._columns, self._rows = [], []
         if columns:
             some = [columns_of(rows)] if rows else []
-            add_columns(connection, in_order(np.concatenate([*columns, *some], axis=1)))
+            parts = [*columns, *some]
+            whole = parts[0] if len(parts) == 1 else np.concatenate(parts, axis=1)
+            add_columns(connection, in_order(whole))
         elif rows:
             add_rows(connection, sorted(rows))
 

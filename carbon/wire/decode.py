@@ -20,15 +20,21 @@ _UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 #: How a body spells U+0000, which PostgreSQL stores in no text. (Of a spelt-out backslash before
 #: it this is a false alarm, which costs a second look.)
 _NUL = b"\\u0000"
+#: Nearly no body has one, which is told in a thirtieth of the time.
+_BACKSLASH = b"\\"
 
 
 def decode(body: bytes, kind: type[Body]) -> Body:
     """Raises MalformedInput(`malformed_json`) or InvalidInput: `invalid_body`, and `invalid_text`
     for U+0000, on SQLite too, whose ledger would not be carried to PostgreSQL any more."""
     read = _decode(body, kind)
-    if _NUL in body and (told := _nul_within(msgspec.json.decode(body))):
+    if _may_hold_nul(body) and (told := _nul_within(msgspec.json.decode(body))):
         raise InvalidInput("invalid_text", told)
     return read
+
+
+def _may_hold_nul(body: bytes) -> bool:
+    return _BACKSLASH in body and _NUL in body
 
 
 def _nul_within(body: Any) -> str:
@@ -127,7 +133,7 @@ def nul_told(name: str) -> str:
 def _decode_each(
     body: bytes, whole: type[Any], envelope: type[Any], item: type[Any], field: str
 ) -> Decoded:
-    may_hold_nul = _NUL in body
+    may_hold_nul = _may_hold_nul(body)
     try:
         batch = msgspec.json.decode(body, type=whole)
         if not may_hold_nul:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -10,6 +11,7 @@ from carbon.domain.energy import Method, cut
 from carbon.domain.principal import Principal
 from carbon.domain.tenancy import ADMIN_SCOPES, TEAM_SCOPES
 from carbon.domain.units import BUCKET_MS, floor_to
+from carbon.services.ingest import column_sending
 from carbon.services.ingest.column_sending import ColumnSending
 from carbon.services.ingest.frontier import Frontier
 from carbon.services.ingest.pieces import cut_at_marks
@@ -160,6 +162,75 @@ def test_what_covers_too_many_buckets_is_told_to_come_in_parts() -> None:
     assert {r.code for r in judged.rejected} == {"too_many_pieces"}
     assert [r.index for r in judged.rejected] == [22]
     assert judged.accepted.position.tolist() == [*range(22), 23]
+
+
+good = st.builds(
+    lambda device, start, span, share, method, workload: EnergyInterval(
+        device, start, start + span, share * MAX_POWER_W * span // 4, method, workload
+    ),
+    st.sampled_from(["a", "b"]),
+    st.integers(NOW_MS - 3 * BUCKET_MS, NOW_MS),
+    st.one_of(st.integers(1, 20_000), st.just(BUCKET_MS)),
+    st.integers(0, 4),
+    st.sampled_from(["counter", "modelled"]),
+    st.sampled_from([None, "w", "own/w"]),
+)
+at_the_edge = [
+    EnergyInterval("a", NOW_MS, NOW_MS + MAX_AHEAD_MS, 1, "counter"),
+    EnergyInterval("a", NOW_MS - 7, NOW_MS + MAX_AHEAD_MS + 1, 1, "counter"),
+    EnergyInterval("a", NOW_MS - MAX_SPAN_MS, NOW_MS, 1, "counter"),
+    EnergyInterval("a", NOW_MS - MAX_SPAN_MS - 1, NOW_MS, 1, "counter"),
+    EnergyInterval("a", NOW_MS - 1, NOW_MS, MAX_POWER_W, "counter"),
+    EnergyInterval("a", NOW_MS - 1, NOW_MS, MAX_POWER_W + 1, "counter"),
+    EnergyInterval("a", NOW_MS, NOW_MS, 0, "counter"),
+    EnergyInterval("a", NOW_MS - 1, NOW_MS, 1, "guessed"),
+    EnergyInterval("a", NOW_MS - 1, NOW_MS, 1, "counter", "other/w"),
+    *[EnergyInterval("a", NOW_MS - MAX_SPAN_MS, NOW_MS, 5, "counter")] * 2,
+]
+
+
+@given(
+    st.lists(good, max_size=12),
+    st.lists(st.sampled_from(at_the_edge), max_size=1),
+    st.booleans(),
+    st.integers(0, 20_000),
+)
+def test_a_batch_judged_by_its_extremes_reads_as_if_each_were_looked_at(
+    sent: list[EnergyInterval], edge: list[EnergyInterval], sees_all: bool, most_pieces: int
+) -> None:
+    sent = [*sent[:5], *edge, *sent[5:]]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(column_sending, "MAX_PIECES", most_pieces)
+        quick = sending(sent, sees_all)
+        patch.setattr(ColumnSending, "_can_all_be_meant", lambda *_: False)
+        looked_at = sending(sent, sees_all)
+    assert told(quick) == told(looked_at)
+    assert quick.accepted.position.tolist() == looked_at.accepted.position.tolist()
+    assert (quick.devices, quick.first_ms) == (looked_at.devices, looked_at.first_ms)
+    if len(quick):
+        assert stored(quick) == stored(looked_at)
+
+
+def test_a_good_batch_is_judged_without_a_look_at_each(monkeypatch: pytest.MonkeyPatch) -> None:
+    def looks(*_: object) -> None:
+        raise AssertionError("looked at each")
+
+    monkeypatch.setattr(ColumnSending, "_sift", looks)
+    assert len(sending([at_the_edge[0], at_the_edge[2], at_the_edge[4]], True)) == 3
+    assert len(sending([], True)) == 0
+
+
+def test_of_many_subjects_nobody_is_mistaken_for_another() -> None:
+    """Beyond a few they are not remembered together."""
+    for count in (3, 256, 257, 600):
+        sent = [
+            EnergyInterval("a", NOW_MS - 10, NOW_MS, 1, "counter", f"w{n}") for n in range(count)
+        ]
+        for one in (sent, sent[::-1], [*sent, at_the_edge[8]]):
+            judged = sending(one, False)
+            seen = {str(judged.whos[at].subject.key) for at in judged.accepted.who.tolist()}
+            assert seen == {f"own/w{n}" for n in range(count)}
+            assert len(judged.rejected) == len(one) - count
 
 
 sent_spans = st.lists(

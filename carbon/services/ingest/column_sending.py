@@ -21,6 +21,7 @@ from carbon.services.ingest.sending import (
     Sending,
     Who,
     foreign_detail,
+    meant,
 )
 from carbon.services.ingest.sent_columns import SentColumns, WhoText
 from carbon.storage.interval_columns import Ints
@@ -28,6 +29,9 @@ from carbon.storage.names import FOR_EVER_MS
 from carbon.wire.energy import Rejection
 
 Mask = NDArray[np.bool_]
+
+#: Subjects of a batch that are remembered together.
+_FEW_WHOS = 256
 
 #: Pieces of one batch: a month of 20 devices, or 200 000 intervals of 10 s.
 MAX_PIECES = 200_000
@@ -45,13 +49,35 @@ class ColumnSending(Sending):
     accepted: SentColumns = field(init=False)
     methods: Ints = field(init=False)
     #: Whoever can be meant, by the same numbers.
-    _meant: dict[int, Who] = field(init=False)
+    _meant: Mapping[int, Who] = field(init=False)
 
     def __post_init__(self, sent: SentColumns) -> None:
-        """Keeps what can be meant. Nearly all can: these are judged at once, the others again
-        one by one, to be told what is wrong with them."""
+        """Keeps what can be meant. Nearly always all can, which the extremes tell; else they are
+        judged at once, and those that cannot again one by one, to be told what is wrong."""
+        self._seen: list[str] | None = None
         self.methods = np.array([METHODS.get(name, 0) for name in sent.methods], dtype=np.int64)
         self._meant, errors = self._whos(sent.whos)
+        if not errors and self._can_all_be_meant(sent):
+            self.accepted = sent
+        else:
+            self._sift(sent, errors)
+
+    def _can_all_be_meant(self, sent: SentColumns) -> bool:
+        """What holds of the extremes holds of all; where it does not, it may yet hold of each."""
+        if not len(sent):
+            return True
+        span_ms = sent.end_ms - sent.start_ms
+        least_ms, most_ms = int(span_ms.min()), int(span_ms.max())
+        return (
+            least_ms > 0
+            and most_ms <= MAX_SPAN_MS
+            and int(sent.end_ms.max()) <= self.now_ms + MAX_AHEAD_MS
+            and int(sent.energy_mj.max()) <= MAX_POWER_W * least_ms
+            and bool(self.methods.all())
+            and len(sent) * (1 + most_ms // BUCKET_MS) <= MAX_PIECES
+        )
+
+    def _sift(self, sent: SentColumns, errors: Mapping[int, CarbonError]) -> None:
         span_ms = sent.end_ms - sent.start_ms
         is_good = (span_ms > 0) & (span_ms <= MAX_SPAN_MS)
         is_good &= sent.end_ms <= self.now_ms + MAX_AHEAD_MS
@@ -67,8 +93,13 @@ class ColumnSending(Sending):
             self._reject(int(sent.position[at]), _TOO_MANY_PIECES)
         self.accepted = sent.kept(is_good)
 
-    def _whos(self, texts: Sequence[WhoText]) -> tuple[dict[int, Who], dict[int, CarbonError]]:
+    def _whos(self, texts: Sequence[WhoText]) -> tuple[Mapping[int, Who], dict[int, CarbonError]]:
         """Who is meant, and why nobody is, by their numbers."""
+        if len(texts) <= _FEW_WHOS:
+            try:
+                return meant(self.principal, tuple(texts)), {}
+            except CarbonError:
+                pass  # which of them cannot be is told below
         found: dict[int, Who] = {}
         errors: dict[int, CarbonError] = {}
         for at, text in enumerate(texts):
@@ -104,9 +135,11 @@ class ColumnSending(Sending):
 
     @property
     def devices(self) -> Collection[str]:
-        sent = self.accepted
-        seen = np.flatnonzero(np.bincount(sent.device, minlength=len(sent.devices)))
-        return [sent.devices[at] for at in seen.tolist()]
+        if self._seen is None:
+            sent = self.accepted
+            seen = np.flatnonzero(np.bincount(sent.device, minlength=len(sent.devices)))
+            self._seen = [sent.devices[at] for at in seen.tolist()]
+        return self._seen
 
     @property
     def first_ms(self) -> dict[str, int]:
@@ -137,7 +170,7 @@ class ColumnSending(Sending):
         sent = self.accepted
         for at in np.flatnonzero(refused).tolist():
             self.rejected.append(Rejection(int(sent.position[at]), code, detail(at)))
-        self.accepted = sent.kept(~refused)
+        self.accepted, self._seen = sent.kept(~refused), None
 
     def pieces(
         self,
@@ -151,11 +184,11 @@ class ColumnSending(Sending):
         if 0 in ids:
             for at, who in self.whos.items():
                 ids[at] = ids[at] or meet(sent.whos[at], who)
-        device, meter = zip(*[devices.get(uuid, (0, 0)) for uuid in sent.devices], strict=True)
+        places = np.array([devices.get(uuid, (0, 0)) for uuid in sent.devices], dtype=np.int64)
         return cut_at_marks(
             sent,
-            np.array(device, dtype=np.int64)[sent.device],
-            np.array(meter, dtype=np.int64)[sent.device],
+            places[:, 0][sent.device],
+            places[:, 1][sent.device],
             np.array(ids, dtype=np.int64)[sent.who],
             self.methods[sent.method],
         )

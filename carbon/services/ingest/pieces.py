@@ -11,8 +11,8 @@ from carbon.domain.units import BUCKET_MS
 from carbon.services.ingest.frontier import Frontier
 from carbon.services.ingest.sent_columns import SentColumns
 from carbon.storage.bulk import IntervalRow
-from carbon.storage.dirty import packed
-from carbon.storage.interval_columns import END, Ints, columns_of
+from carbon.storage.dirty import distinct, pack_all
+from carbon.storage.interval_columns import COLUMNS, END, Ints, columns_of
 from carbon.storage.pending import Pending
 
 
@@ -77,7 +77,8 @@ def cut_at_marks(
     whole numbers of any size."""
     start_ms, end_ms, energy_mj = sent.start_ms, sent.end_ms, sent.energy_mj
     owners = np.arange(len(sent))
-    crosses = np.flatnonzero((end_ms - 1) // BUCKET_MS > start_ms // BUCKET_MS)
+    bucket = start_ms // BUCKET_MS
+    crosses = np.flatnonzero((end_ms - 1) // BUCKET_MS > bucket)
     if crosses.size:
         cut_up = [
             (at, *piece)
@@ -88,10 +89,14 @@ def cut_at_marks(
         whole = np.delete(owners, crosses)
         order = np.argsort(np.concatenate((whole, owner)), kind="stable")
         start_ms = np.concatenate((start_ms[whole], lo))[order]
+        bucket = start_ms // BUCKET_MS
         end_ms = np.concatenate((end_ms[whole], hi))[order]
         energy_mj = np.concatenate((energy_mj[whole], part_mj))[order]
         owners = np.concatenate((whole, owner))[order]
         of_owner = (device_ids, meter_ids, subject_ids, methods)
         device_ids, meter_ids, subject_ids, methods = (ids[owners] for ids in of_owner)
-    columns = np.stack((end_ms, meter_ids, subject_ids, end_ms - start_ms, energy_mj, methods))
-    return Pieces(columns, owners, packed(start_ms, device_ids))
+    columns = np.empty((len(COLUMNS), len(owners)), dtype=np.int64)
+    of_each = (end_ms, meter_ids, subject_ids, end_ms - start_ms, energy_mj, methods)
+    for place, column in enumerate(of_each):
+        columns[place] = column
+    return Pieces(columns, owners, distinct(pack_all(bucket, device_ids)))

@@ -120,6 +120,12 @@ def _who(principal: Principal, text: WhoText) -> Who:
     return Who(_subject(principal, subject_text, run, workload), workload)
 
 
+@lru_cache(256)
+def meant(principal: Principal, texts: tuple[WhoText, ...]) -> Mapping[int, Who]:
+    """All that a batch names, by their numbers. Raises InvalidInput where one of them is nobody."""
+    return {at: _who(principal, text) for at, text in enumerate(texts)}
+
+
 def _workload(principal: Principal, text: str | None) -> WorkloadName | None:
     if text is None:
         return None

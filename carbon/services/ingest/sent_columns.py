@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TypeVar
 
 import numpy as np
+from msgspec import structs
 from numpy.typing import NDArray
 
 from carbon.storage.interval_columns import Ints
@@ -47,9 +49,9 @@ class SentColumns:
                 _once([one.run for one in intervals]),
                 _once([one.subject for one in intervals]),
             ),
-            np.fromiter([one.start_ms for one in intervals], dtype=np.int64),
-            np.fromiter([one.end_ms for one in intervals], dtype=np.int64),
-            np.fromiter([one.energy_mj for one in intervals], dtype=np.int64),
+            np.fromiter([one.start_ms for one in intervals], np.int64, len(intervals)),
+            np.fromiter([one.end_ms for one in intervals], np.int64, len(intervals)),
+            np.fromiter([one.energy_mj for one in intervals], np.int64, len(intervals)),
             _numbers(positions),
         )
 
@@ -102,10 +104,16 @@ class SentBatch:
 
     @classmethod
     def of(cls, decoded: Decoded) -> SentBatch:
-        is_small = len(decoded.items) <= _FEW and not decoded.body.is_import
-        read = SentRows if is_small else SentColumns.of
-        return cls(decoded.body, read(decoded.items, decoded.positions), decoded.rejected)
+        body, items, positions = decoded.body, decoded.items, decoded.positions
+        if len(items) <= _FEW and not body.is_import:
+            return cls(body, SentRows(items, positions), decoded.rejected)
+        # Of what waits to be written the columns alone are kept: a tenth of what was read.
+        alone = structs.replace(body, intervals=[])
+        return cls(alone, SentColumns.of(items, positions), decoded.rejected)
 
+
+#: Senders send batches of a size of theirs again and again; of larger ones nothing is kept.
+_FEW_TURNS = 10_000
 
 #: Words that are each given once, and for each place which it is.
 Words = tuple[Sequence[Word], Ints]
@@ -118,10 +126,22 @@ def _once(words: list[Word]) -> Words[Word]:
     if len(one_round) == 1:
         return one_round, np.zeros(len(words), dtype=np.int64)
     if one_round:
-        return one_round, np.arange(len(words)) % len(one_round)
+        return one_round, _turns(len(one_round), len(words))
     places: _Places[Word] = _Places()
     which = np.fromiter(map(places.__getitem__, words), dtype=np.int64, count=len(words))
     return list(places), which
+
+
+def _turns(length: int, count: int) -> Ints:
+    """0, 1 … length - 1, over and over, `count` numbers."""
+    return _kept_turns(length, count) if count <= _FEW_TURNS else np.arange(count) % length
+
+
+@lru_cache(64)
+def _kept_turns(length: int, count: int) -> Ints:
+    turns: Ints = np.arange(count) % length
+    turns.flags.writeable = False
+    return turns
 
 
 def _round(words: list[Word]) -> list[Word]:

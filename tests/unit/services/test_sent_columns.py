@@ -1,10 +1,12 @@
 """Words that are each given once, whatever order they come in."""
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from carbon.services.ingest.sent_columns import SentColumns
-from carbon.wire.energy import EnergyInterval
+from carbon.services.ingest.sent_columns import SentBatch, SentColumns, SentRows
+from carbon.wire.decode import Decoded
+from carbon.wire.energy import EnergyBatch, EnergyInterval
 
 words = st.sampled_from(["a", "b", "c"])
 rounds = st.tuples(st.lists(words, min_size=1, max_size=5), st.integers(1, 4), st.integers(0, 4))
@@ -56,3 +58,27 @@ def test_no_intervals_are_no_words() -> None:
     columns = SentColumns.of([], range(0))
     assert len(columns) == 0
     assert list(columns.devices) == []
+
+
+@pytest.mark.parametrize("count", [3_000, 9_999, 10_000, 10_001, 30_001])
+def test_rounds_of_any_length_and_number(count: int) -> None:
+    """What is kept of one batch's rounds is another's only where both are alike."""
+    for length in (2, 7, 9_000):
+        sent = [EnergyInterval(f"d{n % length}", n, n + 1, n, "counter") for n in range(count)]
+        columns = SentColumns.of(sent, range(count))
+        assert [columns.devices[at] for at in columns.device.tolist()] == [s.device for s in sent]
+
+
+@given(st.integers(0, 20), st.booleans())
+def test_what_waits_keeps_each_interval_once(count: int, is_import: bool) -> None:
+    """As rows or as columns, and the rest of the batch as it was sent."""
+    sent = [EnergyInterval("d", n, n + 1, n, "counter") for n in range(count)]
+    body = EnergyBatch("s", "b", 7, sent, host="h", is_import=is_import)
+    waiting = SentBatch.of(Decoded(body, sent, range(count), []))
+    assert (waiting.batch.source, waiting.batch.seq, waiting.batch.host) == ("s", 7, "h")
+    assert len(waiting.intervals) == len(body.intervals) == count
+    if isinstance(waiting.intervals, SentRows):
+        assert waiting.intervals.items is sent
+    else:
+        assert waiting.batch.intervals == []
+        assert waiting.intervals.start_ms.tolist() == list(range(count))

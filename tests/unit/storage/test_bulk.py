@@ -57,6 +57,30 @@ def test_many_rows_at_once_are_all_counted(engine: Engine) -> None:
         assert connection.scalar(select(func.count()).select_from(energy_interval)) == 5_000
 
 
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=30)
+@given(
+    st.lists(st.tuples(*(st.integers(1, most) for most in (400, 3, 3, 2, 9, 2)))),
+    st.booleans(),
+    st.integers(0, 2_600),
+)
+def test_rows_alike_and_unlike_are_inserted_as_they_would_be_one_by_one(
+    some: list[IntervalRow], are_alike: bool, more: int
+) -> None:
+    """Those of one span and method go another way where they are many."""
+    rows: list[IntervalRow] = [*some, *((1_000 + n, 1, 1, 1, n, 1) for n in range(more))]
+    if are_alike:
+        rows = [(end, meter, subject, 1, mj, 1) for end, meter, subject, _, mj, _ in rows]
+    expected: dict[tuple[int, ...], IntervalRow] = {}
+    for one in rows:
+        expected.setdefault(one[:4], one)
+    engine = fresh_engine()
+    with writing(engine) as connection:
+        assert insert_intervals(connection, rows) == len(expected)
+        assert insert_intervals(connection, rows) == 0
+        assert stored(connection) == sorted(expected.values())
+    engine.dispose()
+
+
 def test_a_day_without_a_partition_is_made_by_the_writer(postgres_database: str) -> None:
     engine = create_engine(postgres_database)
     days = [T - n * 40 * MS_PER_DAY for n in range(3)]
