@@ -2,20 +2,30 @@
 
 from __future__ import annotations
 
+import select
 import sqlite3
 import threading
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from contextvars import ContextVar
+from functools import partial
 from pathlib import Path
 from typing import Any
 from weakref import WeakKeyDictionary
 
-from sqlalchemy import URL, Connection, Engine, event, make_url
+from sqlalchemy import URL, Connection, Dialect, Engine, event, make_url
 from sqlalchemy import create_engine as _create_engine
-from sqlalchemy.exc import ArgumentError, DataError, DBAPIError, NoSuchModuleError, OperationalError
-from sqlalchemy.pool import QueuePool
+from sqlalchemy.engine.interfaces import DBAPIConnection
+from sqlalchemy.exc import (
+    ArgumentError,
+    DataError,
+    DBAPIError,
+    InvalidatePoolError,
+    NoSuchModuleError,
+    OperationalError,
+)
+from sqlalchemy.pool import ConnectionPoolEntry, QueuePool
 
 from carbon.errors import CarbonError, InvalidInput, NotFound, StorageFull, Unavailable
 
@@ -43,7 +53,7 @@ def create_engine(url: str) -> Engine:
         if parsed.drivername in ("sqlite", "sqlite+pysqlite"):
             return _sqlite(url, parsed.database)
         if parsed.drivername == "postgresql+psycopg":
-            return _create_engine(url, pool_size=10, max_overflow=10, pool_pre_ping=True)
+            return _postgresql(url)
     except ModuleNotFoundError as error:
         raise InvalidInput(
             "database_url",
@@ -77,6 +87,40 @@ def _foreign_url() -> InvalidInput:
     return InvalidInput(
         "database_url", "the database URL must begin with sqlite:/// or postgresql+psycopg://"
     )
+
+
+def _postgresql(url: str) -> Engine:
+    engine = _create_engine(url, pool_size=10, max_overflow=10)
+    event.listen(engine, "checkin", _note_rest)
+    event.listen(engine, "checkout", partial(_ask_if_there, engine.dialect))
+    return engine
+
+
+def _note_rest(_connection: object, record: ConnectionPoolEntry) -> None:
+    record.info["rests_since_s"] = time.monotonic()
+
+
+def _ask_if_there(
+    dialect: Dialect, connection: DBAPIConnection, record: ConnectionPoolEntry, _proxy: object
+) -> None:
+    """Whether the server still knows a connection, where it has rested or has something to tell:
+    asked each time, it would be a turn to the server and back for each transaction."""
+    since_s = record.info.get("rests_since_s")
+    if since_s is None or not (time.monotonic() - since_s > _REST_S or _has_words(connection)):
+        return
+    try:
+        dialect.do_ping(connection)
+    except dialect.loaded_dbapi.Error as error:
+        if dialect.is_disconnect(error, connection, None):
+            raise InvalidatePoolError from error
+        raise
+
+
+def _has_words(connection: DBAPIConnection) -> bool:
+    """Whether something came in while nothing was asked, such as the end of the connection."""
+    told = select.poll()
+    told.register(connection.fileno(), select.POLLIN)
+    return bool(told.poll(0))
 
 
 def memory_engine() -> Engine:
@@ -141,9 +185,18 @@ def _begin_sqlite(connection: Connection) -> None:
 
 @contextmanager
 def reading(engine: Engine) -> Iterator[Connection]:
-    """A transaction that reads. Raises the carbon error for a database that is away."""
+    """A transaction that reads. Raises the carbon error for a database that is away.
+
+    It ends as one that writes does: after a ROLLBACK psycopg forgets what the connection has
+    prepared, and PostgreSQL would parse and plan every statement anew.
+    """
     with _as_carbon_errors(), engine.connect() as connection:
-        yield connection
+        try:
+            yield connection
+        except CarbonError:  # said by who looked: the transaction is sound
+            connection.commit()
+            raise
+        connection.commit()
 
 
 @contextmanager

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 from sqlalchemy import Engine, select, text
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy.exc import IntegrityError, ProgrammingError
 
-from carbon.errors import CarbonError, InvalidInput, StorageFull, Unavailable
+from carbon.errors import CarbonError, InvalidInput, NotFound, StorageFull, Unavailable
 from carbon.storage.engine import checkpoint, create_engine, memory_engine, reading, writing
 from carbon.storage.migrations import upgrade
 from carbon.storage.names import host
@@ -115,6 +116,74 @@ def test_text_that_a_database_cannot_hold_is_the_sender_s_error(postgres_databas
         connection.scalar(select(host.c.id).where(host.c.name == "a\0b"))
     add_host(engine, "c")
     engine.dispose()
+
+
+@pytest.fixture
+def postgres(postgres_database: str) -> Iterator[Engine]:
+    engine = create_engine(postgres_database)
+    yield engine
+    engine.dispose()
+
+
+def find_host(engine: Engine, name: str) -> None:
+    with reading(engine) as connection:
+        connection.scalar(select(host.c.id).where(host.c.name == name))
+        raise NotFound("unknown_host", "as who looked for it says")
+
+
+def prepared(engine: Engine) -> list[str]:
+    """What the connection that is taken next has prepared."""
+    with reading(engine) as connection:
+        return list(connection.scalars(text("SELECT statement FROM pg_prepared_statements")))
+
+
+def test_what_is_read_over_and_over_stays_prepared(postgres: Engine) -> None:
+    for _ in range(10):
+        host_count(postgres)
+        with pytest.raises(NotFound):
+            find_host(postgres, "a")
+    told = prepared(postgres)
+    assert any("WHERE" not in statement for statement in told)
+    assert any("host.name =" in statement for statement in told)
+
+
+def test_a_read_that_failed_leaves_nothing_behind(postgres: Engine) -> None:
+    for _ in range(3):
+        with pytest.raises(ProgrammingError), reading(postgres) as connection:
+            connection.execute(text("SELECT nothing FROM nowhere"))
+        assert host_count(postgres) == 0
+
+
+def backend(engine: Engine) -> int:
+    with reading(engine) as connection:
+        found: int = connection.execute(text("SELECT pg_backend_pid()")).scalar_one()
+        return found
+
+
+def test_a_connection_that_was_cut_is_not_used_again(postgres: Engine, postgres_url: str) -> None:
+    first = backend(postgres)
+    assert backend(postgres) == first
+    admin = create_engine(postgres_url)
+    with writing(admin) as connection:
+        connection.execute(text("SELECT pg_terminate_backend(:pid, 5000)"), {"pid": first})
+    admin.dispose()
+    assert backend(postgres) != first
+    add_host(postgres, "a")
+    assert host_count(postgres) == 1
+
+
+def test_a_connection_is_asked_for_only_after_a_rest(
+    postgres: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[object] = []
+    monkeypatch.setattr(postgres.dialect, "do_ping", lambda connection: asked.append(connection))
+    for _ in range(3):
+        host_count(postgres)
+    assert asked == []
+    with monkeypatch.context() as rested:
+        rested.setattr("carbon.storage.engine._REST_S", -1.0)
+        host_count(postgres)
+    assert len(asked) == 1
 
 
 @pytest.mark.parametrize(
