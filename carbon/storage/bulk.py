@@ -8,17 +8,16 @@ where some may exist, since a COPY cannot skip them.
 
 from __future__ import annotations
 
-import secrets
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import cache
 from itertools import chain
 from typing import Any
 
 from sqlalchemy import (
     BigInteger,
-    Column,
     Connection,
     Dialect,
+    Float,
     LargeBinary,
     SmallInteger,
     Table,
@@ -163,6 +162,18 @@ def insert_rows(connection: Connection, table: Table, rows: Sequence[tuple[Any, 
             copy.write_row(row)
 
 
+def insert_rows_of(
+    connection: Connection, inserts: Sequence[tuple[Table, Sequence[tuple[Any, ...]]]]
+) -> None:
+    """As `insert_rows` of several tables in that order; of few rows in one turn to PostgreSQL and
+    back, where a COPY takes two for each table. Raises IntegrityError where a key exists."""
+    if is_sqlite(connection) or any(len(rows) > FEW for _, rows in inserts):
+        for table, rows in inserts:
+            insert_rows(connection, table, rows)
+        return
+    _write_together(connection, [(table, rows, "") for table, rows in inserts if rows])
+
+
 def insert_new_rows(connection: Connection, table: Table, rows: Sequence[tuple[Any, ...]]) -> None:
     """As `insert_rows` where some keys may exist: their rows are left as they are."""
     upsert_rows(connection, table, rows, "ON CONFLICT DO NOTHING")
@@ -172,7 +183,7 @@ def upsert_rows(
     connection: Connection, table: Table, rows: Sequence[tuple[Any, ...]], on_conflict: str
 ) -> None:
     """As `insert_rows`, and what to do where a key exists; no key may stand twice among the rows.
-    A statement or a few, whatever their number. Texts are none of them null."""
+    A statement or a few, whatever their number."""
     if not rows:
         return
     if is_sqlite(connection):
@@ -196,12 +207,16 @@ def insert_together(connection: Connection, inserts: Sequence[Insert]) -> None:
     some = [one for one in inserts if one[1]]
     if not some:
         return
-    statements = [_unnesting(connection.dialect, table, then) for table, _, then in some]
-    values = [value for table, rows, _ in some for value in _arrays(table, rows)]
     try:
-        execute(connection, _together(tuple(statements)), values)
+        _write_together(connection, some)
     except IntegrityError as error:
         raise NotAllNew from error
+
+
+def _write_together(connection: Connection, inserts: Sequence[Insert]) -> None:
+    statements = [_unnesting(connection.dialect, table, then) for table, _, then in inserts]
+    values = [value for table, rows, _ in inserts for value in _arrays(table, rows)]
+    execute(connection, _together(tuple(statements)), values)
 
 
 @cache
@@ -212,41 +227,49 @@ def _together(statements: tuple[str, ...]) -> str:
 
 
 def _arrays(table: Table, rows: Sequence[tuple[Any, ...]]) -> list[str]:
-    """The columns of rows as PostgreSQL reads them, each an array (`_unnesting`)."""
-    between = secrets.token_hex(8)  # which no text holds
-    values: list[str] = []
-    for column, told in zip(table.columns, zip(*rows, strict=True), strict=True):
-        if _is_text(column):
-            values += [between.join(told), between]
-        else:
-            values.append(_written_bytes(told) if _is_bytes(column) else _written(told))
-    return values
+    """The columns of rows as PostgreSQL reads them, each an array (`_unnesting`): the driver takes
+    its time with each value of a list."""
+    columns = zip(table.columns, zip(*rows, strict=True), strict=True)
+    return [_writer(column.type)(told) for column, told in columns]
 
 
-def _is_text(column: Column[Any]) -> bool:
-    return isinstance(column.type, Text)
+def _writer(type_: TypeEngine[Any]) -> Callable[[Sequence[Any]], str]:
+    if isinstance(type_, Text):
+        return _written_texts
+    if isinstance(type_, LargeBinary):
+        return _written_bytes
+    return _written_floats if isinstance(type_, Float) else _written
 
 
-def _is_bytes(column: Column[Any]) -> bool:
-    return isinstance(column.type, LargeBinary)
+def _written_texts(values: Sequence[str | None]) -> str:
+    if None not in values:
+        text = '","'.join(values)  # type: ignore[arg-type]  # none of them is None
+        if "\\" not in text and text.count('"') == 2 * len(values) - 2:
+            return f'{{"{text}"}}'
+    return f"{{{','.join(['NULL' if value is None else _quoted(value) for value in values])}}}"
+
+
+def _quoted(text: str) -> str:
+    escaped = text.replace("\\", r"\\").replace('"', r"\"")
+    return f'"{escaped}"'
 
 
 def _written_bytes(values: Sequence[bytes]) -> str:
     return "{" + ",".join([rf'"\\x{value.hex()}"' for value in values]) + "}"
 
 
+def _written_floats(values: Sequence[float | None]) -> str:
+    return f"{{{','.join(['NULL' if x is None else repr(float(x)) for x in values])}}}"
+
+
 def _written(numbers: Sequence[int | None]) -> str:
-    """An array as PostgreSQL reads it: the driver takes its time with each value of a list."""
-    return f"{{{','.join('NULL' if n is None else str(int(n)) for n in numbers)}}}"
+    return f"{{{','.join(['NULL' if n is None else str(int(n)) for n in numbers])}}}"
 
 
 @cache
 def _unnesting(dialect: Dialect, table: Table, on_conflict: str) -> str:
     names = ", ".join(column.name for column in table.columns)
-    arrays = [
-        "string_to_array(%s, %s)" if _is_text(column) else f"%s::{column.type.compile(dialect)}[]"
-        for column in table.columns
-    ]
+    arrays = [f"%s::{column.type.compile(dialect)}[]" for column in table.columns]
     rows = f"SELECT * FROM unnest({', '.join(arrays)})"
     return f"INSERT INTO {table.name} ({names}) {rows} {on_conflict}"
 

@@ -72,6 +72,18 @@ class Identities:
         self.created_workloads.append(str(name))
         return self._id(names.workload, key, {"is_named": is_named})
 
+    def look_up(self, workloads: Collection[WorkloadName]) -> None:
+        """Those that are known, and their teams, with one statement however many they are."""
+        told = {
+            "teams": sorted({name.team for name in workloads}),
+            "names": sorted({name.name for name in workloads}),
+        }
+        for row in self.connection.execute(_looking_up(), told):
+            self.fresh[(names.team.name, row.team)] = row.team_id
+            if row.workload_id is not None:
+                key = (names.workload.name, row.team_id, row.workload)
+                self.fresh[key] = row.workload_id
+
     def is_own_name(self, name: WorkloadName) -> bool:
         """Whether a workload is called so itself: not one that had the name before."""
         return (
@@ -171,6 +183,22 @@ class Identities:
 def _selecting(table: Table, names: tuple[str, ...]) -> Select[Any]:
     """Built once: on the path of every submission, building it costs more than running it."""
     return select(table.c.id).where(*(table.c[name] == bindparam(name) for name in names))
+
+
+@cache
+def _looking_up() -> Select[Any]:
+    t, w = names.team.c, names.workload.c
+    some = w.name.in_(bindparam("names", expanding=True))
+    return (
+        select(
+            t.name.label("team"),
+            t.id.label("team_id"),
+            w.name.label("workload"),
+            w.id.label("workload_id"),
+        )
+        .outerjoin(names.workload, (w.team_id == t.id) & some)
+        .where(t.name.in_(bindparam("teams", expanding=True)))
+    )
 
 
 def team_id(connection: Connection, name: str, now_ms: int) -> int:

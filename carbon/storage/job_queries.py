@@ -6,7 +6,7 @@ import heapq
 import json
 from collections.abc import Collection, Mapping, Sequence
 from functools import cache, lru_cache
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import msgspec
 from msgspec.structs import replace
@@ -17,7 +17,6 @@ from sqlalchemy import (
     Select,
     bindparam,
     case,
-    func,
     select,
     tuple_,
     update,
@@ -26,8 +25,8 @@ from sqlalchemy import (
 from carbon.domain.jobs import JobState, PlacementReason, check_move
 from carbon.domain.tenancy import WorkloadName
 from carbon.errors import Conflicting, NotFound
-from carbon.storage.bulk import insert_rows
-from carbon.storage.engine import is_sqlite
+from carbon.storage.bulk import insert_rows, insert_rows_of
+from carbon.storage.engine import execute, is_sqlite
 from carbon.storage.jobs import job, placement, pool
 from carbon.storage.names import team, workload
 
@@ -57,6 +56,10 @@ def hints_of(text: str | None) -> Hints:
 
 #: As plain text: to compile it took longer than to run it, with every job that comes.
 _LAST_PLACEMENT: Final = "SELECT max(id) FROM placement"
+_NEXT_PLACEMENTS: Final = (
+    "SELECT array_agg(nextval(pg_get_serial_sequence('placement', 'id'))) "
+    "FROM generate_series(1, %s)"
+)
 #: A statement of SQLite takes some thousand values.
 _NAMED_AT_ONCE: Final = 500
 
@@ -185,25 +188,33 @@ def segments_of(text: str | None) -> tuple[Span, ...]:
     return () if text is None else msgspec.json.decode(text, type=tuple[Span, ...])
 
 
-def insert_jobs(connection: Connection, rows: Sequence[tuple[JobRow, str | None]]) -> list[JobRow]:
-    """Stores new jobs, each with its idempotency key if it has one, and with its placement.
-    Answers them as they are stored. Raises KeyTaken where another sending was first."""
-    numbers = iter(_reserve_ids(connection, sum(row.placement is not None for row, _ in rows)))
-    stored = [
-        (replace(row, placement=replace(row.placement, id=next(numbers))), key)
-        if row.placement
-        else (row, key)
-        for row, key in rows
-    ]
-    placed = [_placement_values(row.id, row.placement) for row, _ in stored if row.placement]
+class NewJob(NamedTuple):
+    """A job to be stored, where it is placed, and the idempotency key that it came with."""
+
+    row: JobRow
+    placement: PlacementRow
+    key: str | None = None
+
+
+def insert_jobs(connection: Connection, jobs: Sequence[NewJob]) -> list[JobRow]:
+    """Stores new jobs with their placements, in as many statements for many as for two. Answers
+    them as they are stored. Raises KeyTaken where another sending was first."""
+    if not jobs:
+        return []
+    stored, rows, placed = [], [], []
+    for number, new in zip(_reserve_ids(connection, len(jobs)), jobs, strict=True):
+        decision = replace(new.placement, id=number)
+        row = replace(new.row, placement=decision, reason=str(decision.reason))
+        stored.append(row)
+        rows.append(_job_values(row, decision, new.key))
+        placed.append(_placement_values(row.id, decision))
     try:
-        insert_rows(connection, job, [_job_values(row, key) for row, key in stored])
+        insert_rows_of(connection, [(job, rows), (placement, placed)])
     except Exception as error:  # PostgreSQL's driver raises its own from a COPY
         if "unique" in f"{type(error).__name__} {error}".lower():
             raise KeyTaken("key_taken", "the key was used at the same moment") from error
         raise
-    insert_rows(connection, placement, placed)
-    return [row for row, _ in stored]
+    return stored
 
 
 class KeyTaken(Conflicting):
@@ -215,14 +226,11 @@ def _reserve_ids(connection: Connection, count: int) -> list[int]:
     if is_sqlite(connection):  # the only writer
         first = (connection.exec_driver_sql(_LAST_PLACEMENT).scalar() or 0) + 1
         return list(range(first, first + count))
-    sequence = func.pg_get_serial_sequence("placement", "id")
-    taken = select(func.nextval(sequence)).select_from(func.generate_series(1, count))
-    return sorted(connection.scalars(taken))
+    return sorted(execute(connection, _NEXT_PLACEMENTS, [count]).fetchone()[0])
 
 
-def _job_values(row: JobRow, idempotency_key: str | None) -> tuple[Any, ...]:
+def _job_values(row: JobRow, placed: PlacementRow, idempotency_key: str | None) -> tuple[Any, ...]:
     """In the order of the table's columns."""
-    placed = row.placement
     return (
         row.id,
         row.team_id,
@@ -232,7 +240,7 @@ def _job_values(row: JobRow, idempotency_key: str | None) -> tuple[Any, ...]:
         row.pool_id,
         row.spec,
         str(row.state),
-        str(placed.reason) if placed else row.reason,
+        row.reason,
         row.earliest_ms,
         row.deadline_ms,
         row.length_ms,
@@ -240,12 +248,12 @@ def _job_values(row: JobRow, idempotency_key: str | None) -> tuple[Any, ...]:
         row.interruptible,
         row.priority,
         row.retries_left,
-        json.dumps(row.zones) if row.zones else "[]",
+        _listed(row.zones),
         row.hints,
-        placed.id if placed else None,
-        min(placed.start_ms, placed.latest_start_ms) if placed else 0,
-        placed.start_ms if placed else None,
-        placed.end_ms if placed else None,
+        placed.id,
+        min(placed.start_ms, placed.latest_start_ms),
+        placed.start_ms,
+        placed.end_ms,
         None,
         None,
         0,
@@ -297,15 +305,16 @@ def _placement_values(job_id: str, decision: PlacementRow) -> tuple[Any, ...]:
         decision.expected_g,
         decision.start_now_g,
         str(decision.reason),
-        _vintages_text(decision.vintages),
+        _listed(decision.vintages),
         msgspec.json.encode(decision.segments).decode() if decision.segments else None,
         decision.plan_id,
     )
 
 
 @lru_cache(256)
-def _vintages_text(vintages: tuple[int, ...]) -> str:
-    return json.dumps(vintages)
+def _listed(some: tuple[int | str, ...]) -> str:
+    """As JSON; few lists occur, each of them often."""
+    return json.dumps(some)
 
 
 def move(

@@ -10,11 +10,13 @@ from typing import Any
 from sqlalchemy import (
     ColumnElement,
     Connection,
+    Executable,
     Select,
     bindparam,
     case,
     func,
     select,
+    union_all,
     update,
 )
 
@@ -127,9 +129,8 @@ def planned_spans(
     """(start_ms, end_ms, jobs) planned for the pool's jobs but for one, those that wait
     included or not. A job that pauses holds its place meanwhile."""
     known = {"pool_id": pool_id}
-    found = [(row[0], row[1], row[2]) for row in connection.execute(_begun(), known)]
-    if are_waiting:
-        found += [(row[0], row[1], row[2]) for row in connection.execute(_waiting(), known)]
+    spans = connection.execute(_spans(are_waiting), known)
+    found = [(row[0], row[1], row[2]) for row in spans]
     if but_for is not None:
         own = connection.execute(_own(), {**known, "id": but_for})
         found += [(row[0], row[1], -1) for row in own if are_waiting or not row[2]]
@@ -140,6 +141,10 @@ def planned_spans(
 
 
 @cache
+def _spans(are_waiting: bool) -> Executable:
+    return union_all(_begun(), _waiting()) if are_waiting else _begun()
+
+
 def _waiting() -> Select[int, int, int]:
     """From one index alone: a hundred thousand may wait."""
     c = job.c
@@ -152,7 +157,6 @@ def _waiting() -> Select[int, int, int]:
     )
 
 
-@cache
 def _begun() -> Select[int, int, int]:
     """For as long as was planned, from when each really began."""
     states = [str(s) for s in JobState if not s.is_final and s is not JobState.WAITING]

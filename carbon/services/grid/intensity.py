@@ -56,12 +56,22 @@ def known_zone(connection: Connection, zone: str) -> str:
 
     Raises NotFound(`unknown_zone`) where neither a stored vintage nor the bundled table has it.
     """
+    name = bundled_zone(zone)
+    if name is None:
+        name = normal_zone(zone)
+        if not has_zone(connection, name):
+            yearly_intensity(name)  # says that there is none
+    return name
+
+
+def bundled_zone(zone: str) -> str | None:
+    """The zone in its normal spelling where the bundled table, which is in memory, has it: nearly
+    every one. None for others."""
     name = normal_zone(zone)
     try:
-        yearly_intensity(name)  # in memory, and nearly every zone has one
+        yearly_intensity(name)
     except NotFound:
-        if not has_zone(connection, name):
-            raise
+        return None
     return name
 
 

@@ -36,6 +36,7 @@ from carbon.storage.engine import reading, writing
 from carbon.storage.job_queries import (
     NO_HINTS,
     JobRow,
+    NewJob,
     insert_jobs,
     jobs_of_executor,
     jobs_of_ids,
@@ -99,9 +100,11 @@ class HeldJobs:
             newcomers = Newcomers(connection, self.context.clock.now_ms(), requests)
             rows = [_row(newcomers, *each) for each in asked]
             if rows:
-                placed = placements_of(self.context, self.executors, connection, rows, zone, points)
-                made = [replace(r, placement=p) for r, p in zip(rows, placed, strict=True)]
-                insert_jobs(connection, [(row, None) for row in made])
+                pool = newcomers.pools[rows[0].pool]
+                placed = placements_of(
+                    self.context, self.executors, connection, pool, rows, zone, points
+                )
+                insert_jobs(connection, list(map(NewJob, rows, placed)))
 
     def _plan_changed(self, pairs: Collection[tuple[JobRow, HeldJob]]) -> None:
         for row, job in pairs:

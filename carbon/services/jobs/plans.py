@@ -17,13 +17,12 @@ from msgspec.structs import replace
 
 from carbon.domain.jobs import PlacementReason
 from carbon.domain.units import MS_PER_HOUR
-from carbon.errors import InvalidInput, NotFound
 from carbon.planning.decision import DISPATCH_MARGIN_MS, Placement, plan
 from carbon.planning.limited_pauses import PauseLimits
 from carbon.planning.preference import Preference, priced
 from carbon.planning.series import IntArray, IntensitySeries
 from carbon.services.context import Context
-from carbon.services.grid.intensity import known_zone
+from carbon.services.grid.intensity import bundled_zone, stated_zone
 from carbon.services.jobs.plan_inputs import PlanInputs, Point, PoolTerms, Taken, Wish
 from carbon.storage.engine import reading
 from carbon.storage.job_queries import PlacementRow, Span
@@ -49,12 +48,11 @@ AT_ONCE: Final = frozenset(
 def zone_of(context: Context, zones: Sequence[str]) -> str:
     """The zone in which the job will draw its power: the one named, else this host's, as its
     energy will be priced. Raises InvalidInput(`unknown_zone`)."""
+    if zones and (bundled := bundled_zone(zones[0])) is not None:
+        return bundled
     with reading(context.engine) as connection:
-        try:
-            if zones:
-                return known_zone(connection, zones[0])
-        except NotFound as error:
-            raise InvalidInput(error.code, error.detail, **error.extra) from None
+        if zones:
+            return stated_zone(connection, zones[0])
         now_ms = context.clock.now_ms()
         return zone_of_host(connection, platform.node(), now_ms, context.settings.zone)
 

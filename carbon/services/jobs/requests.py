@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from hashlib import sha256
 from typing import Any, Final, cast
 
@@ -44,8 +43,7 @@ class JobSpec(msgspec.Struct, frozen=True, omit_defaults=True):
     flags: list[str] = []
 
 
-@dataclass(frozen=True, slots=True)
-class JobRequest:
+class JobRequest(msgspec.Struct, frozen=True):
     """A job that may be stored as it stands."""
 
     name: str
@@ -76,10 +74,9 @@ def hash_of(body: JobBody) -> str:
 
 
 def judged(
-    context: Context, executors: Executors, principal: Principal, body: JobBody
+    context: Context, executors: Executors, principal: Principal, body: JobBody, now_ms: int
 ) -> JobRequest:
     """Raises InvalidInput or Forbidden for what cannot be run as asked."""
-    now_ms = context.clock.now_ms()
     executor = executor_named(executors, body.executor)
     workload = workload_of(principal, body)
     _check_account(context, principal, body.executor)
@@ -146,13 +143,14 @@ def _pauses(body: JobBody) -> Hints:
 
 def check_window(now_ms: int, earliest_ms: int, deadline_ms: int, length_ms: int | None) -> None:
     """Raises InvalidInput: `deadline_past`, `deadline_before_earliest`, `length_exceeds_window`."""
-    deadline = to_rfc3339(deadline_ms)
     if deadline_ms <= now_ms:
-        raise InvalidInput("deadline_past", f"the deadline {deadline} has passed; give a later one")
+        told = f"the deadline {to_rfc3339(deadline_ms)} has passed; give a later one"
+        raise InvalidInput("deadline_past", told)
     if deadline_ms <= earliest_ms:
         raise InvalidInput(
             "deadline_before_earliest",
-            f"the deadline {deadline} is not after the earliest start {to_rfc3339(earliest_ms)}",
+            f"the deadline {to_rfc3339(deadline_ms)} is not after the earliest start "
+            f"{to_rfc3339(earliest_ms)}",
         )
     if length_ms is not None and length_ms > deadline_ms - earliest_ms:
         window_s = (deadline_ms - earliest_ms) / 1000

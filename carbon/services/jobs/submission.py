@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import secrets
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
 from functools import cache
+from typing import Final
 
 import msgspec
-from msgspec.structs import replace
 from sqlalchemy import Connection
 from sqlalchemy.exc import IntegrityError
 
@@ -34,6 +34,7 @@ from carbon.storage.job_queries import (
     Hints,
     JobRow,
     KeyTaken,
+    NewJob,
     PlacementRow,
     insert_jobs,
     jobs_of_keys,
@@ -42,6 +43,8 @@ from carbon.storage.job_queries import (
 from carbon.storage.pools import PoolRow, find_pool
 from carbon.wire.jobs import JobBody
 
+#: Random bytes of a job's id.
+_DRAWN: Final = 5
 #: A stored job, or why there is none.
 Outcome = JobRow | CarbonError
 
@@ -90,13 +93,14 @@ def _submit_all(
     requests: dict[int, JobRequest] = {}
     zones = cache(lambda stated: zone_of(context, stated))
     known = _known_jobs(context, principal, bodies, keys)
+    now_ms = context.clock.now_ms()  # one for all: they are told the same moments
     for index, body in enumerate(bodies):
         try:
             row = known.get(keys[index] or "")
             if row is not None:
                 outcomes[index] = _same(row, body, keys[index])
             else:
-                requests[index] = judged(context, executors, principal, body)
+                requests[index] = judged(context, executors, principal, body, now_ms)
                 zones(requests[index].zones)
         except CarbonError as error:
             requests.pop(index, None)
@@ -109,7 +113,7 @@ def submit_for_nothing(
     context: Context, executors: Executors, principal: Principal, body: JobBody
 ) -> None:
     """All that `submit` does but for the commit."""
-    request = judged(context, executors, principal, body)
+    request = judged(context, executors, principal, body, context.clock.now_ms())
     zones = cache(lambda stated: zone_of(context, stated))
     with suppress(_ForNothing):
         _placed_and_stored(context, executors, {0: request}, zones, ["rehearsal"], is_meant=False)
@@ -144,13 +148,16 @@ def _placed_and_stored(
         groups: dict[tuple[str, str], list[int]] = defaultdict(list)
         for index, row in rows.items():
             groups[row.pool, zones(row.zones)].append(index)
-        for (_, zone), some in groups.items():
-            placed = placements_of(
-                context, executors, connection, [rows[i] for i in some], zone, points[zone]
+        placed: dict[int, PlacementRow] = {}
+        for (name, zone), some in groups.items():
+            pool, wanted = newcomers.pools[name], [rows[i] for i in some]
+            decided = placements_of(
+                context, executors, connection, pool, wanted, zone, points[zone]
             )
-            for index, decision in zip(some, placed, strict=True):
-                rows[index] = replace(rows[index], placement=decision, reason=str(decision.reason))
-        stored = insert_jobs(connection, [(row, keys[index]) for index, row in rows.items()])
+            placed |= zip(some, decided, strict=True)
+        stored = insert_jobs(
+            connection, [NewJob(row, placed[index], keys[index]) for index, row in rows.items()]
+        )
         outcomes |= dict(zip(rows, stored, strict=True))
         if not is_meant:
             raise _ForNothing
@@ -166,7 +173,9 @@ def place_anew(
     points: Sequence[RatedPoint],
 ) -> None:
     """Puts a new placement of a stored job in force, beside the others of its pool."""
-    decided = placements_of(context, executors, connection, [row], zone, points)
+    pool = find_pool(connection, row.pool)
+    assert pool is not None  # a job's pool is never removed
+    decided = placements_of(context, executors, connection, pool, [row], zone, points, row.id)
     place(connection, [(row.id, decided[0])])
 
 
@@ -174,13 +183,13 @@ def placements_of(
     context: Context,
     executors: Executors,
     connection: Connection,
+    pool: PoolRow,
     rows: Sequence[JobRow],
     zone: str,
     points: Sequence[RatedPoint],
+    but_for: str | None = None,
 ) -> list[PlacementRow]:
-    """Of jobs of one pool, beside what it holds; in the order given."""
-    pool = find_pool(connection, rows[0].pool)
-    assert pool is not None  # a job's pool is never removed
+    """Of jobs of one pool, beside what it holds but for one of them; in the order given."""
     inputs = inputs_for(
         context,
         executors,
@@ -189,7 +198,7 @@ def placements_of(
         zone,
         points,
         [Wish.of(row) for row in rows],
-        taken_of(connection, pool, rows[0].id if len(rows) == 1 else None),
+        taken_of(connection, pool, but_for),
     )
     return planned_and_kept(connection, pool, inputs)
 
@@ -225,10 +234,15 @@ def _same(row: JobRow, body: JobBody, key: str | None) -> JobRow:
 class Newcomers:
     """Rows of new jobs; what jobs of one sending share is looked up once."""
 
-    def __init__(self, connection: Connection, now_ms: int, requests: Iterable[JobRequest]) -> None:
+    def __init__(
+        self, connection: Connection, now_ms: int, requests: Collection[JobRequest]
+    ) -> None:
         self._connection, self._now_ms = connection, now_ms
         ids = Identities(connection, now_ms, {})
-        self._pools: dict[tuple[str, bool], PoolRow] = {}
+        ids.look_up({request.workload for request in requests})
+        #: Those that the jobs have named so far.
+        self.pools: dict[str, PoolRow] = {}
+        self._job_ids = _new_ids(now_ms, len(requests))
         self._team, self._workload = cache(ids.team), cache(ids.workload)
         kinds: dict[str, set[Kind]] = defaultdict(set)
         for request in requests:
@@ -243,7 +257,7 @@ class Newcomers:
         history = self._histories[request.workload.team].get((request.name, request.job_class))
         length_ms, power_w, hints, spec = _learned(request, history)
         return JobRow(
-            id=f"job_{self._now_ms:011x}{secrets.token_hex(5)}",
+            id=next(self._job_ids),
             team_id=self._team(request.workload.team),
             workload_id=self._workload(request.workload),
             workload=request.workload,
@@ -273,10 +287,19 @@ class Newcomers:
         )
 
     def _pool(self, request: JobRequest) -> PoolRow:
-        key = (request.pool, request.pool_is_named)
-        if key not in self._pools:
-            self._pools[key] = pool_for(self._connection, *key, self._now_ms)
-        return self._pools[key]
+        name = request.pool
+        if name not in self.pools:
+            found = pool_for(self._connection, name, request.pool_is_named, self._now_ms)
+            self.pools[name] = found
+        return self.pools[name]
+
+
+def _new_ids(now_ms: int, count: int) -> Iterator[str]:
+    """Ids of new jobs, in the order of their time; drawn together, since the system takes as long
+    for one as for all."""
+    drawn = secrets.token_hex(_DRAWN * count)
+    width = 2 * _DRAWN
+    return (f"job_{now_ms:011x}{drawn[at : at + width]}" for at in range(0, width * count, width))
 
 
 def _learned(
