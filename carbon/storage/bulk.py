@@ -171,7 +171,7 @@ def insert_rows_of(
         for table, rows in inserts:
             insert_rows(connection, table, rows)
         return
-    _write_together(connection, [(table, rows, "") for table, rows in inserts if rows])
+    _write_together(connection, [(table, rows, "") for table, rows in inserts])
 
 
 def insert_new_rows(connection: Connection, table: Table, rows: Sequence[tuple[Any, ...]]) -> None:
@@ -204,18 +204,18 @@ Insert = tuple[Table, Sequence[tuple[Any, ...]], str]
 def insert_together(connection: Connection, inserts: Sequence[Insert]) -> None:
     """As `upsert_rows` of several tables, in one turn to PostgreSQL and back. Raises NotAllNew
     where a key exists of which nothing is said, or its day is not there."""
-    some = [one for one in inserts if one[1]]
-    if not some:
-        return
     try:
-        _write_together(connection, some)
+        _write_together(connection, inserts)
     except IntegrityError as error:
         raise NotAllNew from error
 
 
 def _write_together(connection: Connection, inserts: Sequence[Insert]) -> None:
-    statements = [_unnesting(connection.dialect, table, then) for table, _, then in inserts]
-    values = [value for table, rows, _ in inserts for value in _arrays(table, rows)]
+    some = [one for one in inserts if one[1]]
+    if not some:
+        return
+    statements = [_unnesting(connection.dialect, table, then) for table, _, then in some]
+    values = [value for table, rows, _ in some for value in _arrays(table, rows)]
     execute(connection, _together(tuple(statements)), values)
 
 

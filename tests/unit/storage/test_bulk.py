@@ -8,7 +8,20 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from job_house import fresh_engine
-from sqlalchemy import Connection, Engine, func, select, text
+from sqlalchemy import (
+    Boolean,
+    Column,
+    Connection,
+    Engine,
+    Float,
+    LargeBinary,
+    MetaData,
+    Table,
+    Text,
+    func,
+    select,
+    text,
+)
 
 from carbon.domain.energy import MeterKind
 from carbon.domain.units import MS_PER_DAY
@@ -20,6 +33,7 @@ from carbon.storage.bulk import (
     insert_columns,
     insert_intervals,
     insert_new_rows,
+    insert_rows_of,
 )
 from carbon.storage.energy import energy_interval, ingest_batch, keep_conflicts, write_intervals
 from carbon.storage.engine import create_engine, is_sqlite, reading, writing
@@ -29,6 +43,16 @@ from carbon.storage.partitions import day_of_end, make_days, partition_name
 from carbon.storage.pending import Pending
 
 T = 1_772_431_200_000
+
+told_table = Table(
+    "told",
+    MetaData(),
+    Column("a", Text),
+    Column("b", Text),
+    Column("c", Boolean),
+    Column("d", Float),
+    Column("e", LargeBinary),
+)
 
 
 def row(
@@ -250,3 +274,25 @@ def test_hashes_of_any_bytes_are_kept_once(engine: Engine) -> None:
             insert_new_rows(connection, ingest_batch, rows)
         insert_new_rows(connection, ingest_batch, [(*rows[0][:3], b"other", 2, T)])
         assert sorted(tuple(r) for r in connection.execute(select(ingest_batch))) == rows
+
+
+texts = st.one_of(st.none(), st.text(st.characters(exclude_characters="\0", codec="utf-8")))
+
+
+@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.lists(st.tuples(st.text(alphabet='ab"\\{},N', max_size=5), texts, st.booleans())))
+def test_texts_numbers_and_nothing_come_back_as_they_were(
+    postgres_database: str, told: list[tuple[str, str | None, bool]]
+) -> None:
+    """Few rows go as arrays: what they hold is no part of how an array is written."""
+    engine = create_engine(postgres_database)
+    numbers = [None, 0.1, -1e300, 5.0]
+    with engine.connect() as connection:
+        connection.execute(text("DROP TABLE IF EXISTS told"))
+        connection.execute(text("CREATE TABLE told (a text, b text, c boolean, d float8, e bytea)"))
+        rows = [(*one, numbers[at % 4], bytes([at, 34])) for at, one in enumerate(told)]
+        insert_rows_of(connection, [(told_table, rows), (told_table, rows)])
+        found = [tuple(row) for row in connection.execute(select(told_table))]
+        assert sorted(found, key=repr) == sorted(rows * 2, key=repr)
+        connection.rollback()
+    engine.dispose()
