@@ -129,7 +129,8 @@ def test_a_full_disk_is_told_and_once_there_is_room_it_goes_on(
         assert asked["energy_mj"] == energy_of(sender.bodies)
 
 
-def _in_time(holds: Callable[[], bool], seconds: float = 20, look_every_s: float = 0.05) -> bool:
+def _in_time(holds: Callable[[], bool], seconds: float = 120, look_every_s: float = 0.05) -> bool:
+    """Guards against hanging alone: a busy machine may take long."""
     until = time.monotonic() + seconds
     while time.monotonic() < until:
         if holds():
@@ -206,7 +207,7 @@ def test_of_three_replicas_any_may_be_killed(
                 wait_a_while(rng, 3.0)
                 replicas[victim].process.kill()
                 wait_a_while(rng, 3.0)
-            assert _in_time(lambda: not has_dirty_rollups(url), seconds=60)
+            assert _in_time(lambda: not has_dirty_rollups(url))
     with service(url, data_dir=tmp_path / "replica-0") as running:
         told = send_all_again(running, senders)
     assert told["conflict"] == 0
