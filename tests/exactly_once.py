@@ -39,7 +39,8 @@ from carbon.wire.jobs import JobBatch, JobBody
 _MOST_STEPS: Final = 60
 _LEASE_MS: Final = 60
 _OWNER: Final = Principal("bench", "bench", "default", ADMIN_SCOPES)
-_END_S: Final = 900
+#: Guards against hanging alone.
+_END_S: Final = 3600
 #: Lives per job, so that every step is met many times over.
 _LIVES: Final = 1.0
 
