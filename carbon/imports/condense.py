@@ -17,7 +17,7 @@ import numpy.typing as npt
 from carbon.domain.energy import cut
 from carbon.domain.units import BUCKET_MS, floor_to
 from carbon.imports.mapping import Rule
-from carbon.imports.tracks import Track
+from carbon.imports.tracks import BLANK_FROM, Track
 from carbon.wire.energy import EnergyInterval
 
 Ints = npt.NDArray[np.int64]
@@ -27,8 +27,9 @@ DeviceKey = tuple[str, str, str]
 Who = tuple[str | None, str | None]
 
 _BRIDGED: Final = "bridged"
-#: Products of energy and time stay below 2^63 up to here.
+#: Products of energy and time, and totals, stay below 2^63 up to here.
 _MOST_MJ_MS: Final = 1 << 62
+_MOST_MJ: Final = 1 << 62
 
 
 class Piece(msgspec.Struct):
@@ -139,13 +140,13 @@ def plain_run(
     """The run of a counter that only rises, by whole arrays; moves the track on.
 
     None where anything wants a closer look: falls, blanks, silences, powers that cannot be,
-    or somebody else at the start.
+    totals too large for a column, or somebody else at the start.
     """
     if rule.kind != "energy" or rule.parts or track.who != [who] or not len(at_ms):
         return None
     fresh = at_ms > track.seen_ms
     at_ms, values = at_ms[fresh], values[fresh]
-    if not np.isfinite(values).all() or any((values == blank).any() for blank in rule.sentinels):
+    if not _are_readings(rule, values):
         return None
     times = np.concatenate(([track.at_ms], at_ms))
     readings = np.concatenate(([track.value], values))
@@ -155,6 +156,8 @@ def plain_run(
     seen_ms = int(times[-1])
     moved = np.concatenate(([True], rises > 0))
     times, readings = times[moved], readings[moved]
+    if readings[-1] * rule.scale >= _MOST_MJ:
+        return None
     totals = np.rint(readings * rule.scale).astype(np.int64)
     spans, amounts = np.diff(times), np.diff(totals)
     if len(spans) and not _is_plain(rule, spans, amounts):
@@ -163,6 +166,12 @@ def plain_run(
     if not len(spans):
         return Run([], [], "", who)
     return _cut_at_marks(times, totals, spans, amounts, rule.energy_method.label, who)
+
+
+def _are_readings(rule: Rule, values: npt.NDArray[np.float64]) -> bool:
+    """As `is_blank` has it of each; what is not a number is below nothing."""
+    is_blank = ~(np.abs(values) < BLANK_FROM)
+    return not (is_blank.any() or any((values == blank).any() for blank in rule.sentinels))
 
 
 def _is_plain(rule: Rule, spans: Ints, amounts: Ints) -> bool:

@@ -10,7 +10,7 @@ from typing import Final, NamedTuple
 from carbon.imports.mapping import Rule
 
 #: Blank values of integer fields, as NVIDIA's libraries write them.
-_BLANK_FROM: Final = 9.2e18
+BLANK_FROM: Final = 9.2e18
 #: A unit of a thousandth, with what was drawn in between.
 _THOUSAND: Final = (700.0, 1400.0)
 
@@ -44,7 +44,7 @@ Tell = Callable[[str, str], None]
 
 def is_blank(value: float, rule: Rule) -> bool:
     """Whether a reading is none: not a number, or a marker of `no value`."""
-    return not math.isfinite(value) or abs(value) >= _BLANK_FROM or value in rule.sentinels
+    return not math.isfinite(value) or abs(value) >= BLANK_FROM or value in rule.sentinels
 
 
 def advance(track: Track, rule: Rule, at_ms: int, value: float, tell: Tell) -> Rise | None:
