@@ -46,6 +46,7 @@ from carbon.clock import Clock, SystemClock
 from carbon.scheduler.scheduler import Scheduler
 from carbon.services.background.polling import Polling
 from carbon.services.background.upkeep import Upkeep, prepare_days
+from carbon.services.background.upkeep_beside import UpkeepBeside
 from carbon.services.context import Context
 from carbon.services.ingest.importing import Importing
 from carbon.services.ingest.ingest import Ingest
@@ -58,7 +59,7 @@ from carbon.services.reports.notices import Notifying
 from carbon.services.trackers.host_addresses import HostAddresses
 from carbon.services.trackers.trackers import TrackerIngest
 from carbon.settings import Settings, make_private_dir
-from carbon.storage.engine import create_engine
+from carbon.storage.engine import create_engine, is_in_memory
 from carbon.storage.migrations import upgrade
 from carbon.web import mount
 
@@ -123,7 +124,7 @@ def create_app(context: Context, background: bool = True) -> FastAPI:
     if background:
         scraping = Scraping(context, importing)
         workers += [
-            Upkeep(context, writer),
+            _upkeep(context, writer),
             polling,
             Scheduler(context, lanes=Lanes(patience_s=0.2)),
             Rehearsal(context),
@@ -155,6 +156,13 @@ def create_app(context: Context, background: bool = True) -> FastAPI:
         app.include_router(codecarbon.router, prefix=prefix)
     mount(app)
     return app
+
+
+def _upkeep(context: Context, writer: Writer) -> Worker:
+    """Beside this process, but for a database that no other can open."""
+    if is_in_memory(context.engine):
+        return Upkeep(context, writer.was_busy)
+    return UpkeepBeside(context, writer.was_busy)
 
 
 #: What servers answer at the socket (`api.short_posts`).

@@ -29,6 +29,7 @@ from carbon.collect.modelled import ModelledSource
 from carbon.collect.server_address import find_server
 from carbon.errors import CarbonError, Forbidden
 from carbon.grid.host_zone import HostZone, ZoneOrigin, host_zone
+from carbon.logs import log_to_stderr
 from carbon.services.context import Context
 from carbon.services.grid.intensity import stated_zone
 from carbon.services.rollup.rollup import stop_rolling
@@ -51,7 +52,7 @@ def run_server(settings: Settings) -> None:
     `database_not_writable`, `schema_newer`), InvalidInput(`unknown_zone`) and Forbidden(`no_key`)
     where it would serve the network without a key.
     """
-    _log_to_stderr(settings)
+    log_to_stderr(settings.log_level)
     with _folder_held(settings):
         _run(settings)
 
@@ -279,14 +280,3 @@ def _serve(
 
     server.end_long = end_long
     server.run(sockets=[listener])
-
-
-def _log_to_stderr(settings: Settings) -> None:
-    logging.basicConfig(
-        level=settings.log_level.upper(),
-        stream=sys.stderr,
-        format="%(asctime)s %(levelname)s %(name)s: %(message)s",
-        datefmt="%H:%M:%S",
-    )
-    for noisy in ("httpx2", "httpcore2", "apscheduler", "alembic"):
-        logging.getLogger(noisy).setLevel(logging.WARNING)

@@ -9,10 +9,11 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import httpx2
 import psutil
@@ -41,21 +42,32 @@ class Service:
         """Until the service and what it has started do next to nothing for two seconds: rolling
         up and finding what to recommend after a start are no part of what is measured."""
         until = time.monotonic() + most_s
-        before = self._busy_s()
+        before = self.cpu_with_children_s
         while time.monotonic() < until:
             time.sleep(2.0)
-            before, earlier = self._busy_s(), before
+            before, earlier = self.cpu_with_children_s, before
             if before - earlier < 0.1:
                 return
 
-    def _busy_s(self) -> float:
-        everyone = [self.process, *self.process.children(recursive=True)]
-        told = [one.cpu_times() for one in everyone]
-        return float(sum(one.user + one.system for one in told))
+    @property
+    def cpu_with_children_s(self) -> float:
+        """Processor time of the service and of what it has started, roll-ups among them, those
+        that have ended too."""
+        told = self._of_everyone(psutil.Process.cpu_times)
+        return float(sum(t.user + t.system + t.children_user + t.children_system for t in told))
 
     @property
-    def rss_mb(self) -> float:
-        return float(self.process.memory_info().rss) / 1e6
+    def memory_mb(self) -> float:
+        """Of the service and of what it has started; what they share counts once."""
+        told = self._of_everyone(psutil.Process.memory_full_info)
+        return float(sum(t.pss for t in told)) / 1e6
+
+    def _of_everyone(self, ask: Callable[[psutil.Process], Any]) -> list[Any]:
+        found = []
+        for process in (self.process, *self.process.children(recursive=True)):
+            with suppress(psutil.NoSuchProcess):
+                found.append(ask(process))
+        return found
 
 
 @contextmanager

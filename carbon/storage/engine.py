@@ -38,20 +38,26 @@ _last_write: WeakKeyDictionary[Engine, object] = WeakKeyDictionary()
 _LOG_PAGES = 4_000
 #: A connection that rested for so long is asked whether it is still there.
 _REST_S = 1.0
+#: Who means to write waits so long for another process's transaction, and looks so often whether it
+#: has ended: SQLite's own way looks ever more rarely, up to ten times a second.
+_PATIENCE_S, _LOOK_S = 5.0, 0.0003
+_PATIENCE = f"PRAGMA busy_timeout={int(_PATIENCE_S * 1000)}"
+_BEGIN = "BEGIN IMMEDIATE"
 #: What a database file begins with (SQLite's file format, section 1.2).
 _SQLITE_HEAD = b"SQLite format 3\0"
 _NO_FILE = (None, "", ":memory:")
 
 
-def create_engine(url: str) -> Engine:
-    """An engine for `sqlite:///…` or `postgresql+psycopg://…`.
+def create_engine(url: str, cache_mb: int = 64) -> Engine:
+    """An engine for `sqlite:///…` or `postgresql+psycopg://…`; a connection of SQLite keeps so much
+    of its file in memory.
 
     Raises InvalidInput(`database_url`) for any other URL.
     """
     parsed = parsed_url(url)
     try:
         if parsed.drivername in ("sqlite", "sqlite+pysqlite"):
-            return _sqlite(url, parsed.database)
+            return _sqlite(url, parsed.database, cache_mb)
         if parsed.drivername == "postgresql+psycopg":
             return _postgresql(url)
     except ModuleNotFoundError as error:
@@ -129,18 +135,18 @@ def memory_engine() -> Engine:
 
     The same code as the file-backed store, so that there is no second ledger to keep in step.
     """
-    return _sqlite("sqlite://", None)
+    return _sqlite("sqlite://", None, cache_mb=64)
 
 
-def _sqlite(url: str, database: str | None) -> Engine:
+def _sqlite(url: str, database: str | None, cache_mb: int) -> Engine:
     in_memory = database in _NO_FILE
     if not in_memory and database:
         _check_writable(Path(database))
-    options: dict[str, Any] = {"connect_args": {"check_same_thread": False, "timeout": 5.0}}
+    options: dict[str, Any] = {"connect_args": {"check_same_thread": False, "timeout": _PATIENCE_S}}
     if in_memory:
         options |= {"poolclass": QueuePool, "pool_size": 1, "max_overflow": 0}
     engine = _create_engine(url, **options)
-    event.listen(engine, "connect", _prepare_sqlite)
+    event.listen(engine, "connect", partial(_prepare_sqlite, cache_mb))
     event.listen(engine, "begin", _begin_sqlite)
     return engine
 
@@ -165,22 +171,48 @@ def _check_writable(path: Path) -> None:
         )
 
 
-def _prepare_sqlite(connection: sqlite3.Connection, _record: object) -> None:
+def _prepare_sqlite(cache_mb: int, connection: sqlite3.Connection, _record: object) -> None:
     connection.isolation_level = None  # BEGIN is ours, see _begin_sqlite
     for pragma in (
         "journal_mode=WAL",
         "synchronous=NORMAL",
-        "busy_timeout=5000",
         "foreign_keys=ON",
         "temp_store=MEMORY",
-        "cache_size=-65536",
+        f"cache_size=-{cache_mb * 1024}",
         f"wal_autocheckpoint={_LOG_PAGES}",
     ):
         connection.execute(f"PRAGMA {pragma}").close()
 
 
 def _begin_sqlite(connection: Connection) -> None:
-    execute(connection, "BEGIN IMMEDIATE" if _writing.get() else "BEGIN").close()
+    if _writing.get():
+        _begin_writing(connection)
+    else:
+        execute(connection, "BEGIN").close()
+
+
+def _begin_writing(connection: Connection) -> None:
+    driver = connection.connection.driver_connection
+    assert driver is not None
+    driver.execute("PRAGMA busy_timeout=0").close()
+    until = time.monotonic() + _PATIENCE_S
+    try:
+        with _driver_errors(connection, _BEGIN):
+            while not _has_begun(driver, is_last=time.monotonic() >= until):
+                time.sleep(_LOOK_S)
+    finally:
+        driver.execute(_PATIENCE).close()
+
+
+def _has_begun(driver: Any, is_last: bool) -> bool:
+    """False where another process's transaction is in the way."""
+    try:
+        driver.execute(_BEGIN).close()
+    except sqlite3.OperationalError as error:
+        if is_last or error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY:
+            raise
+        return False
+    return True
 
 
 @contextmanager

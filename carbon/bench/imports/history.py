@@ -94,15 +94,16 @@ def _take(db_url: str | None, gpus: int, hours: int) -> _Taken:
     ):
         engine = create_engine(db_url or f"sqlite:///{running.data_dir / 'carbon.db'}")
         try:
-            began, worked = time.monotonic(), (time.process_time(), running.cpu_s)
+            began = time.monotonic()
+            worked = time.process_time(), running.cpu_with_children_s
             file = Path(folder) / "progress.json"
             api = PrometheusApi(url)
             result = PrometheusHistory(api, client, load_mapping(), window, file).run()
-            importer_s, at_commit = time.process_time() - worked[0], running.cpu_s
+            importer_s, at_commit = time.process_time() - worked[0], running.cpu_with_children_s
             left = _wait_rolled_up(engine)
             whole_s = None if left else time.monotonic() - began
-            took = (importer_s, at_commit - worked[1], running.cpu_s - at_commit)
-            return _Taken(result, whole_s, left, *took, _stored(engine, running), running.rss_mb)
+            took = (importer_s, at_commit - worked[1], running.cpu_with_children_s - at_commit)
+            return _Taken(result, whole_s, left, *took, _stored(engine, running), running.memory_mb)
         finally:
             engine.dispose()
 

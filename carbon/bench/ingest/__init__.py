@@ -63,7 +63,7 @@ def _sqlite(options: Options, url: str) -> list[Figure]:
         arrow = bench.rows_per_s(1_000, ARROW)
         single = bench.single()
         at_share = bench.at_share(json / 1_000)
-        memory = running.rss_mb
+        memory = running.memory_mb
         trackers = tracker_figures(running, "SQLite", options.quick)
     return [
         *trackers,
@@ -90,7 +90,7 @@ def _postgresql(options: Options, url: str) -> list[Figure]:
         arrow_10k = bench.rows_per_s(10_000, ARROW)
         single = bench.single()
         at_share = bench.at_share(json_1k / 1_000)
-        memory = running.rss_mb
+        memory = running.memory_mb
         trackers = tracker_figures(running, "PostgreSQL", options.quick)
     name = "PostgreSQL: HTTP to committed"
     return [

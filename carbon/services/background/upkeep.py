@@ -5,10 +5,10 @@ from __future__ import annotations
 import logging
 import secrets
 import threading
+from collections.abc import Callable
 
 from carbon.domain.units import MS_PER_DAY, floor_to
 from carbon.services.context import Context
-from carbon.services.ingest.writer import Writer
 from carbon.services.proofs.kept_findings import KeptFindings
 from carbon.services.rollup.retention import retain
 from carbon.services.rollup.roll_up_lag import lag_of, rest_s
@@ -23,7 +23,7 @@ log = logging.getLogger("carbon.upkeep")
 _ROLL_EVERY_S = 2.0
 #: Of one turn: between turns days are settled and sealed.
 _BUCKETS_A_TURN = 20_000
-#: Computed in one go: while batches arrive few, since each waits for the interpreter.
+#: Computed in one go: while batches arrive few, since what is marked meanwhile is computed anew.
 _BUCKETS_AT_ONCE, _BUCKETS_BESIDE_BATCHES = 6_000, 600
 _PERIODS_AT_ONCE = 256
 _RETAIN_EVERY_MS = 120_000
@@ -44,11 +44,13 @@ def prepare_days(context: Context) -> None:
 
 
 class Upkeep:
-    """A thread that recomputes what is dirty. Never ends by an error: it logs and goes on."""
+    """A thread that recomputes what is dirty, settles and seals. Never ends by an error: it logs
+    and goes on."""
 
-    def __init__(self, context: Context, writer: Writer) -> None:
+    def __init__(self, context: Context, was_busy: Callable[[], bool]) -> None:
+        """`was_busy` says whether batches arrived since it was last asked, or a moment ago."""
         self._context = context
-        self._writer = writer
+        self._was_busy = was_busy
         self._findings = KeptFindings(context)
         self._retained_ms = 0
         self._lag = lag_of(context.engine, context.clock)
@@ -120,6 +122,6 @@ class Upkeep:
         return _BUCKETS_BESIDE_BATCHES if self._is_busy else _BUCKETS_AT_ONCE
 
     def _rest(self, worked_s: float) -> None:
-        self._is_busy = self._writer.was_busy()
+        self._is_busy = self._was_busy()
         if self._is_busy:
             self._stop.wait(rest_s(worked_s, self._lag.seconds or 0.0))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Final
 from weakref import WeakKeyDictionary
 
@@ -28,6 +29,9 @@ def rest_s(worked_s: float, lag_s: float) -> float:
 class RollUpLag:
     """Time since a moment of which everything is known to be rolled up."""
 
+    #: Who else is to know of that moment.
+    tell: Callable[[int | None], None] | None = None
+
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self._complete_ms: int | None = None
@@ -36,20 +40,26 @@ class RollUpLag:
         """A turn begins: answers when, for `caught_up`."""
         now_ms = self._clock.now_ms()
         if self._complete_ms is None:
-            self._complete_ms = now_ms
+            self.told(now_ms)
         return now_ms
 
     def caught_up(self, began_ms: int) -> None:
         """What was dirty when a turn began no longer is."""
-        self._complete_ms = began_ms
+        self.told(began_ms)
 
     def given_up(self) -> None:
-        """Another process rolls up from now on."""
-        self._complete_ms = None
+        """Another replica rolls up from now on."""
+        self.told(None)
+
+    def told(self, complete_ms: int | None) -> None:
+        """The moment, as it is known here or in the process beside."""
+        self._complete_ms = complete_ms
+        if self.tell is not None:
+            self.tell(complete_ms)
 
     @property
     def seconds(self) -> float | None:
-        """None where another process rolls up."""
+        """None where another replica rolls up."""
         if self._complete_ms is None:
             return None
         return max(0, self._clock.now_ms() - self._complete_ms) / 1000

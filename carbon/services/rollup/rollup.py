@@ -43,6 +43,8 @@ from carbon.storage.settled import device_hour
 _BUCKETS_AT_ONCE = 6_000
 #: Before it is known how many readings they have, of which so many are read at once.
 _FIRST_BUCKETS, _READINGS_AT_ONCE = 600, 100_000
+#: Of a workload, which take ten times as long each as a bucket of a device.
+_FIRST_HOURS = 8
 #: Of a bucket that is not dirty itself.
 _UNMARKED = -1
 #: Civil days priced anew at a time, where others wait for their turn.
@@ -72,7 +74,7 @@ def roll_up(
         _check_goes_on(context.engine)
         pause(took_s)
 
-    paces, hours = _Paces(), Pace()
+    paces, hours = _Paces(), Pace(_FIRST_HOURS)
     done = 0
     while most is None or done < most:
         took_s: list[float] = []
@@ -120,17 +122,19 @@ class Pace:
     """How much to write at a time, so that nobody waits long for the lock: learned on the way, by
     processor time. Where others have the processor, less at a time would only take more of it."""
 
-    _LOCK_S = 0.008
-    _LEAST, _MOST = 16, 2_048
+    _LOCK_S = 0.004
+    _MOST = 2_048
 
-    def __init__(self) -> None:
-        self.size = 64
+    def __init__(self, first: int = 64) -> None:
+        """Begins with as many, and never goes below a quarter of them."""
+        self.size = first
+        self._least = first // 4
 
     def took(self, count: int, seconds: float) -> None:
         if seconds > self._LOCK_S:
-            self.size = max(self._LEAST, self.size * 2 // 3)
+            self.size = max(self._least, self.size * 2 // 3)
         elif count >= self.size and seconds < self._LOCK_S * 2 / 3:
-            self.size = min(self._MOST, self.size * 5 // 4)
+            self.size = min(self._MOST, self.size * 5 // 4 + 1)
 
 
 class _Paces:

@@ -196,3 +196,12 @@ def test_a_bucket_that_changed_while_it_was_computed_is_not_set(
     assert [(row[0], row[5]) for row in rolled(ledger)[0]] == [(T + BUCKET_MS, 5)]
     roll_up(ledger.context)
     assert sorted((row[0], row[5]) for row in rolled(ledger)[0]) == [(T, 6), (T + BUCKET_MS, 5)]
+
+
+@pytest.mark.parametrize("first", [8, 64])
+@given(st.floats(0.000_02, 0.002))
+def test_a_pace_finds_how_many_take_a_few_milliseconds(first: int, one_s: float) -> None:
+    pace = Pace(first)
+    for _ in range(60):
+        pace.took(pace.size, pace.size * one_s)
+    assert pace.size == first // 4 or 0.001 < pace.size * one_s < 0.004

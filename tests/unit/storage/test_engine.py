@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -48,6 +50,45 @@ def test_four_writers_wait_for_each_other_and_none_is_refused(file_engine: Engin
         for future in [pool.submit(work, writer) for writer in range(4)]:
             future.result(timeout=60)
     assert host_count(file_engine) == 240
+
+
+@pytest.fixture
+def other_process(file_engine: Engine) -> Iterator[sqlite3.Connection]:
+    """As another process opens the file: it knows nothing of who waits here, and has the lock."""
+    with closing(sqlite3.connect(str(file_engine.url.database), isolation_level=None)) as opened:
+        opened.execute("BEGIN IMMEDIATE")
+        yield opened
+
+
+def test_who_waits_for_another_process_looks_often(
+    file_engine: Engine, other_process: sqlite3.Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """SQLite's own way would have slept through a second look of ours."""
+    waited_s: list[float] = []
+
+    def wait(seconds: float) -> None:
+        waited_s.append(seconds)
+        if len(waited_s) == 20:
+            other_process.execute("COMMIT")
+
+    monkeypatch.setattr("carbon.storage.engine.time.sleep", wait)
+    add_host(file_engine, "a")
+    assert host_count(file_engine) == 1
+    assert len(waited_s) == 20
+    assert max(waited_s) < 0.001
+
+
+def test_who_waits_for_another_process_gives_up_and_stays_patient_with_recoveries(
+    file_engine: Engine, other_process: sqlite3.Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("carbon.storage.engine._PATIENCE_S", 0.01)
+    with pytest.raises(Unavailable) as caught:
+        add_host(file_engine, "a")
+    assert "locked" in caught.value.detail
+    other_process.execute("COMMIT")
+    add_host(file_engine, "b")
+    with reading(file_engine) as connection:
+        assert connection.exec_driver_sql("PRAGMA busy_timeout").scalar() == 5_000
 
 
 def test_a_reader_sees_one_moment_while_others_write(file_engine: Engine) -> None:
