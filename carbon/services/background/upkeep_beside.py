@@ -36,7 +36,7 @@ _HEALTHY_S: Final = 60.0
 #: How often it is told that batches arrive, and how long it believes that.
 _TELL_EVERY_S, _BELIEVED_S = 0.1, 0.25
 #: It ends between two transactions; what takes longer is safe to stop anywhere.
-_END_WITHIN_S: Final = 8.0
+_END_WITHIN_S: Final = 6.0
 #: Of SQLite's file it keeps so much: whoever else commits makes it read anew.
 _CACHE_MB: Final = 16
 #: What it tells: up to when everything is rolled up, epoch ms; 0 where another process rolls up.
