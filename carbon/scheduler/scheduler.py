@@ -15,6 +15,7 @@ from carbon.services.jobs.dispatch import Dispatch
 from carbon.services.jobs.held_jobs import HeldJobs
 from carbon.services.jobs.lanes import Lanes
 from carbon.services.jobs.plan_records import forget_old_inputs
+from carbon.services.jobs.pools import stated_of_pools
 from carbon.services.jobs.replan import newest_sharing, newest_vintage, replan
 from carbon.services.jobs.replan_running import replan_running
 from carbon.services.jobs.savings import book_savings
@@ -48,7 +49,7 @@ class Scheduler:
         #: Whether ticks wait for nobody, so that planning goes on behind them too.
         self._is_hurried = lanes is not None
         self._clockwork = Clockwork(self.tick, TICK_S)
-        self._planned_with = (0, 0)
+        self._planned_with: tuple[object, ...] = ()
         self._replanned_ms = 0
         self._booked_ms = 0
         self._followed_ms = 0
@@ -111,7 +112,11 @@ class Scheduler:
             HeldJobs(self._context, self._executors, lease).follow(self._lanes)
 
     def _replan_if_new(self, lease: Lease) -> None:
-        newest = newest_vintage(self._context), newest_sharing(self._context)
+        newest = (
+            newest_vintage(self._context),
+            newest_sharing(self._context),
+            stated_of_pools(self._context),
+        )
         if newest != self._planned_with:
             replan(self._context, self._executors, lease)
             replan_running(self._context, self._executors, lease)

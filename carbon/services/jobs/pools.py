@@ -70,6 +70,13 @@ def weights_of(pool: PoolRow) -> dict[str, float]:
     return msgspec.json.decode(pool.weights, type=dict[str, float])
 
 
+def stated_of_pools(context: Context) -> tuple[PoolRow, ...]:
+    """What is stated of each pool. Changes with its room and terms, by which waiting jobs were
+    placed."""
+    with reading(context.engine) as connection:
+        return tuple(all_pools(connection))
+
+
 def list_pools(context: Context) -> PoolList:
     with reading(context.engine) as connection:
         plans = last_plans(connection)

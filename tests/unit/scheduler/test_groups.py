@@ -46,6 +46,14 @@ def test_a_new_forecast_moves_them_all_within_the_room_there_is(grid: House) -> 
     assert starts(grid)[-half:] == moved
 
 
+def test_a_pool_of_more_room_takes_what_waits_at_once(grid: House) -> None:
+    grid.jobs.submit_batch(OWNER, JobBatch([job(pool="wide") for _ in range(MANY)]))
+    grid.tick()
+    set_pool(grid.context, ADMIN, PoolBody("wide", MANY))
+    grid.pass_time(11)
+    assert starts(grid) == [to_rfc3339(NOW + 2 * HOUR)] * MANY
+
+
 def test_in_a_batch_a_key_is_each_jobs_own_and_sent_twice_is_sent_once(grid: House) -> None:
     bodies = [job(name=f"n{i}", pool="wide") for i in range(MANY)]
     first, again = (grid.jobs.submit_batch(OWNER, JobBatch(bodies), "k") for _ in range(2))
