@@ -13,7 +13,7 @@ from functools import wraps
 from typing import Any, Final, ParamSpec, TypeVar
 
 from carbon.clock import from_rfc3339
-from carbon.errors import InvalidInput, Retryable
+from carbon.errors import CarbonError, InvalidInput, Retryable
 from carbon.wire.durations import parse_duration_ms, resolve_moment_ms
 
 Asked = ParamSpec("Asked")
@@ -26,6 +26,7 @@ _ANSWER_MS: Final = 5_000
 #: Kinds of intensity that may shift a job.
 _SHIFTS: Final = frozenset({"actual", "estimated", "forecast", "typical"})
 _LONGEST_H: Final = 168
+_NO_SERVER: Final = "no_server"
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,14 +68,24 @@ def deferrable(
     return decorate
 
 
-def wait_for_window(deadline: str, length: str, zone: str | None = None) -> Waited:
-    """Returns when the cleanest window opens, and never later than the deadline allows.
+def wait_for_window(
+    deadline: str,
+    length: str,
+    zone: str | None = None,
+    tell: Callable[[Wait], None] = lambda _wait: None,
+) -> Waited:
+    """Returns when the cleanest window opens, and never later than the deadline allows. `tell`
+    hears of each start that it waits for.
 
     Raises InvalidInput (`deadline_too_soon`, `invalid_duration`, `invalid_moment`).
     """
     wait = Wait.of(deadline, length, zone)
     wait.look()
+    told_ms = None
     while (nap_s := wait.nap_s()) > 0:
+        if wait.window.start_ms != told_ms:
+            told_ms = wait.window.start_ms
+            tell(wait)
         time.sleep(nap_s)
         wait.look_again()
     return wait.waited()
@@ -99,7 +110,11 @@ class Wait:
         now_ms = _now_ms()
         length_ms, deadline_ms = parse_duration_ms(length), resolve_moment_ms(deadline, now_ms)
         if length_ms <= 0 or deadline_ms - length_ms < now_ms:
-            raise InvalidInput("deadline_too_soon", "it does not fit before the deadline")
+            raise InvalidInput(
+                "deadline_too_soon",
+                f"a length of {length} does not fit before the deadline {deadline}; "
+                "give a later deadline",
+            )
         return cls(length_ms, deadline_ms, zone, now_ms)
 
     @property
@@ -115,9 +130,17 @@ class Wait:
 
     def look_again(self) -> None:
         """A window that was planned and has opened is taken: planned anew a moment late, an
-        equally clean one ahead would look better by a hair, for ever."""
-        if self.window.start_ms - _now_ms() > _ANSWER_MS:
+        equally clean one ahead would look better by a hair, for ever. It also stands where nobody
+        answers any more, or refuses to: what waits is to begin, and not to end with an error."""
+        if self.window.start_ms - _now_ms() <= _ANSWER_MS:
+            return
+        planned = self.window
+        try:
             self.look()
+        except CarbonError:
+            return
+        if self.window.reason == _NO_SERVER:
+            self.window = planned
 
     def nap_s(self) -> float:
         """How long to sleep until the next look; 0 once it is time to go."""
@@ -139,7 +162,7 @@ def _foreseen(zone: str | None, length_ms: int, deadline_ms: int) -> Window:
         with Client(timeout_s=_ANSWER_MS / 1000) as client:
             answer = client.forecast(zone or host_zone(Settings().zone).zone, hours=hours)
     except Retryable:
-        return Window(now_ms, "no_server")
+        return Window(now_ms, _NO_SERVER)
     return cleanest(answer["points"], now_ms, length_ms, deadline_ms)
 
 

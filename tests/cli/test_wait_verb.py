@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 
 import carbon as product
 from carbon.client import waiting as verb
-from carbon.client.waiting import cleanest
+from carbon.client.waiting import Window, cleanest
 from carbon.clock import to_rfc3339
-from carbon.errors import InvalidInput
+from carbon.errors import CarbonError, InvalidInput
 
 Carbon = Callable[..., Ended]
 HOUR = 3_600_000
@@ -126,6 +126,34 @@ def test_at_the_latest_start_it_knows_what_it_waited_for(
     carbon: Carbon, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     told = waited(carbon, monkeypatch, [500, 400, 100], 3)
+    assert (told["reason"], told["g_per_kwh"]) == ("clean_window", 100)
+    assert told["waited_s"] == pytest.approx(7200, abs=0.1)
+
+
+def test_it_says_what_it_waits_for(carbon: Carbon, monkeypatch: pytest.MonkeyPatch) -> None:
+    clock_of(monkeypatch, [500, 400, 100])
+    ended = carbon("wait", "--deadline", "4h", "--length", "1h", "--json")
+    start, latest = to_rfc3339(NOW + 2 * HOUR), to_rfc3339(NOW + 3 * HOUR)
+    assert ended.err == f"waits until {start} (100 gCO2e/kWh, 500 now), until {latest} at most\n"
+    assert ended.json["latest_start"] == latest
+
+
+@pytest.mark.parametrize("trouble", [Window(NOW, "no_server"), InvalidInput("zone", "no zone")])
+def test_what_was_planned_stands_where_the_server_goes_away(
+    carbon: Carbon, monkeypatch: pytest.MonkeyPatch, trouble: Window | CarbonError
+) -> None:
+    at = clock_of(monkeypatch, [500, 400, 100])
+    foreseen = verb._foreseen
+
+    def away(zone: str | None, length_ms: int, deadline_ms: int) -> Window:
+        if at[0] == NOW:
+            return foreseen(zone, length_ms, deadline_ms)
+        if isinstance(trouble, CarbonError):
+            raise trouble
+        return trouble
+
+    monkeypatch.setattr(verb, "_foreseen", away)
+    told = carbon("wait", "--deadline", "4h", "--length", "1h", "--json").json
     assert (told["reason"], told["g_per_kwh"]) == ("clean_window", 100)
     assert told["waited_s"] == pytest.approx(7200, abs=0.1)
 
