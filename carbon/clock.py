@@ -75,7 +75,7 @@ def from_rfc3339(text: str) -> int:
     """
     moment = datetime.fromisoformat(text.strip().replace(" ", "T", 1))
     if moment.tzinfo is None:
-        raise ValueError(f"{text!r} has no UTC offset; write e.g. {text.strip()}Z")
+        raise ValueError(f"{text!r} has no UTC offset; write e.g. {moment.isoformat()}Z")
     at_ms = round(moment.timestamp() * 1000)
     if not FIRST_MS <= at_ms <= LAST_MS:
         raise ValueError(f"{text!r} lies outside the years 2 to 9998")

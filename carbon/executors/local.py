@@ -193,7 +193,7 @@ def shown_log(path: Path) -> str:
                 return file.read().decode(errors="replace")
             head = file.read(SHOWN_BYTES // 2)
             file.seek(size - SHOWN_BYTES // 2)
-            where = f"; the whole is in {path.name}"
+            where = f"; {path} has all that is kept"
             return _with_note(head, size - SHOWN_BYTES, where, file.read())
     except FileNotFoundError:
         return ""

@@ -75,6 +75,8 @@ def read_sacct(lines: Iterable[str], timezone: ZoneInfo, harvest: Harvest) -> li
     jobs = []
     for line, row in enumerate(rows, 2):
         try:
+            if None in row.values():
+                raise ValueError("fewer columns than the heading has")
             job = _job(row, timezone)
         except ValueError as error:
             harvest.tell("line_unreadable", f"line {line}", str(error), 0)

@@ -54,7 +54,6 @@ def resolve_moment_ms(text: str, now_ms: int) -> int:
     try:
         return from_rfc3339(text)
     except (ValueError, OverflowError) as error:
-        reason = f"{error}" if "offset" in str(error) else f"{text!r} is no time"
-        raise InvalidInput(
-            "invalid_moment", f"{reason}; write 2026-05-01T06:00:00Z or a duration such as 6h"
-        ) from None
+        read = "offset" in str(error)
+        told = f"{error}" if read else f"{text!r} is no time; write 2026-05-01T06:00:00Z"
+        raise InvalidInput("invalid_moment", f"{told} or a duration such as 6h") from None

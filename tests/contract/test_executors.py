@@ -302,6 +302,7 @@ def test_endless_output_is_capped_and_says_so(reopen: Open) -> None:
     assert logs.stdout.startswith("first\ny\n")
     assert logs.stdout.endswith("y\nlast\n")
     assert "bytes not shown" in logs.stdout
+    assert "the whole" not in logs.stdout, "the file is capped, too"
     assert len(logs.stdout) < 1_000_000
 
 

@@ -181,11 +181,11 @@ def _check_waiting(row: JobRow) -> None:
 
 
 def _states(names: Collection[str]) -> list[JobState]:
-    try:
-        return [JobState(name) for name in names]
-    except ValueError as error:
-        known = ", ".join(JobState)
-        raise InvalidInput("unknown_state", f"{error}; known: {known}") from None
+    known = list(JobState)
+    for name in names:
+        if name not in known:
+            raise InvalidInput("unknown_state", f"no state {name!r}; known: {', '.join(known)}")
+    return [JobState(name) for name in names]
 
 
 #: Of a moment in ms until the year 9998.

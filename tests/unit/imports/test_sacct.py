@@ -108,6 +108,13 @@ def test_a_line_that_cannot_be_read_is_told_and_the_others_count() -> None:
     assert codes(harvest) == {"line_unreadable"}
 
 
+def test_a_line_that_was_cut_off_is_told_and_the_others_count() -> None:
+    whole = line("2", "08:00:00", "09:00:00")
+    for kept in range(1, whole.count("|")):
+        jobs, harvest = read("|".join(whole.split("|")[:kept]), whole)
+        assert ([job.id for job in jobs], codes(harvest)) == (["2"], {"line_unreadable"})
+
+
 def test_without_its_heading_it_is_no_list_of_jobs() -> None:
     with pytest.raises(InvalidInput) as caught:
         read_sacct([line("1", "08:00:00", "09:00:00")], UTC, Harvest())

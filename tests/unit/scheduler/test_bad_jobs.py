@@ -21,7 +21,15 @@ def test_a_civil_time_is_no_deadline_so_that_no_gap_can_be_meant(house: House, c
     with pytest.raises(CarbonError) as refused:
         house.jobs.submit(OWNER, job(deadline=civil))
     assert refused.value.code == "invalid_moment"
-    assert "offset" in refused.value.detail
+    told = f"'{civil}' has no UTC offset; write e.g. {civil}Z or a duration such as 6h"
+    assert refused.value.detail == told
+
+
+def test_a_day_without_a_time_is_answered_with_one_that_is_taken() -> None:
+    with pytest.raises(ValueError, match="no UTC offset") as refused:
+        from_rfc3339("2027-03-28")
+    written = str(refused.value).rpartition("write e.g. ")[2]
+    assert from_rfc3339(written) == from_rfc3339("2027-03-28T00:00:00Z")
 
 
 @pytest.mark.parametrize(
