@@ -9,6 +9,8 @@ local carbon = {}
 -- Kept free before the deadline: a tenth of the time limit, a minute at most.
 local LONGEST_MARGIN_S = 60
 local SECONDS = { s = 1, m = 60, h = 3600, d = 86400 }
+-- Ten years: beyond that a number was meant otherwise, and carbon would not read the moment.
+local LONGEST_S = 3650 * 86400
 
 -- Days since 1970-01-01 of a civil date.
 local function days(year, month, day)
@@ -25,7 +27,7 @@ local function duration(text)
     if not number then return nil end
     total, rest = total + tonumber(number) * SECONDS[unit], tail
   end
-  return text ~= "" and total or nil
+  return text ~= "" and total <= LONGEST_S and total or nil
 end
 
 -- RFC 3339 with an offset as epoch seconds; nil for what is none.

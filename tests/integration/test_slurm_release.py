@@ -115,6 +115,7 @@ def test_the_filter_keeps_an_earliest_start_and_an_offset() -> None:
     ("options", "words"),
     [
         (["--time=10", "--comment=carbon:deadline=tomorrow"], "is no deadline"),
+        (["--time=10", "--comment=carbon:deadline=99999999999h"], "is no deadline"),
         (["--time=10", "--comment=carbon:deadline=2026-13-01T00:00:00Z"], "is no deadline"),
         (["--time=10", "--comment=carbon:deadline=2020-01-01T00:00:00Z"], "cannot end by"),
         (["--time=60", "--comment=carbon:deadline=30m"], "cannot end by"),

@@ -12,6 +12,7 @@ from carbon.domain.jobs import JobState, PlacementReason
 from carbon.domain.principal import Principal
 from carbon.errors import CarbonError, Conflicting, InvalidInput
 from carbon.executors.executor import Handle
+from carbon.executors.held_jobs import HoldingExecutor
 from carbon.executors.registry import Executors, executor_named
 from carbon.services.context import Context
 from carbon.services.jobs.answers import attempt_answer, job_answer, moment
@@ -118,9 +119,20 @@ class Jobs:
         return JobLogs(row.id, last.id, logs.stdout, logs.stderr)
 
     def change(self, principal: Principal, job_id: str, change: JobChange) -> JobAnswer:
-        """Another deadline, for a job that still waits; it is placed anew."""
+        """Another deadline, for a job that still waits; it is placed anew.
+
+        Raises Conflicting: `job_state`, and `deadline_elsewhere` for a job that its user holds at
+        an engine. That one's word is followed and starts it without us, so that a deadline which
+        only we knew would be forgotten, and missed.
+        """
         now_ms = self.context.clock.now_ms()
         row = self._row(principal, job_id)
+        if isinstance(self.executors.get(row.executor), HoldingExecutor):
+            raise Conflicting(
+                "deadline_elsewhere",
+                f"job {job_id} is its user's own at {row.executor}: change its deadline and start "
+                "there, and they are followed here",
+            )
         deadline_ms = resolve_moment_ms(change.deadline, now_ms)
         check_window(now_ms, max(now_ms, row.earliest_ms), deadline_ms, row.length_ms)
         changed = replace(row, deadline_ms=deadline_ms)

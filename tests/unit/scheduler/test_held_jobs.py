@@ -9,11 +9,12 @@ from held_cluster import Cluster
 from job_house import ADMIN, HOUR, NOW, House
 
 from carbon.clock import to_rfc3339
-from carbon.errors import NotFound
+from carbon.errors import Conflicting, NotFound
 from carbon.executors.executor import ExecutorAway
 from carbon.scheduler.leader import Leader
 from carbon.scheduler.scheduler import Scheduler
 from carbon.services.jobs.scheduler_pause import pause_scheduler
+from carbon.wire.jobs import JobChange
 
 DIRTY_THEN_CLEAN = (300, 300, 50, 300, 300, 300, 300, 300, 300)
 
@@ -64,6 +65,21 @@ def test_it_is_never_planned_later_than_its_engine_starts_it(cluster: Cluster) -
     placed = cluster.job("slurm-7-1").placement
     assert placed is not None
     assert placed.start == to_rfc3339(NOW + HOUR)
+
+
+@pytest.mark.parametrize("deadline", ["3h", "20h"])
+def test_its_deadline_is_its_users_and_another_is_refused_here(
+    cluster: Cluster, deadline: str
+) -> None:
+    """Taken, it would be forgotten at the next look, and the engine would not know of it."""
+    cluster.house.forecast(*DIRTY_THEN_CLEAN)
+    cluster.slurm.hold("slurm-7-1")
+    cluster.pass_time()
+    before = cluster.job("slurm-7-1")
+    with pytest.raises(Conflicting, match="its user's own at slurm-release") as refused:
+        cluster.jobs.change(ADMIN, "slurm-7-1", JobChange(deadline))
+    assert refused.value.code == "deadline_elsewhere"
+    assert cluster.job("slurm-7-1") == before
 
 
 def test_its_earliest_start_is_kept(cluster: Cluster) -> None:
