@@ -13,7 +13,7 @@ LengthS = Annotated[float, Meta(gt=0, le=31_536_000)]
 PowerW = Annotated[float, Meta(gt=0, le=100_000_000)]
 
 
-class JobBody(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
+class JobBody(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True, gc=False):
     """POST /v1/jobs. Moments are RFC 3339 with an offset, or a duration from now on."""
 
     name: Text
@@ -61,7 +61,7 @@ class JobChange(Struct, frozen=True, forbid_unknown_fields=True):
     deadline: Text
 
 
-class PlacementAnswer(Struct, frozen=True):
+class PlacementAnswer(Struct, frozen=True, gc=False):
     start: str
     end: str | None
     zone: str
@@ -72,7 +72,7 @@ class PlacementAnswer(Struct, frozen=True):
     segments: list[list[str]] | UnsetType = UNSET
 
 
-class JobAnswer(Struct, frozen=True):
+class JobAnswer(Struct, frozen=True, gc=False):
     id: str
     state: str
     reason: str

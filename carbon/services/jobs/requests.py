@@ -30,7 +30,7 @@ _OWN_ACCOUNT: Final = frozenset({"local", "slurm", "ray", "kubernetes"})
 _OWN_VARIABLES: Final = frozenset({RUN_VARIABLE, WORKLOAD_VARIABLE})
 
 
-class JobSpec(msgspec.Struct, frozen=True, omit_defaults=True):
+class JobSpec(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     """What an executor is given, as it lies in the job's row."""
 
     command: list[str]
@@ -43,7 +43,7 @@ class JobSpec(msgspec.Struct, frozen=True, omit_defaults=True):
     flags: list[str] = []
 
 
-class JobRequest(msgspec.Struct, frozen=True):
+class JobRequest(msgspec.Struct, frozen=True, gc=False):
     """A job that may be stored as it stands."""
 
     name: str
