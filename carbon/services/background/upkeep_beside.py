@@ -30,7 +30,7 @@ log = logging.getLogger("carbon.upkeep")
 
 #: The service first answers, then this is loaded; one that ended is begun anew so much later, one
 #: that cannot live ever more rarely.
-_BEGIN_AFTER_S: Final = 1.0
+_BEGIN_AFTER_S, _LATEST_S = 1.0, 10.0
 #: One that lived for so long is no process that cannot live.
 _HEALTHY_S: Final = 60.0
 #: How often it is told that batches arrive, and how long it believes that.
@@ -65,7 +65,7 @@ class UpkeepBeside:
         self._thread.join()
 
     def _keep(self) -> None:
-        backoff = Backoff(first_s=_BEGIN_AFTER_S)
+        backoff = Backoff(_BEGIN_AFTER_S, _LATEST_S)
         wait_s = _BEGIN_AFTER_S
         while not self._stop.wait(wait_s):
             began_s = time.monotonic()
