@@ -39,6 +39,9 @@ def submit(
     earliest: Annotated[str | None, typer.Option(help="Not before; as the deadline.")] = None,
     power: Annotated[float | None, typer.Option(help="Watts, for the plan.")] = None,
     pool: Annotated[str | None, typer.Option(help="Capacity that it shares.")] = None,
+    zone: Annotated[
+        str | None, typer.Option(help="Grid zone where it runs; by default the service's.")
+    ] = None,
     interruptible: Annotated[
         bool, typer.Option("--interruptible", help="It may pause where the grid is dirty.")
     ] = False,
@@ -72,6 +75,7 @@ def submit(
         "length_s": _seconds(length),
         "power_w": _finite(power),
         "pool": pool,
+        "zones": [zone] if zone else None,
         "class": job_class,
         "interruptible": interruptible or None,
         "min_segment_s": _seconds(min_segment),

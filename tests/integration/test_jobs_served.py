@@ -206,6 +206,10 @@ class TestByCommandLine:
         shown = _json(served.cli("jobs", "show", made["id"], "--json"))
         assert shown["saving"]["flags"] == ["no_energy"]
 
+    def test_the_zone_where_it_runs_may_be_named(self, served: Served) -> None:
+        words = ["submit", "--deadline", "6h", "--length", "1m", "--zone", "FR", "--json"]
+        assert _json(served.cli(*words, "--", "true"))["placement"]["zone"] == "FR"
+
     def test_waiting_for_a_job_that_fails_is_failing(self, served: Served) -> None:
         made = _json(served.cli("submit", "--deadline", "6h", "--json", "--", "false"))
         assert served.cli("jobs", "wait", made["id"]).exit_code == 1
@@ -227,6 +231,7 @@ class TestByCommandLine:
             (["submit", "--deadline", "6h", "--length", "x", "--", "true"], 2, "'x' is no dur"),
             (["submit", "--deadline", "1h", "--length", "2h", "--", "true"], 2, "does not fit"),
             (["submit", "--deadline", "6h", "--executor", "x", "--", "true"], 2, "known: local"),
+            (["submit", "--deadline", "6h", "--zone", "XX", "--", "true"], 2, "zone 'XX'"),
             (["jobs", "show", "job_0"], 1, "no job 'job_0'"),
         ],
     )
