@@ -8,11 +8,12 @@ where some may exist, since a COPY cannot skip them.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cache
 from itertools import chain
 from typing import Any
 
+import numpy as np
 from sqlalchemy import (
     BigInteger,
     Connection,
@@ -197,6 +198,31 @@ def upsert_rows(
     execute(connection, _unnesting(connection.dialect, table, on_conflict), _arrays(table, rows))
 
 
+def upsert_columns(
+    connection: Connection, table: Table, columns: Mapping[str, Ints], on_conflict: str
+) -> None:
+    """As `upsert_rows`, of columns of whole numbers, by name; those not given are 0 in a row that
+    is new."""
+    if not len(next(iter(columns.values()))):
+        return
+    unsaid = [column.name for column in table.columns if column.name not in columns]
+    names = ", ".join((*columns, *unsaid))
+    if is_sqlite(connection):
+        flat = np.column_stack(list(columns.values())).ravel().tolist()
+        _sqlite(
+            connection, "", table.name, names, len(columns), flat, on_conflict, zeros=len(unsaid)
+        )
+        return
+    kinds = (table.c[name].type.compile(connection.dialect) for name in columns)
+    arrays = ", ".join(f"%s::{kind}[]" for kind in kinds)
+    row = ", ".join(("v.*", *("0" for _ in unsaid)))
+    execute(
+        connection,
+        f"INSERT INTO {table.name} ({names}) SELECT {row} FROM unnest({arrays}) v {on_conflict}",
+        [_written(column.tolist()) for column in columns.values()],
+    )
+
+
 #: A table, rows with all its columns in order, and what to do where a key exists.
 Insert = tuple[Table, Sequence[tuple[Any, ...]], str]
 
@@ -282,10 +308,13 @@ def _sqlite(
     width: int,
     flat: list[Any],
     on_conflict: str = "",
+    zeros: int = 0,
 ) -> int:
+    """Rows of so many values, each with so many zeros behind them."""
     at, inserted = 0, 0
+    row = ", ".join(["?"] * width + ["0"] * zeros)
     for count in parts(len(flat) // width, _MOST_VALUES // width):
-        statement = _inserting(mode, table, names, width, count, on_conflict)
+        statement = _inserting(mode, table, names, row, count, on_conflict)
         inserted += execute(connection, statement, flat[at : at + count * width]).rowcount
         at += count * width
     return inserted
@@ -294,7 +323,8 @@ def _sqlite(
 @cache
 def _inserting_one(table: Table, on_conflict: str) -> str:
     names = [column.name for column in table.columns]
-    return _inserting("", table.name, ", ".join(names), len(names), 1, on_conflict)
+    row = ", ".join("?" * len(names))
+    return _inserting("", table.name, ", ".join(names), row, 1, on_conflict)
 
 
 def parts(count: int, most: int) -> Iterator[int]:
@@ -307,8 +337,8 @@ def parts(count: int, most: int) -> Iterator[int]:
 
 
 @cache
-def _inserting(mode: str, table: str, names: str, width: int, count: int, on_conflict: str) -> str:
-    rows = ", ".join([f"({', '.join('?' * width)})"] * count)
+def _inserting(mode: str, table: str, names: str, row: str, count: int, on_conflict: str) -> str:
+    rows = ", ".join([f"({row})"] * count)
     return f"INSERT {mode} INTO {table} ({names}) VALUES {rows} {on_conflict}"
 
 

@@ -2,9 +2,9 @@
 
     quarter_hour → device_hour → workload_hour
 
-SET in the transaction that takes the hour's mark in `dirty_hour`. Days whose quarter-hours were
-priced in sets, or that are older than the table, are marked as HOURS in `dirty_period`: their
-hours are made again one by one, and until then the quarter-hours are read.
+SET in the transaction that takes the hour's mark in `dirty_hour`, and with the other sums where
+quarter-hours are priced in sets. Days that are older than the table are marked as HOURS in
+`dirty_period`: their hours are made one by one, and until then the quarter-hours are read.
 """
 
 from __future__ import annotations

@@ -26,10 +26,10 @@ from sqlalchemy import (
 )
 
 from carbon.domain.units import BUCKET_MS
-from carbon.storage.bulk import upsert_rows
-from carbon.storage.column_reads import read_columns
-from carbon.storage.columns import Ints
-from carbon.storage.engine import is_sqlite
+from carbon.storage.bulk import upsert_columns
+from carbon.storage.column_reads import ALL_BITS, read_columns, read_packed
+from carbon.storage.columns import Ints, grouped
+from carbon.storage.engine import execute, is_sqlite
 from carbon.storage.rollups import bucket, quarter_hour
 from carbon.storage.schema import Ms, metadata
 from carbon.storage.settled import DAY
@@ -59,11 +59,18 @@ COLUMNS = (
     "energy_mj",
     "operational_ng",
 )
-#: Bits of a number that several columns share on the way out of SQLite, which writes each as text;
-#: quarter-hours or buckets of a civil day need 9.
-_DEVICE_BITS, _SUBJECT_BITS, _METHOD_BITS, _RATING_BITS = 23, 31, 4, 24
-#: Sums set in one statement.
-ROWS_AT_ONCE = 1_000
+#: The table whose ids a key is one of.
+_NAMED_IN = {
+    "device_id": "device",
+    "subject_id": "subject",
+    "workload_id": "workload",
+    "model_id": "device_model",
+    "rating_id": "rating",
+}
+#: `domain.energy.Method`.
+_METHOD_BITS = 4
+#: Sums set in one statement; a power of two, see `bulk.parts`.
+ROWS_AT_ONCE = 512
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,28 +141,27 @@ def rows_of(
     connection: Connection, table: Table, start_ms: int, end_ms: int, width_ms: int
 ) -> Ints:
     """(n, 8), see COLUMNS: what quarter-hours or buckets of a civil day say, in order of start."""
+    place = f"(start_ms - {int(start_ms)}) / {width_ms}"
+    bits = {place: _bits_of((end_ms - start_ms) // width_ms)}
+    bits |= _key_bits(connection, COLUMNS[1:6])
+    bits |= dict.fromkeys(COLUMNS[6:], ALL_BITS)
     source = f"{table.name} WHERE start_ms >= {int(start_ms)} AND start_ms < {int(end_ms)}"
-    if not is_sqlite(connection):
-        return read_columns(connection, COLUMNS, source, "start_ms")
-    place = f"((start_ms - {int(start_ms)}) / {width_ms})"
-    packed = (
-        f"(({place} << {_DEVICE_BITS}) | device_id) << {_SUBJECT_BITS} | subject_id",
-        f"((workload_id << {_METHOD_BITS}) | method) << {_RATING_BITS} | rating_id",
-        *COLUMNS[6:],
-    )
-    found = read_columns(connection, packed, source, "start_ms")
-    rows = np.empty((len(found), len(COLUMNS)), dtype=np.int64)
-    rest_of, rows[:, 2] = _split(found[:, 0], _SUBJECT_BITS)
-    number, rows[:, 1] = _split(rest_of, _DEVICE_BITS)
-    rows[:, 0] = start_ms + number * width_ms
-    rest_of, rows[:, 5] = _split(found[:, 1], _RATING_BITS)
-    rows[:, 3], rows[:, 4] = _split(rest_of, _METHOD_BITS)
-    rows[:, 6:] = found[:, 2:]
+    rows = read_packed(connection, bits, source, "start_ms")
+    rows[:, 0] = start_ms + rows[:, 0] * width_ms
     return rows
 
 
-def _split(packed: Ints, bits: int) -> tuple[Ints, Ints]:
-    return packed >> bits, packed & ((1 << bits) - 1)
+def _key_bits(connection: Connection, keys: Sequence[str]) -> dict[str, int]:
+    """How many bits the keys of roll-ups take at most: no name is ever deleted."""
+    ids = {key: _NAMED_IN[key] for key in keys if key in _NAMED_IN}
+    asked = ", ".join(f"(SELECT max(id) FROM {table})" for table in ids.values())
+    largest = execute(connection, f"SELECT {asked}").fetchone()
+    found = dict(zip(ids, largest, strict=True))
+    return {key: _bits_of(found[key]) if key in ids else _METHOD_BITS for key in keys}
+
+
+def _bits_of(largest: int | None) -> int:
+    return int(largest or 0).bit_length()
 
 
 def quarter_rows(connection: Connection, start_ms: int, devices: Iterable[int]) -> Ints:
@@ -165,29 +171,41 @@ def quarter_rows(connection: Connection, start_ms: int, devices: Iterable[int]) 
     return read_columns(connection, [c.name for c in quarter_hour.c][:-1], source)
 
 
-def has_rows(connection: Connection, table: Table, keys: Sequence[str], rows: Ints) -> bool:
-    """Whether a table has just these rows in the time that they span; `rows` begin with keys."""
+def has_rows(
+    connection: Connection, table: Table, keys: Sequence[str], width_ms: int, rows: Ints
+) -> bool:
+    """Whether a table has just these rows in the time that they span; `rows` begin with keys, the
+    first of them the time in steps of so many ms."""
     if not len(rows):
         return True
-    source = f"{table.name} WHERE start_ms BETWEEN {rows[0, 0]} AND {rows[-1, 0]}"
-    known = read_columns(connection, keys, source)
-    known = known[np.lexsort(known.T[::-1])]
-    return known.shape == rows[:, :-1].shape and bool((known == rows[:, :-1]).all())
+    first_ms, last_ms = int(rows[0, 0]), int(rows[-1, 0])
+    bits = {f"(start_ms - {first_ms}) / {width_ms}": _bits_of((last_ms - first_ms) // width_ms)}
+    bits |= _key_bits(connection, keys[1:])
+    source = f"{table.name} WHERE start_ms BETWEEN {first_ms} AND {last_ms}"
+    known = read_packed(connection, bits, source)
+    known[:, 0] = first_ms + known[:, 0] * width_ms
+    meant = rows[:, :-1]
+    if known.shape != meant.shape:
+        return False
+    # In order of key as a rule, since that is how they are found.
+    return bool((known == meant).all() or (known[grouped(list(known.T))[0]] == meant).all())
 
 
 def changes_since(connection: Connection, start_ms: int, end_ms: int) -> tuple[Any, ...]:
     """What tells whether a roll-up of a day changed: its marks."""
     # By the driver: it is asked in every transaction, and building it would cost more than running.
-    days = connection.exec_driver_sql(
+    days = execute(
+        connection,
         f"SELECT workload_id, marks FROM dirty_period WHERE kind = {DAY} "
-        f"AND start_ms = {int(start_ms)} ORDER BY workload_id"
-    ).all()
-    hours = connection.exec_driver_sql(
+        f"AND start_ms = {int(start_ms)} ORDER BY workload_id",
+    ).fetchall()
+    hours = execute(
+        connection,
         "SELECT start_ms, workload_id, marked_ms FROM dirty_hour "
         f"WHERE start_ms >= {int(start_ms)} AND start_ms < {int(end_ms)} "
-        "ORDER BY start_ms, workload_id"
-    ).all()
-    return (*map(tuple, days), *map(tuple, hours))
+        "ORDER BY start_ms, workload_id",
+    ).fetchall()
+    return (*days, *hours)
 
 
 def price_ratings(
@@ -224,11 +242,12 @@ def price_ratings(
         sets.append(f"recorded_ms = {mark}")
         values.append(now_ms)
     ratings = ", ".join(str(int(rating)) for rating in prices)
-    connection.exec_driver_sql(
+    execute(
+        connection,
         f"UPDATE {table.name} SET {', '.join(sets)} WHERE start_ms = {mark} "
         f"AND device_id BETWEEN {mark} AND {mark} AND rating_id IN ({ratings})",
         (*values, start_ms, *devices),
-    )
+    ).close()
 
 
 def _by_rating(ratings: Iterable[int], values: Sequence[str]) -> str:
@@ -297,15 +316,14 @@ def set_sums(
     connection: Connection, table: Table, keys: Sequence[str], rows: Ints, now_ms: int | None
 ) -> None:
     """As `set_nanograms`, of rows that are known to be there: all of a table's key is given, which
-    makes it a matter of half the time."""
-    stamp = "" if now_ms is None else ", recorded_ms = excluded.recorded_ms"
-    setting = f"DO UPDATE SET operational_ng = excluded.operational_ng{stamp}"
-    told = dict(zip((*keys, "operational_ng"), rows.T, strict=True))
-    told["recorded_ms"] = np.full(len(rows), now_ms or 0)
-    unsaid = np.zeros(len(rows), dtype=np.int64)
-    columns = [told.get(column.name, unsaid).tolist() for column in table.c]
-    values = list(zip(*columns, strict=True))
-    upsert_rows(connection, table, values, f"ON CONFLICT ({', '.join(keys)}) {setting}")
+    makes it a matter of half the time and less."""
+    columns = dict(zip((*keys, "operational_ng"), rows.T, strict=True))
+    if now_ms is not None:
+        columns["recorded_ms"] = np.full(len(rows), now_ms)
+    set_ = ", ".join(f"{name} = excluded.{name}" for name in list(columns)[len(keys) :])
+    upsert_columns(
+        connection, table, columns, f"ON CONFLICT ({', '.join(keys)}) DO UPDATE SET {set_}"
+    )
 
 
 def parts_of(rows: Ints) -> list[Ints]:

@@ -54,6 +54,10 @@ def _measures() -> list[Column[int]]:
     ]
 
 
+#: Of PostgreSQL's pages half is left free where prices are SET in sets: the new rows stand beside
+#: the old ones then and no index is touched, which takes a fourth of the time.
+ROOM_FOR_PRICES = {"fillfactor": 50}
+
 #: How carbon was priced: few rows, shared by all roll-ups.
 rating = Table(
     "rating",
@@ -106,10 +110,11 @@ quarter_hour = Table(
     Index(None, "workload_id", "start_ms"),
     Index(None, "subject_id", "start_ms"),
     sqlite_with_rowid=False,
+    postgresql_with=ROOM_FOR_PRICES,
 )
 
 
-def _workload_rollup(name: str) -> Table:
+def _workload_rollup(name: str, **options: Any) -> Table:
     return Table(
         name,
         metadata,
@@ -122,10 +127,11 @@ def _workload_rollup(name: str) -> Table:
         Column("recorded_ms", Ms, nullable=False),
         Index(None, "workload_id", "start_ms"),
         sqlite_with_rowid=False,
+        **options,
     )
 
 
-workload_hour = _workload_rollup("workload_hour")
+workload_hour = _workload_rollup("workload_hour", postgresql_with=ROOM_FOR_PRICES)
 workload_day = _workload_rollup("workload_day")
 
 #: Hours whose sums are behind their quarter-hours; days follow hours the same way.

@@ -14,6 +14,7 @@ from __future__ import annotations
 import secrets
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 from zoneinfo import ZoneInfo
 
 from sqlalchemy import (
@@ -36,7 +37,7 @@ from sqlalchemy import (
 
 from carbon.domain.civil import civil_days, civil_month
 from carbon.domain.units import MS_PER_DAY, MS_PER_HOUR, ceil_to, floor_to
-from carbon.storage.rollups import dirty_hour, quarter_hour
+from carbon.storage.rollups import ROOM_FOR_PRICES, dirty_hour, quarter_hour
 from carbon.storage.schema import Amount, Code, Ms, metadata
 from carbon.storage.upsert import set_rows
 
@@ -46,7 +47,7 @@ HOURS, DAY, MONTH = 0, 1, 2
 Piece = tuple[Table, int, int]
 
 
-def _by_device(name: str) -> Table:
+def _by_device(name: str, **options: Any) -> Table:
     return Table(
         name,
         metadata,
@@ -64,10 +65,11 @@ def _by_device(name: str) -> Table:
         Column("expected_ms", Ms, nullable=False),
         Index(None, "workload_id", "start_ms"),
         sqlite_with_rowid=False,
+        **options,
     )
 
 
-device_hour = _by_device("device_hour")
+device_hour = _by_device("device_hour", postgresql_with=ROOM_FOR_PRICES)
 device_day = _by_device("device_day")
 device_month = _by_device("device_month")
 

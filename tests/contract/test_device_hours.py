@@ -259,12 +259,12 @@ def test_a_price_that_changes_later_is_in_the_hours(ledger: Ledger) -> None:
     ledger.intensity(T, [77.7 + 3 * n for n in range(DAYS * 24)])
     roll_up(ledger.context)
     window = (T + MS_PER_HOUR, T + 7 * MS_PER_HOUR)
-    assert _tables(ledger, *window) == {"quarter_hour"}
-    told = _told(ledger, *window)
-    settle(ledger.context)
+    assert _tables(ledger, *window) == {"device_hour"}
     stand, meant = _hours(ledger)
     assert stand == meant
-    assert _tables(ledger, *window) == {"device_hour"}
+    told = _told(ledger, *window)
+    settle(ledger.context)
+    assert _hours(ledger) == (stand, meant)
     assert _told(ledger, *window) == told
 
 

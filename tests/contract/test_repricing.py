@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from sqlite3 import OperationalError
@@ -266,3 +267,87 @@ def test_a_transaction_that_is_long_by_either_clock_takes_one_step_and_no_furthe
             mark_price(connection, "", T, T + 3 * DAY)
         assert repricing.reprice(ledger.context, pause=held.append)
     assert len(turns[1e9]) < len(turns[0.0])
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_whatever_is_revised_costs_what_it_would_have_cost_at_once(
+    ledger: Ledger, told_at_once: Ledger, seed: int
+) -> None:
+    """Zones, hours and PUE of any kind, and devices that change hands."""
+    drawn = random.Random(seed)
+    sent = [
+        (
+            [interval(at, at + drawn.choice((300_000, 905_000)), mj, gpu, workload=workload)],
+            {"host": host, **zone},
+        )
+        for gpu, host, zone in (
+            ("gpu-0", "host-0", {}),
+            ("gpu-1", "host-1", {}),
+            ("gpu-2", "host-0", {"zone": "FR"}),
+        )
+        for _ in range(12)
+        for at, mj in [(T + drawn.randrange(40 * HOUR), drawn.randrange(10**9))]
+        for workload in drawn.choice("ab")
+    ]
+    revised = [
+        (zone, T + drawn.randrange(30) * HOUR, [drawn.uniform(1, 900) for _ in range(n)])
+        for zone, n in (("DE", drawn.randrange(1, 60)), ("FR", drawn.randrange(1, 9)))
+        if drawn.random() < 0.8
+    ]
+    pue = HostBody("host-1", pue=drawn.uniform(1, 2)), HostTimes(T + drawn.randrange(30) * HOUR)
+
+    def send(one: Ledger) -> None:
+        fill(one)
+        for intervals, where in sent:
+            one.send(intervals, **where)
+        roll_up(one.context)
+        settle(one.context)
+
+    def revise(one: Ledger) -> None:
+        for zone, start_ms, g_per_kwh in revised:
+            one.intensity(start_ms, g_per_kwh, zone=zone, published_ms=T + 1)
+        record_host(one.context, *pue)
+
+    for one in (ledger, told_at_once):
+        for zone in ("DE", "FR"):
+            one.intensity(T, FIRST, zone=zone, published_ms=T)
+    send(ledger)
+    revise(ledger)
+    revise(told_at_once)
+    send(told_at_once)
+    assert rolled(ledger) == rolled(told_at_once)
+
+
+def test_one_that_is_ended_anywhere_and_begun_again_says_the_same(
+    ledger: Ledger, told_at_once: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(repricing, "_LOCK_S", 0.0)
+    for one in (ledger, told_at_once):
+        one.intensity(T, FIRST, published_ms=T)
+        fill(one)
+        one.intensity(T, REVISED, published_ms=T + 1)
+    ends_after = 0
+    while _ends(ledger.context, ends_after):
+        ends_after = ends_after * 3 // 2 + 1
+    assert ends_after > 10
+    assert rolled(ledger) == rolled(told_at_once)
+
+
+class _Ended(Exception): ...
+
+
+def _ends(context: Context, transactions: int) -> bool:
+    """Prices all anew and ends after so many transactions; False where it needed no more."""
+    left = iter(range(transactions))
+
+    def pause(_took_s: float) -> None:
+        if next(left, None) is None:
+            raise _Ended
+
+    with writing(context.engine) as connection:
+        mark_price(connection, "", T, T + 3 * DAY)
+    try:
+        repricing.reprice(context, pause=pause)
+    except _Ended:
+        return True
+    return False

@@ -22,7 +22,7 @@ from carbon.storage.names import models_of_devices
 from carbon.storage.ratings import Rating, Ratings
 from carbon.storage.repricing import Mark
 from carbon.storage.rollups import bucket, quarter_hour, workload_day, workload_hour
-from carbon.storage.settled import device_day
+from carbon.storage.settled import device_day, device_hour
 
 _START, _DEVICE, _SUBJECT, _WORKLOAD, _METHOD, _RATING, _ENERGY, _NG = range(8)
 #: Rows that one statement sets; a fleet's quarter-hour is cut by device.
@@ -52,6 +52,7 @@ class Sums:
     """Key columns and ng of the sums above a day's quarter-hours."""
 
     hours: Ints
+    device_hours: Ints
     days: Ints
     device_days: Ints
     #: (hour, workload) of hours that reach over the day's ends.
@@ -65,6 +66,7 @@ class Sums:
         own = ("start_ms", "workload_id", "device_id", "subject_id", "method", "rating_id")
         return [
             (workload_hour, shared, self.hours),
+            (device_hour, own, self.device_hours),
             (workload_day, shared, self.days),
             (device_day, own, self.device_days),
         ]
@@ -85,8 +87,8 @@ class DayPrices:
     hours: Ints
     #: None where they can be told only once the quarter-hours are set.
     sums: Sums | None
-    #: Whether the tables above have all rows that `sums` would set.
-    has_sums: bool
+    #: Names of the tables above that have not just the rows that `sums` would set.
+    lacking: frozenset[str]
 
 
 def day_prices(
@@ -112,7 +114,7 @@ def day_prices(
     is_told = not of_buckets and not any(q.has_new_rating for q in of_quarters)
     sums = sums_of(quarters, ng, models, *day) if is_told else None
     with reading(engine) as connection:
-        has_sums = sums is not None and are_there(connection, sums)
+        lacking = frozenset[str]() if sums is None else tables_lacking(connection, sums)
     return DayPrices(
         *day,
         seen,
@@ -121,13 +123,17 @@ def day_prices(
         of_buckets,
         hours,
         sums,
-        has_sums,
+        lacking,
     )
 
 
-def are_there(connection: Connection, sums: Sums) -> bool:
-    """Whether each sum has its row, and each row its sum."""
-    return all(store.has_rows(connection, *one) for one in sums.tables)
+def tables_lacking(connection: Connection, sums: Sums) -> frozenset[str]:
+    """Names of the tables in which a sum has no row, or a row no sum."""
+    return frozenset(
+        table.name
+        for table, keys, rows in sums.tables
+        if not store.has_rows(connection, table, keys, MS_PER_HOUR, rows)
+    )
 
 
 def day_sums(connection: Connection, start_ms: int, end_ms: int) -> Sums:
@@ -137,21 +143,21 @@ def day_sums(connection: Connection, start_ms: int, end_ms: int) -> Sums:
 
 
 def sums_of(rows: Ints, ng: Ints, models: Mapping[int, int], start_ms: int, end_ms: int) -> Sums:
-    devices, place = np.unique(rows[:, _DEVICE], return_inverse=True)
-    model = np.array([models[d] for d in devices.tolist()], dtype=np.int64)[place]
     hour = rows[:, _START] - rows[:, _START] % MS_PER_HOUR
     is_whole = (hour >= start_ms) & (hour + MS_PER_HOUR <= end_ms)
     own = [rows[:, at] for at in (_WORKLOAD, _DEVICE, _SUBJECT, _METHOD, _RATING)]
     # By hour first: the days are sums of far fewer rows.
-    fine = summed((hour, *own, model), [ng])
+    fine = summed((hour, *own), [ng])
     day = np.full(len(fine), start_ms, dtype=np.int64)
     workload, device, subject, method, rating = fine.T[1:6]
-    shared = (workload, fine[:, 6], method, rating)
+    model = np.array([models[one] for one in device.tolist()], dtype=np.int64)
+    shared = (workload, model, method, rating)
     whole = (fine[:, 0] >= start_ms) & (fine[:, 0] + MS_PER_HOUR <= end_ms)
     return Sums(
-        summed((fine[:, 0], *shared), [fine[:, 7]], whole),
-        summed((day, *shared), [fine[:, 7]]),
-        summed((day, workload, device, subject, method, rating), [fine[:, 7]]),
+        summed((fine[:, 0], *shared), [fine[:, 6]], whole),
+        fine[whole],
+        summed((day, *shared), [fine[:, 6]]),
+        summed((day, workload, device, subject, method, rating), [fine[:, 6]]),
         distinct(hour[~is_whole], rows[~is_whole, _WORKLOAD]),
         np.unique(rows[:, _WORKLOAD]).tolist(),
     )
@@ -170,12 +176,14 @@ def _spans(
     device_at = np.searchsorted(devices, rows[:, _DEVICE])
     rates: list[Rate] = []
     meant: list[bool] = []
+    first_rates: list[int] = []
     price = np.empty(len(rows), dtype=np.int64)
     for at, span in zip(starts.tolist(), spans, strict=True):
         zones = {m.zone for m in marks if m.start_ms < at + width_ms and m.end_ms > at}
         kinds, places = tariff.kinds(at)
         by_place = tariff.rates(at, at + width_ms)
         price[span] = len(rates) + kinds[device_at[span]]
+        first_rates.append(len(rates))
         rates += [by_place[place] for place in places]
         meant += ["" in zones or place.zone in zones for place in places]
     g_per_kwh = np.array([rate.g_per_kwh for rate in rates])[price]
@@ -183,12 +191,36 @@ def _spans(
     ng, is_near_half = nanograms(rows[:, _ENERGY], g_per_kwh, pue)
     is_meant = np.array(meant)[price]
     ng = np.where(is_meant, ng, rows[:, _NG])
+    told = _prices_by_rating(price, rows[:, _RATING], rates, meant, first_rates)
     made = [
-        _span(rows[s], keys, price[s], rates, meant, is_meant[s], is_near_half[s], ng[s])
-        for s in spans
+        _span(rows[s], keys, price[s], rates, told[n], is_meant[s], is_near_half[s], ng[s])
+        for n, s in enumerate(spans)
         if is_meant[s].any()
     ]
     return made, ng
+
+
+#: Of a rating that rows have: what they cost; None stands for those that no mark covers.
+_Told = dict[int, set[Rate | None]]
+
+
+def _prices_by_rating(
+    price: Ints,
+    rating: Ints,
+    rates: Sequence[Rate],
+    meant: Sequence[bool],
+    first_rates: Sequence[int],
+) -> list[_Told]:
+    """Of each span, whose rates begin at one of `first_rates`; `price` is a row's place among
+    all rates."""
+    wide = int(rating.max()) + 1
+    found = np.unique(price * wide + rating)
+    span_at = np.searchsorted(first_rates, found // wide, side="right") - 1
+    told: list[_Told] = [{} for _ in first_rates]
+    for at, pair in zip(span_at.tolist(), found.tolist(), strict=True):
+        number, old = divmod(pair, wide)
+        told[at].setdefault(old, set()).add(rates[number] if meant[number] else None)
+    return told
 
 
 def _span(
@@ -196,19 +228,14 @@ def _span(
     keys: int,
     price: Ints,
     rates: Sequence[Rate],
-    meant: Sequence[bool],
+    told: _Told,
     is_meant: Flags,
     is_near_half: Flags,
     ng: Ints,
 ) -> SpanPrices:
-    rating = rows[:, _RATING]
-    wide = int(rating.max()) + 1
-    told: dict[int, set[Rate | None]] = {}
-    for number, old in (divmod(pair, wide) for pair in np.unique(price * wide + rating).tolist()):
-        told.setdefault(old, set()).add(rates[number] if meant[number] else None)
     by_rating = {old: rate for old, [rate, *others] in told.items() if rate and not others}
     several = [old for old, found in told.items() if len(found) > 1]
-    is_single = is_near_half | np.isin(rating, several) if several else is_near_half
+    is_single = is_near_half | np.isin(rows[:, _RATING], several) if several else is_near_half
     single = np.flatnonzero(is_meant & is_single)
     changes = any(rate and rate.rating != old for old, some in told.items() for rate in some)
     by_device: dict[int, Rate] = {}
@@ -227,6 +254,8 @@ def _span(
 
 def _parts(devices: Ints) -> list[tuple[int, int]]:
     """First and last of so many devices at a time."""
+    if len(devices) <= _DEVICES_AT_ONCE:
+        return [(int(devices.min()), int(devices.max()))]
     some = np.unique(devices).tolist()
     parts = [some[at : at + _DEVICES_AT_ONCE] for at in range(0, len(some), _DEVICES_AT_ONCE)]
     return [(part[0], part[-1]) for part in parts]

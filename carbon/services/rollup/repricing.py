@@ -27,9 +27,9 @@ from carbon.services.rollup.day_prices import (
     DayPrices,
     SpanPrices,
     Sums,
-    are_there,
     day_prices,
     day_sums,
+    tables_lacking,
 )
 from carbon.services.rollup.nanograms import nanograms, ng_per_mj
 from carbon.storage import repricing as store
@@ -45,7 +45,7 @@ from carbon.storage.rollups import (
     requarter,
 )
 from carbon.storage.series import first_quarter_ms
-from carbon.storage.settled import HOURS, MONTH, mark_periods
+from carbon.storage.settled import MONTH, mark_periods
 
 Pause = Callable[[float], None]
 Step = Callable[[Connection], None]
@@ -134,12 +134,12 @@ class _Day:
         if any(quarter.has_new_rating for quarter in quarters):
             self._mark_hours(self._prices.hours)  # the sums above get other rows
             return True
-        sums, has_sums = self._prices.sums, self._prices.has_sums
+        sums, lacking = self._prices.sums, self._prices.lacking
         if sums is None:
             with reading(self._engine) as connection:
                 sums = day_sums(connection, self._prices.start_ms, self._prices.end_ms)
-                has_sums = are_there(connection, sums)
-        if not has_sums:
+                lacking = tables_lacking(connection, sums)
+        if lacking:
             self._mark_hours(self._prices.hours)
             return True
         return self._write_sums(sums)
@@ -274,9 +274,8 @@ class _Day:
             return False
         self._mark_hours(sums.cut_hours)
         with writing(self._engine) as connection:
-            day = self._prices.start_ms, self._prices.end_ms
-            month = civil_month(day[0], ZoneInfo(self._context.settings.timezone))
-            mark_periods(connection, HOURS, [(w, *day) for w in sums.workloads])
+            timezone = ZoneInfo(self._context.settings.timezone)
+            month = civil_month(self._prices.start_ms, timezone)
             mark_periods(connection, MONTH, [(w, *month) for w in sums.workloads])
         return True
 

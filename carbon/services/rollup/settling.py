@@ -1,5 +1,5 @@
 """Settles days and months that are over: their rows by device, and what was counted in them;
-makes hours again whose quarter-hours were changed in sets."""
+makes hours of days that are older than their table."""
 
 from __future__ import annotations
 
