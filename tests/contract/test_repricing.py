@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from ledger import ADMIN, Ledger, interval
-from sqlalchemy import Engine, delete, select
+from sqlalchemy import Connection, Engine, delete, select
 from stores import migrate
 
 from carbon.clock import FakeClock
@@ -331,6 +331,32 @@ def test_one_that_is_ended_anywhere_and_begun_again_says_the_same(
         ends_after = ends_after * 3 // 2 + 1
     assert ends_after > 10
     assert rolled(ledger) == rolled(told_at_once)
+
+
+def test_what_a_crash_may_undo_is_done_before_its_mark_is_taken(
+    ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """PostgreSQL waits for its disk once a day that is priced, and then for all of it."""
+    if ledger.context.engine.dialect.name == "sqlite":
+        pytest.skip("does not wait for the disk at all")
+    waits = []
+
+    def noting(name: str) -> None:
+        made = getattr(repricing.store, name)
+
+        def noted(connection: Connection, *given: Any, **named: Any) -> Any:
+            waits.append((name, connection.exec_driver_sql("SHOW synchronous_commit").scalar()))
+            return made(connection, *given, **named)
+
+        monkeypatch.setattr(repricing.store, name, noted)
+
+    ledger.intensity(T, FIRST, published_ms=T)
+    fill(ledger)
+    for name in ("price_ratings", "set_nanograms", "cut_marks"):
+        noting(name)
+    ledger.intensity(T, REVISED, published_ms=T + 1)
+    roll_up(ledger.context)
+    assert set(waits) == {("price_ratings", "off"), ("set_nanograms", "off"), ("cut_marks", "on")}
 
 
 class _Ended(Exception): ...

@@ -154,6 +154,7 @@ class _Day:
                 began, worked = time.perf_counter(), time.thread_time()
                 if self._has_changed(connection):
                     return False
+                store.need_not_last(connection)
                 left.pop()(connection)  # one at least, however long the look took
                 while left and not _is_long(began, worked):
                     left.pop()(connection)
@@ -261,7 +262,7 @@ class _Day:
         now_ms = self._now_ms
         steps: list[Step] = [
             partial(
-                store.set_sums,
+                store.set_nanograms,
                 table=table,
                 keys=keys,
                 rows=part,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from itertools import pairwise
 
+import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -33,7 +34,9 @@ from carbon.storage.bulk import (
     insert_columns,
     insert_intervals,
     insert_new_rows,
+    insert_rows,
     insert_rows_of,
+    upsert_columns,
 )
 from carbon.storage.energy import energy_interval, ingest_batch, keep_conflicts, write_intervals
 from carbon.storage.engine import create_engine, is_sqlite, reading, writing
@@ -41,6 +44,7 @@ from carbon.storage.identities import Identities
 from carbon.storage.interval_columns import columns_of
 from carbon.storage.partitions import day_of_end, make_days, partition_name
 from carbon.storage.pending import Pending
+from carbon.storage.settled import device_hour
 
 T = 1_772_431_200_000
 
@@ -296,3 +300,31 @@ def test_texts_numbers_and_nothing_come_back_as_they_were(
         assert sorted(found, key=repr) == sorted(rows * 2, key=repr)
         connection.rollback()
     engine.dispose()
+
+
+@pytest.mark.parametrize("count", [0, 1, 63, 300, 2_000])
+def test_columns_set_what_they_name_and_nothing_else(engine: Engine, count: int) -> None:
+    """Rows that are there keep the rest; of new ones the rest is 0."""
+    drawn = np.random.default_rng(count)
+    keys = np.column_stack([np.arange(count) // 7, *drawn.integers(1, 5, (2, count)), range(count)])
+    old = np.column_stack(
+        [keys, drawn.integers(1, 9, (count, 2)), drawn.integers(1, 9, (count, 5))]
+    )
+    rows = [(T + hour, w, d, s, *rest) for hour, w, d, s, *rest in old.tolist()]
+    known, ng = rows[::3], drawn.integers(-5, 2**62, count)
+    names = [column.name for column in device_hour.c]
+    columns = dict(
+        zip(names[:6], np.array(rows, dtype=np.int64).reshape(-1, 11).T[:6], strict=True)
+    )
+    columns["operational_ng"] = ng
+    setting = "DO UPDATE SET operational_ng = excluded.operational_ng"
+    with writing(engine) as connection:
+        insert_rows(connection, device_hour, known)
+        upsert_columns(
+            connection, device_hour, columns, f"ON CONFLICT ({', '.join(names[:6])}) {setting}"
+        )
+        found = sorted(tuple(map(int, row)) for row in connection.execute(select(device_hour)))
+    assert found == sorted(
+        (*row[:6], row[6] if row in known else 0, one, *(row[8:] if row in known else (0, 0, 0)))
+        for row, one in zip(rows, ng.tolist(), strict=True)
+    )
