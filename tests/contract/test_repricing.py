@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from ledger import ADMIN, Ledger, interval
-from sqlalchemy import Connection, Engine, delete, select
+from sqlalchemy import Connection, Engine, delete, event, select
 from stores import migrate
 
 from carbon.clock import FakeClock
@@ -354,9 +354,17 @@ def test_what_a_crash_may_undo_is_done_before_its_mark_is_taken(
     fill(ledger)
     for name in ("price_ratings", "set_nanograms", "cut_marks"):
         noting(name)
+    event.listen(ledger.context.engine, "connect", _wait_for_the_disk)
+    ledger.context.engine.dispose()
     ledger.intensity(T, REVISED, published_ms=T + 1)
     roll_up(ledger.context)
     assert set(waits) == {("price_ratings", "off"), ("set_nanograms", "off"), ("cut_marks", "on")}
+
+
+def _wait_for_the_disk(connection: Any, _record: object) -> None:
+    """As a server does by default, if not that of the tests."""
+    connection.execute("SET synchronous_commit = on")
+    connection.commit()
 
 
 class _Ended(Exception): ...
