@@ -44,9 +44,8 @@ def fair_order(asked: list[CleanRequest], weight: Mapping[str, float]) -> list[i
 teams = st.sampled_from("abcd")
 amounts = st.floats(0.01, 100)
 weights = st.fixed_dictionaries({team: st.floats(0.1, 10) for team in "abcd"})
-requests = st.lists(
-    st.builds(CleanRequest, teams, amounts, st.integers(0, 9), st.integers(0, 9)), max_size=12
-)
+a_request = st.builds(CleanRequest, teams, amounts, st.integers(0, 9), st.integers(0, 9))
+requests = st.lists(a_request, max_size=12)
 #: With work of 0 and jobs that cannot be told apart.
 alike = st.lists(
     st.builds(
@@ -114,7 +113,7 @@ def test_a_weight_that_is_none_is_refused_as_turns_are_drawn() -> None:
     assert refused.value.code == "weight_not_positive"
 
 
-@given(requests, weights, clean, st.builds(CleanRequest, teams, amounts, st.integers(0, 9)))
+@given(requests, weights, clean, a_request)
 def test_more_jobs_never_raise_a_teams_share(asked, weight, clean_cpu_h, more):
     before = team_shares(wanted(asked), weight, clean_cpu_h)
     after = team_shares(wanted([*asked, more]), weight, clean_cpu_h)
@@ -122,7 +121,7 @@ def test_more_jobs_never_raise_a_teams_share(asked, weight, clean_cpu_h, more):
         assert after[more.team] <= before[more.team] * (1 + NEAR)
 
 
-@given(requests, weights, clean, st.builds(CleanRequest, teams, amounts, st.integers(0, 9)))
+@given(requests, weights, clean, a_request)
 def test_more_jobs_never_push_another_team_below_its_weight(asked, weight, clean_cpu_h, more):
     all_asked = [*asked, more]
     granted, demand = taken(all_asked, weight, clean_cpu_h), wanted(all_asked)
