@@ -16,7 +16,6 @@ from sqlalchemy import (
     Row,
     Select,
     bindparam,
-    case,
     select,
     tuple_,
     update,
@@ -34,7 +33,11 @@ from carbon.storage.names import team, workload
 Span = tuple[int, int]
 
 
-class Hints(msgspec.Struct, frozen=True, omit_defaults=True):
+# Of jobs there are thousands at once, and none leads back to itself: `gc=False` spares Python's
+# collector from walking through them.
+
+
+class Hints(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     """What the planner knows of a job beyond one length."""
 
     #: What runs of that name took: equally likely lengths, ascending.
@@ -62,10 +65,6 @@ _NEXT_PLACEMENTS: Final = (
 )
 #: A statement of SQLite takes some thousand values.
 _NAMED_AT_ONCE: Final = 500
-
-
-# Of jobs there are thousands at once, and none leads back to itself: `gc=False` spares Python's
-# collector from walking through them.
 
 
 class PlacementRow(msgspec.Struct, frozen=True, gc=False):
@@ -211,7 +210,7 @@ def insert_jobs(connection: Connection, jobs: Sequence[NewJob]) -> list[JobRow]:
         row = replace(new.row, placement=decision, reason=str(decision.reason))
         stored.append(row)
         rows.append(_job_values(row, decision, new.key))
-        placed.append(_placement_values(row.id, decision))
+        placed.append(_placement_values(row.id, decision, number, None))
     try:
         insert_rows_of(connection, [(job, rows), (placement, placed)])
     except Exception as error:  # PostgreSQL's driver raises its own from a COPY
@@ -270,36 +269,41 @@ def _job_values(row: JobRow, placed: PlacementRow, idempotency_key: str | None) 
     )
 
 
-def place(connection: Connection, decisions: Sequence[tuple[str, PlacementRow]]) -> None:
-    """Stores decisions, one a job, and puts them in force."""
+def place(
+    connection: Connection,
+    decisions: Sequence[tuple[str, PlacementRow]],
+    plan_id: int | None = None,
+) -> None:
+    """Stores decisions, one a job, and puts them in force; `plan_id` is the plan that they are
+    all part of, else each says its own."""
     if not decisions:
         return
     ids = _reserve_ids(connection, len(decisions))
     rows = [
-        _placement_values(job_id, replace(decision, id=number))
+        _placement_values(job_id, decision, number, plan_id)
         for number, (job_id, decision) in zip(ids, decisions, strict=True)
     ]
     insert_rows(connection, placement, rows)
     if is_sqlite(connection):
-        newest = placement.c.id.between(ids[0], ids[-1])
+        execute(connection, f"{_IN_FORCE} BETWEEN ? AND ?", (ids[0], ids[-1])).close()
     else:
-        newest = placement.c.id.in_(ids)
-    start_ms, latest_ms = placement.c.start_ms, placement.c.latest_start_ms
-    in_force = {
-        "placement_id": placement.c.id,
-        "reason": placement.c.reason,
-        "due_ms": case((start_ms < latest_ms, start_ms), else_=latest_ms),
-        "holds_from_ms": start_ms,
-        "holds_until_ms": placement.c.end_ms,
-    }
-    of_its_job = job.c.id == placement.c.job_id
-    connection.execute(update(job).where(of_its_job, newest).values(in_force))
+        execute(connection, f"{_IN_FORCE} = ANY(%s)", (ids,)).close()
 
 
-def _placement_values(job_id: str, decision: PlacementRow) -> tuple[Any, ...]:
+#: As plain text: one statement for each few hundred jobs of a hundred thousand.
+_IN_FORCE: Final = """
+UPDATE job SET placement_id = p.id, reason = p.reason,
+  due_ms = CASE WHEN p.start_ms < p.latest_start_ms THEN p.start_ms ELSE p.latest_start_ms END,
+  holds_from_ms = p.start_ms, holds_until_ms = p.end_ms
+FROM placement p WHERE job.id = p.job_id AND p.id"""
+
+
+def _placement_values(
+    job_id: str, decision: PlacementRow, number: int | None, plan_id: int | None
+) -> tuple[Any, ...]:
     """In the order of the table's columns."""
     return (
-        decision.id,
+        number,
         job_id,
         decision.decided_ms,
         decision.start_ms,
@@ -308,10 +312,10 @@ def _placement_values(job_id: str, decision: PlacementRow) -> tuple[Any, ...]:
         decision.zone,
         decision.expected_g,
         decision.start_now_g,
-        str(decision.reason),
+        decision.reason.value,
         _listed(decision.vintages),
         msgspec.json.encode(decision.segments).decode() if decision.segments else None,
-        decision.plan_id,
+        decision.plan_id if plan_id is None else plan_id,
     )
 
 
@@ -441,11 +445,14 @@ def jobs_of_keys(
 
 def still_placed(connection: Connection, placements: Mapping[str, int | None]) -> set[str]:
     """Of jobs and the placements they were seen with those that still wait with them."""
-    c = job.c
+    ids = list(placements)
     # Asked by id alone: beside the state SQLite would walk all that wait, for each sending.
-    query = select(c.id, c.placement_id, c.state).where(c.id.in_(placements))
+    asked = "SELECT id, placement_id, state FROM job WHERE id"
+    some: tuple[str, tuple[Any, ...]] = (f"{asked} = ANY(%s)", (ids,))
+    if is_sqlite(connection):
+        some = f"{asked} IN ({','.join('?' * len(ids))})", tuple(ids)
     return {
         job_id
-        for job_id, placed, state in connection.execute(query)
-        if state == str(JobState.WAITING) and placements[job_id] == placed
+        for job_id, placed, state in connection.exec_driver_sql(*some).all()
+        if state == JobState.WAITING.value and placements[job_id] == placed
     }

@@ -16,14 +16,17 @@ from carbon.storage.waiting import WaitingJob
 PLANNER: Final = 1
 
 
-class Point(msgspec.Struct, frozen=True, array_like=True):
+# As of jobs (`storage.job_queries`): a hundred thousand of them, and none leads back to itself.
+
+
+class Point(msgspec.Struct, frozen=True, array_like=True, gc=False):
     start_ms: int
     end_ms: int
     g_per_kwh: float
     may_shift: bool = True
 
 
-class Stand(msgspec.Struct, frozen=True, array_like=True):
+class Stand(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """Where a job stands by the plan before."""
 
     start_ms: int
@@ -32,7 +35,7 @@ class Stand(msgspec.Struct, frozen=True, array_like=True):
     segments: tuple[Span, ...] = ()
 
 
-class Ongoing(msgspec.Struct, frozen=True, array_like=True):
+class Ongoing(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """A job that has begun."""
 
     #: When it ran, up to now.
@@ -47,7 +50,7 @@ class Ongoing(msgspec.Struct, frozen=True, array_like=True):
     latest_start_ms: int
 
 
-class Wish(msgspec.Struct, frozen=True, array_like=True):
+class Wish(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """What is asked of the planner for one job."""
 
     earliest_ms: int

@@ -7,7 +7,6 @@ from collections.abc import Iterable, Sequence
 from functools import cache
 from typing import Final
 
-from msgspec.structs import replace
 from sqlalchemy import func, select
 
 from carbon.domain.jobs import PlacementReason
@@ -119,6 +118,7 @@ def _replan_group(
     """The jobs of one pool and zone at once, beside what runs and what waits elsewhere."""
     points = points_until(context, zone, max(job.deadline_ms for job in jobs))
     held.give_back(jobs)
+    wishes = [Wish.of(job, _stand(job)) for job in jobs]
     with reading(context.engine) as connection:
         pool = find_pool(connection, pool_name)
         assert pool is not None  # a job's pool is never removed
@@ -129,15 +129,16 @@ def _replan_group(
             pool,
             zone,
             points,
-            [Wish.of(job, _stand(job)) for job in jobs],
+            wishes,
             [*planned_spans(connection, pool.id, are_waiting=False), *held.taken()],
         )
     made = plan_of(inputs)
     held.add(made.placements)
     moved = [
-        (job, decision)
-        for job, decision in zip(jobs, made.placements, strict=True)
-        if (job.start_ms, job.segments) != (decision.start_ms, decision.segments)
+        (job, new)
+        for job, wish, new in zip(jobs, wishes, made.placements, strict=True)
+        if wish.stands is None
+        or (wish.stands.start_ms, wish.stands.segments) != (new.start_ms, new.segments)
     ]
     if not moved:
         return 0
@@ -169,8 +170,6 @@ def _put_in_force(
     with writing(context.engine) as connection:
         check_lease(connection, lease)
         unchanged = still_placed(connection, seen)
-        decisions = [
-            (job.id, replace(new, plan_id=plan_id)) for job, new in moved if job.id in unchanged
-        ]
-        place(connection, decisions)
+        decisions = [(job.id, new) for job, new in moved if job.id in unchanged]
+        place(connection, decisions, plan_id)
     return len(decisions)
