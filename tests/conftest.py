@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 from ledger import NOON_MS
 from sqlalchemy import Engine, make_url, text
 from stores import migrate
@@ -21,10 +21,11 @@ from carbon.settings import Settings
 from carbon.storage.engine import create_engine, memory_engine
 from carbon.storage.migrations import upgrade
 
-#: A busy machine is no fault of the code: no example is timed.
-#: `make test-properties` looks further.
-settings.register_profile("carbon", deadline=None, max_examples=50)
-settings.register_profile("thorough", deadline=None, max_examples=1000)
+#: A busy machine is no fault of the code: neither an example nor its making is timed.
+_UNHURRIED = {"deadline": None, "suppress_health_check": [HealthCheck.too_slow]}
+settings.register_profile("carbon", max_examples=50, **_UNHURRIED)
+#: Of `make test-properties`.
+settings.register_profile("thorough", max_examples=1000, **_UNHURRIED)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "carbon"))
 _numbers = itertools.count()
 
