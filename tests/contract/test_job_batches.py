@@ -142,8 +142,8 @@ def test_few_jobs_and_many_are_stored_alike(house: House) -> None:
 
 @contextmanager
 def turns(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
-    """Statements that the driver is given meanwhile; of SQLite's, which takes some thousand values
-    at once, those that store rows are left out."""
+    """Statements that the driver is given meanwhile; of SQLite's those that read: it takes some
+    thousand values at once, and what begins and ends a transaction costs it no turn."""
     asked: list[str] = []
     if engine.dialect.name == "sqlite":
         with reading(engine) as connection:
@@ -152,7 +152,7 @@ def turns(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]
         driver.set_trace_callback(asked.append)
         yield asked
         driver.set_trace_callback(None)
-        asked[:] = [text for text in asked if not text.lstrip("- ").startswith("INSERT")]
+        asked[:] = [text for text in asked if text.startswith("SELECT")]
         return
     import psycopg
 
@@ -200,7 +200,7 @@ def test_a_batch_asks_as_much_of_the_database_however_long_it_is(
             house.jobs.submit_batch(OWNER, distinct(number), f"k{number}")
         counts.append(len(asked))
     assert counts[0] == counts[1]
-    assert counts[0] <= 16
+    assert counts[0] <= 14, asked
 
 
 def test_one_job_is_a_few_turns_to_the_database(
