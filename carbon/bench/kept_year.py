@@ -22,8 +22,9 @@ from carbon.services.proofs.kept_findings import KeptFindings
 from carbon.services.rollup.rollup import roll_up
 from carbon.services.rollup.settling import settle
 from carbon.settings import Settings
-from carbon.storage.engine import create_engine
+from carbon.storage.engine import create_engine, writing
 from carbon.storage.migrations import upgrade
+from carbon.storage.period_changes import rely_on_changes
 
 FEW, MANY = "few", "many"
 _LEAST_ROWS = 1_000_000
@@ -120,6 +121,8 @@ def _opened(place: Place, ledger: str, size: Size, now_ms: int) -> Iterator[Year
     context = Context(create_engine(settings.database_url), settings, FakeClock(now_ms))
     try:
         upgrade(context.engine)
+        with writing(context.engine) as connection:
+            rely_on_changes(connection)  # no replica of before is at work here
         raw_days = size.many / size.fleet.gpus * SPAN_MS / MS_PER_DAY
         yield Year(context, size.fleet, size.days, raw_days)
     finally:

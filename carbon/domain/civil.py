@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import date, datetime, timedelta
+from functools import lru_cache
 from zoneinfo import ZoneInfo
 
 
@@ -31,5 +32,6 @@ def is_midnight(at_ms: int, timezone: ZoneInfo) -> bool:
     return _midnight_ms(datetime.fromtimestamp(at_ms / 1000, timezone).date(), timezone) == at_ms
 
 
+@lru_cache(maxsize=8192)
 def _midnight_ms(day: date, timezone: ZoneInfo) -> int:
     return round(datetime(day.year, day.month, day.day, tzinfo=timezone).timestamp() * 1000)

@@ -97,6 +97,8 @@ class FactorBook:
     def likeness(self, device: str, host: str) -> tuple[str, str] | None:
         """None where no lifespan speaks of this very device or host: it lives as all of its
         model."""
+        if not self._named_ones:
+            return None
         own = ("device", device), ("host", host)
         found = [name if (of, name) in self._named_ones else "" for of, name in own]
         return (found[0], found[1]) if any(found) else None

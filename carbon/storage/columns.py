@@ -19,7 +19,8 @@ def summed(keys: Sequence[Ints], values: Sequence[Ints], where: Any = slice(None
     if not len(chosen[0]):
         return np.empty((0, len(keys) + len(values)), dtype=np.int64)
     order, firsts = grouped(chosen)
-    told = [key[order][firsts] for key in chosen]
+    at = order[firsts]
+    told = [key[at] for key in chosen]
     sums = [np.add.reduceat(value[where][order], firsts) for value in values]
     return np.column_stack([*told, *sums])
 
@@ -36,7 +37,8 @@ def distinct_places(*keys: Ints) -> tuple[Ints, Ints]:
     order, firsts = grouped(list(keys))
     place = np.empty(len(order), dtype=np.int64)
     place[order] = np.repeat(np.arange(len(firsts)), np.diff(firsts, append=len(order)))
-    return np.column_stack([key[order][firsts] for key in keys]), place
+    at = order[firsts]
+    return np.column_stack([key[at] for key in keys]), place
 
 
 def grouped(keys: Sequence[Ints]) -> tuple[Ints, Ints]:

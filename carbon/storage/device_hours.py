@@ -14,6 +14,7 @@ from collections.abc import Collection
 from sqlalchemy import BigInteger, Connection, cast, delete, func, insert, literal, select
 
 from carbon.domain.units import MS_PER_HOUR
+from carbon.storage.period_changes import note_changes
 from carbon.storage.rollups import quarter_hour
 from carbon.storage.settled import device_hour, expected_ms
 
@@ -38,3 +39,4 @@ def set_device_hours(connection: Connection, start_ms: int, workloads: Collectio
         .group_by(*keys)
     )
     connection.execute(insert(device_hour).from_select([*h], hour))
+    note_changes(connection, device_hour, [start_ms])

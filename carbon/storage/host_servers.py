@@ -45,7 +45,8 @@ def server_shares(connection: Connection, device_ids: Collection[int]) -> dict[i
     for host_id, own in beside.items():
         model, gpus = stated[host_id]
         found |= _shares(model, gpus, own)
-    return {id_: share for id_, share in found.items() if id_ in set(device_ids)}
+    asked = set(device_ids)
+    return {id_: share for id_, share in found.items() if id_ in asked}
 
 
 def _stated(connection: Connection, device_ids: Collection[int]) -> Mapping[int, tuple[str, int]]:

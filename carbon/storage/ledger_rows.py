@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from zoneinfo import ZoneInfo
 
@@ -177,19 +177,29 @@ class DeviceRef:
 
 
 def devices_by_id(connection: Connection, ids: Sequence[int]) -> dict[int, DeviceRef]:
-    p = host_period.c
-    commissioned = (
-        select(func.min(p.commissioned_ms))
-        .where(p.host_id == device.c.host_id, p.correction_id.is_(None))
-        .scalar_subquery()
-    )
     d, m = device.c, device_model.c
     query = (
-        select(d.id, d.uuid, m.kind, m.model, commissioned, host.c.name)
+        select(d.id, d.uuid, m.kind, m.model, d.host_id, host.c.name)
         .join_from(device, device_model)
         .join(host, host.c.id == d.host_id)
         .where(among(device.c.id, ids))
     )
     servers = server_shares(connection, ids)
     rows = connection.execute(query).all()
-    return {row[0]: DeviceRef(*row[1:], servers.get(row[0])) for row in rows}
+    commissioned = _commissioned_ms(connection, {row[4] for row in rows})
+    return {
+        id_: DeviceRef(uuid, kind, model, commissioned.get(host_id), name, servers.get(id_))
+        for id_, uuid, kind, model, host_id, name in rows
+    }
+
+
+def _commissioned_ms(connection: Connection, host_ids: Collection[int]) -> dict[int, int]:
+    """When hosts first came into service, of those of which the inventory says so."""
+    p = host_period.c
+    query = (
+        select(p.host_id, func.min(p.commissioned_ms))
+        .where(among(p.host_id, host_ids), p.correction_id.is_(None))
+        .where(p.commissioned_ms.is_not(None))
+        .group_by(p.host_id)
+    )
+    return {row[0]: row[1] for row in connection.execute(query).all()}

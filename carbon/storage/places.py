@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -35,24 +35,49 @@ def places_at(
     at_ms: int,
     default_zone: str | None,
 ) -> dict[int, Place]:
-    """The place of each device at a moment.
+    """The place of each device at a moment."""
+    return Places.read(connection, device_ids).at(at_ms, default_zone)
 
-    A correction outweighs what senders state, which outweighs the inventory of hosts, the
-    deployment's own zone and, last, a sender's guess.
-    """
-    hosts = select(device.c.id, device.c.host_id).where(among(device.c.id, device_ids))
-    host_ids = {row[0]: row[1] for row in connection.execute(hosts).all()}
-    periods = _host_periods(connection, set(host_ids.values()), at_ms)
-    stated = _stated_zones(connection, device_ids, at_ms)
-    # Devices of a host of which the same is stated stand in the same place.
-    known: dict[tuple[int, _Stated | None], Place] = {}
-    found = {}
-    for device_id, host_id in host_ids.items():
-        key = host_id, stated.get(device_id)
-        if key not in known:
-            known[key] = _place(periods.get(host_id, []), key[1], default_zone)
-        found[device_id] = known[key]
-    return found
+
+@dataclass(frozen=True, slots=True)
+class Places:
+    """What is known of where devices stand: read once, asked for any moment."""
+
+    #: Of each device.
+    _hosts: Mapping[int, int]
+    #: Of each host, those in force at any time.
+    _periods: Mapping[int, Sequence[RowMapping]]
+    #: Of each device what senders said, in order of time.
+    _stated: Mapping[int, Sequence[tuple[int, _Stated]]]
+
+    @classmethod
+    def read(cls, connection: Connection, device_ids: Collection[int] | None = None) -> Places:
+        """Of some devices, or with None of all."""
+        query = select(device.c.id, device.c.host_id)
+        if device_ids is not None:
+            query = query.where(among(device.c.id, device_ids))
+        hosts = {row[0]: row[1] for row in connection.execute(query).all()}
+        own_hosts = None if device_ids is None else set(hosts.values())
+        return cls(
+            hosts, _host_periods(connection, own_hosts), _stated_zones(connection, device_ids)
+        )
+
+    def at(self, at_ms: int, default_zone: str | None) -> dict[int, Place]:
+        """The place of each device at a moment.
+
+        A correction outweighs what senders state, which outweighs the inventory of hosts, the
+        deployment's own zone and, last, a sender's guess.
+        """
+        in_force = {host: _in_force(own, at_ms) for host, own in self._periods.items()}
+        # Devices of a host of which the same is stated stand in the same place.
+        known: dict[tuple[int, _Stated | None], Place] = {}
+        found = {}
+        for device_id, host_id in self._hosts.items():
+            key = host_id, _stated_at(self._stated.get(device_id, ()), at_ms)
+            if key not in known:
+                known[key] = _place(in_force.get(host_id, ()), key[1], default_zone)
+            found[device_id] = known[key]
+        return found
 
 
 def place_changes(connection: Connection, start_ms: int, end_ms: int) -> list[int]:
@@ -131,34 +156,49 @@ def _of_last(periods: Iterable[Mapping[str, Any] | RowMapping], field: str, *ord
 
 
 def _host_periods(
-    connection: Connection, host_ids: Collection[int], at_ms: int
+    connection: Connection, host_ids: Collection[int] | None
 ) -> dict[int, list[RowMapping]]:
     c = host_period.c
     gone = undone(connection)
-    query = select(host_period).where(
-        among(c.host_id, host_ids),
-        c.correction_id.is_(None) | c.correction_id.not_in(gone),
-        c.start_ms <= at_ms,
-        c.end_ms.is_(None) | (c.end_ms > at_ms),
-    )
+    query = select(host_period).where(c.correction_id.is_(None) | c.correction_id.not_in(gone))
+    if host_ids is not None:
+        query = query.where(among(c.host_id, host_ids))
     found: dict[int, list[RowMapping]] = {}
     for row in connection.execute(query).mappings():
         found.setdefault(row["host_id"], []).append(row)
     return found
 
 
+def _in_force(periods: Iterable[RowMapping], at_ms: int) -> list[RowMapping]:
+    return [
+        period
+        for period in periods
+        if period["start_ms"] <= at_ms and (period["end_ms"] is None or period["end_ms"] > at_ms)
+    ]
+
+
 def _stated_zones(
-    connection: Connection, device_ids: Collection[int], at_ms: int
-) -> dict[int, _Stated]:
-    """The last statement before the moment; before the first one, that first one."""
+    connection: Connection, device_ids: Collection[int] | None
+) -> dict[int, list[tuple[int, _Stated]]]:
+    """(from when, what is stated) of each device, in order of time."""
     c = device_zone.c
-    query = select(c.device_id, c.start_ms, c.zone, c.is_guess).where(
-        among(c.device_id, device_ids)
-    )
-    found: dict[int, _Stated] = {}
-    for device_id, start_ms, zone, is_guess in connection.execute(query.order_by(c.start_ms)).all():
-        if device_id not in found or start_ms <= at_ms:
-            found[device_id] = _Stated(zone, is_guess)
+    query = select(c.device_id, c.start_ms, c.zone, c.is_guess).order_by(c.start_ms)
+    if device_ids is not None:
+        query = query.where(among(c.device_id, device_ids))
+    found: dict[int, list[tuple[int, _Stated]]] = {}
+    alike: dict[tuple[str, bool], _Stated] = {}
+    for device_id, start_ms, zone, is_guess in connection.execute(query).all():
+        stated = alike.setdefault((zone, is_guess), _Stated(zone, is_guess))
+        found.setdefault(device_id, []).append((start_ms, stated))
+    return found
+
+
+def _stated_at(stated: Sequence[tuple[int, _Stated]], at_ms: int) -> _Stated | None:
+    """The last statement before the moment; before the first one, that first one."""
+    found = stated[0][1] if stated else None
+    for start_ms, one in stated:
+        if start_ms <= at_ms:
+            found = one
     return found
 
 
@@ -166,7 +206,7 @@ def state_zone(
     connection: Connection, device_id: int, zone: str, is_guess: bool, start_ms: int, now_ms: int
 ) -> bool:
     """Notes a device's zone from a time on, where that says something new; answers whether."""
-    held = _stated_zones(connection, [device_id], start_ms).get(device_id)
+    held = _stated_at(_stated_zones(connection, [device_id]).get(device_id, ()), start_ms)
     if held == _Stated(zone, is_guess):
         return False
     row = {

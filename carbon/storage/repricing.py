@@ -30,6 +30,7 @@ from carbon.storage.bulk import upsert_columns
 from carbon.storage.column_reads import ALL_BITS, read_columns, read_packed
 from carbon.storage.columns import Ints, grouped
 from carbon.storage.engine import execute, is_sqlite
+from carbon.storage.period_changes import KINDS, note_changes
 from carbon.storage.rollups import bucket, quarter_hour
 from carbon.storage.schema import Ms, metadata
 from carbon.storage.settled import DAY
@@ -309,6 +310,8 @@ def set_nanograms(
     upsert_columns(
         connection, table, columns, f"ON CONFLICT ({', '.join(keys)}) DO UPDATE SET {set_}"
     )
+    if table.name in KINDS:
+        note_changes(connection, table, np.unique(columns["start_ms"]).tolist())
 
 
 def need_not_last(connection: Connection) -> None:

@@ -40,6 +40,7 @@ from carbon.storage.energy import dirty_bucket
 from carbon.storage.engine import is_sqlite
 from carbon.storage.names import device
 from carbon.storage.pairs import Pair, between, delete_pairs, listed
+from carbon.storage.period_changes import note_changes
 from carbon.storage.schema import Amount, Code, Id, Ms, metadata
 
 _MEASURES = ("energy_mj", "operational_ng", "covered_ms", "reserved_ms")
@@ -318,6 +319,7 @@ def set_workload_periods(
     sums = [cast(func.sum(f[name]), BigInteger) for name in _MEASURES]
     summed = select(literal(start_ms), *keys, *sums, literal(now_ms)).group_by(*keys)
     connection.execute(insert(table).from_select([*t], summed))
+    note_changes(connection, table, [start_ms])
 
 
 def _of_hours(workloads: Collection[int], span: Pair) -> Select[Any] | CompoundSelect[Any]:

@@ -23,13 +23,15 @@ from sqlalchemy import (
 )
 
 from carbon.domain.claims import SubjectKind
-from carbon.domain.units import floor_to
+from carbon.domain.units import MS_PER_HOUR, floor_to
+from carbon.storage.column_reads import read_columns
 from carbon.storage.columns import Ints, summed
 from carbon.storage.corrections import members
 from carbon.storage.experiments import experiment_subject
 from carbon.storage.names import run, subject
+from carbon.storage.period_rows import BY_DEVICE, parted, period_rows
 from carbon.storage.rollups import quarter_hour
-from carbon.storage.settled import expected_ms, pieces_between
+from carbon.storage.settled import Piece, expected_ms, pieces_between
 from carbon.storage.unit_counts import counts_between
 
 
@@ -72,10 +74,10 @@ def series_rows(
     Settled months, days and hours are read as such where they lie inside one step.
     """
     subjects = _Subjects.of(connection)
-    found = [np.empty((0, 12), dtype=np.int64)]
+    found = [np.empty((12, 0), dtype=np.int64)]
     if steps:
         found += _found(connection, subjects, steps, workload_ids, timezone)
-    columns = np.concatenate(found).T
+    columns = np.concatenate(found, axis=1)
     return SeriesRows(subjects.techniques, *summed(list(columns[:7]), list(columns[7:])).T)
 
 
@@ -97,14 +99,40 @@ def _found(
     one = next(iter(workload_ids)) if workload_ids is not None and len(workload_ids) == 1 else None
     window = starts[0], steps[-1][1]
     at_once = len(steps) if _is_even(steps) else _STEPS_AT_ONCE
-    for table, lo, hi in pieces_between(connection, *window, timezone, one, is_inside):
+    pieces = pieces_between(connection, *window, timezone, one, is_inside)
+    if workload_ids is None:
+        kept, others = parted(pieces)
+        ends = [p for p in others if p[2] - p[1] <= MS_PER_HOUR and is_inside(*p[1:])]
+        rows = [*period_rows(connection, kept, timezone), *_of_ends(connection, ends)]
+        yield _of_periods(subjects, [(step_of(at_ms), columns) for at_ms, columns in rows])
+        pieces = [piece for piece in others if piece not in ends]
+    for table, lo, hi in pieces:
         first, last = step_of(lo), step_of(hi - 1)
         for at in range(first, last + 1, at_once):
             until = min(at + at_once, last + 1)
             part = max(lo, starts[at]), min(hi, steps[until - 1][1])
             query = _sums(table, subjects, starts[at:until], at, *part, workload_ids)
             rows = [tuple(row) for row in connection.execute(query).all()]
-            yield np.array(rows, dtype=np.int64).reshape(-1, 12)
+            yield np.array(rows, dtype=np.int64).reshape(-1, 12).T
+
+
+def _of_ends(connection: Connection, pieces: Sequence[Piece]) -> Iterator[tuple[int, Ints]]:
+    """(start_ms, rows BY_DEVICE) of some quarter-hours: to sort them here costs less than there."""
+    for table, lo, hi in pieces:
+        source = f"{table.name} WHERE start_ms >= {lo} AND start_ms < {hi}"
+        rows = read_columns(connection, BY_DEVICE[:-1], source).T
+        yield lo, np.vstack([rows, np.maximum(*rows[-2:])])  # covered or reserved, the longer
+
+
+def _of_periods(subjects: _Subjects, periods: Sequence[tuple[int, Ints]]) -> Ints:
+    """(12, n) of (step, rows BY_DEVICE), each of a time inside that step."""
+    if not periods:
+        return np.empty((12, 0), dtype=np.int64)
+    columns = np.concatenate([own for _, own in periods], axis=1)
+    step = np.repeat([step for step, _ in periods], [own.shape[1] for _, own in periods])
+    workload, device, of, method, rating, *measures = columns
+    keys = (step, workload, subjects.are_idle(of), device, method, rating)
+    return np.stack([*keys, subjects.technique_places(of), *measures])
 
 
 def _is_even(steps: Sequence[tuple[int, int]]) -> bool:
@@ -118,12 +146,31 @@ class _Subjects:
 
     idle: Sequence[int]
     techniques: Sequence[str]
+    #: In order, those of experiments, and each one's technique as a place among `techniques`.
+    subjects: Ints
+    places: Ints
 
     @classmethod
     def of(cls, connection: Connection) -> _Subjects:
         idle = select(subject.c.id).where(subject.c.kind == SubjectKind.IDLE)
-        names = set(connection.scalars(select(experiment_subject.c.technique).distinct()))
-        return cls(connection.scalars(idle).all(), ["", *sorted(names - {""})])
+        e = experiment_subject.c
+        told = connection.execute(select(e.subject_id, e.technique).order_by(e.subject_id)).all()
+        techniques = ["", *sorted({technique for _, technique in told} - {""})]
+        place_of = {technique: place for place, technique in enumerate(techniques)}
+        pairs = [(subject_id, place_of[technique]) for subject_id, technique in told]
+        columns = np.array(pairs, dtype=np.int64).reshape(-1, 2).T
+        return cls(connection.scalars(idle).all(), techniques, *columns)
+
+    def are_idle(self, subjects: Ints) -> Ints:
+        """1 of what is idle time, else 0."""
+        return np.isin(subjects, self.idle).astype(np.int64)
+
+    def technique_places(self, subjects: Ints) -> Ints:
+        """Of each its technique as a place among `techniques`; 0 of what is of no experiment."""
+        if not len(self.subjects):
+            return np.zeros_like(subjects)
+        at = np.minimum(np.searchsorted(self.subjects, subjects), len(self.subjects) - 1)
+        return np.where(self.subjects[at] == subjects, self.places[at], 0)
 
 
 def _sums(

@@ -37,6 +37,7 @@ from sqlalchemy import (
 
 from carbon.domain.civil import civil_days, civil_month
 from carbon.domain.units import MS_PER_DAY, MS_PER_HOUR, ceil_to, floor_to
+from carbon.storage.period_changes import note_changes
 from carbon.storage.rollups import ROOM_FOR_PRICES, dirty_hour, quarter_hour
 from carbon.storage.schema import Amount, Code, Ms, metadata
 from carbon.storage.upsert import set_rows
@@ -200,6 +201,7 @@ def set_period(connection: Connection, period: Period, rows: Sequence[dict[str, 
     )
     if rows:
         connection.execute(insert(table), list(rows))
+    note_changes(connection, table, [period.start_ms])
 
 
 def expected_ms(table: Table) -> ColumnElement[int]:
@@ -332,6 +334,9 @@ def _marked(
 def unsettle_all(connection: Connection) -> None:
     """Nothing is settled in any time zone: everything is read from quarter-hours. Hours are of no
     time zone, and stay."""
+    for table in (device_day, device_month):
+        starts = connection.scalars(select(table.c.start_ms).distinct()).all()
+        note_changes(connection, table, starts)
     for table in (device_day, device_month, unit_day, settled_in):
         connection.execute(delete(table))
     connection.execute(delete(dirty_period).where(dirty_period.c.kind != HOURS))

@@ -19,6 +19,7 @@ from carbon.services.rollup.rollup import roll_up
 from carbon.services.rollup.settling import settle
 from carbon.services.sci.series import SeriesQuestion, parse_group_by, sci_series
 from carbon.storage.engine import reading, writing
+from carbon.storage.period_changes import note_changes
 from carbon.storage.rollups import mark_hours, quarter_hour, workload_hour
 from carbon.storage.settled import (
     HOURS,
@@ -203,6 +204,7 @@ def test_hours_are_what_is_read(ledger: Ledger) -> None:
     before = _told(ledger, *window)
     with writing(ledger.context.engine) as connection:
         connection.execute(update(device_hour).values(energy_mj=device_hour.c.energy_mj + 1))
+        note_changes(connection, device_hour, range(T, NOW, MS_PER_HOUR))
     assert _told(ledger, *window)[0].total[0].energy_mj > before[0].total[0].energy_mj
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -12,13 +13,14 @@ from alembic.runtime.migration import MigrationContext
 from ledger import Ledger, interval
 from sqlalchemy import Engine, inspect, select, text
 
-from carbon.domain.units import MS_PER_DAY
+from carbon.domain.units import MS_PER_DAY, MS_PER_HOUR
 from carbon.errors import Conflicting
 from carbon.services.context import Context
 from carbon.storage.bulk import IntervalRow, insert_intervals
 from carbon.storage.energy import energy_interval
 from carbon.storage.engine import create_engine, memory_engine, reading, writing
 from carbon.storage.migrations import current_revision, downgrade, head_revision, upgrade
+from carbon.storage.period_changes import unnumbered_until
 from carbon.storage.tables import metadata
 
 #: 2026-03-02 06:00 UTC.
@@ -85,6 +87,26 @@ def test_down_and_up_again_leave_a_good_schema_and_nothing_else(
     upgrade(bare)
     assert differences(bare) == []
     fill(new_context(bare))
+
+
+def test_nothing_is_kept_in_memory_while_replicas_of_before_may_write(
+    bare: Engine, new_context: Callable[[Engine], Context]
+) -> None:
+    """Of a ledger that is in use, and on PostgreSQL: a SQLite file has one process."""
+    upgrade(bare)
+    with reading(bare) as connection:
+        assert unnumbered_until(connection) is None
+    fill(new_context(bare))
+    downgrade(bare, "0035_room_for_prices")
+    began_ms = int(time.time() * 1000)
+    upgrade(bare)
+    with reading(bare) as connection:
+        until_ms = unnumbered_until(connection)
+    if bare.dialect.name == "sqlite":
+        assert until_ms is None
+    else:
+        assert until_ms is not None
+        assert until_ms >= began_ms + MS_PER_HOUR
 
 
 def fill(context: Context) -> int:

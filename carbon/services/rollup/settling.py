@@ -15,6 +15,7 @@ from carbon.services.context import Context
 from carbon.storage.device_hours import set_device_hours
 from carbon.storage.engine import reading, writing
 from carbon.storage.ledger_rows import buckets_with_energy
+from carbon.storage.period_changes import rely_on_changes, unnumbered_until
 from carbon.storage.rollups import quarter_hour, set_alone
 from carbon.storage.settled import (
     DAY,
@@ -60,6 +61,7 @@ def settle(context: Context, most: int | None = None) -> int:
     timezone = ZoneInfo(context.settings.timezone)
     _follow_timezone(context, timezone)
     _keep_hours(context, timezone)
+    _rely_on_changes(context)
     done = 0
     for kind in (DAY, MONTH, HOURS):
         while most is None or done < most:
@@ -158,6 +160,15 @@ def _keep_hours(context: Context, timezone: ZoneInfo) -> None:
             mark_periods(connection, HOURS, days)
     with writing(context.engine) as connection:
         keep_all_hours(connection)
+
+
+def _rely_on_changes(context: Context) -> None:
+    """Once, after an upgrade, likewise."""
+    with reading(context.engine) as connection:
+        until_ms = unnumbered_until(connection)
+    if until_ms is not None and until_ms <= context.clock.now_ms():
+        with writing(context.engine) as connection:
+            rely_on_changes(connection)
 
 
 def _workloads(connection: Connection, start_ms: int, end_ms: int) -> list[int]:

@@ -8,7 +8,7 @@ them, so that not even the last bit of a bound differs.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
@@ -64,9 +64,11 @@ def scores(
     groups = len(counts)
     if not groups:
         return []
-    embodied = _embodied(rows, group, shares_of)
+    book = _Sources()
+    operational = _operational(rows, group, ratings, book)
+    embodied = _embodied(rows, group, shares_of, book)
     embodied_ng = [0] * groups
-    for one, mass_ng in zip(embodied.groups, embodied.mass_ng, strict=True):
+    for one, mass_ng in zip(embodied.group.tolist(), embodied.mass_ng, strict=True):
         embodied_ng[one] += mass_ng
     measured = np.where(rows.is_measured, rows.operational_ng, 0)
     energy_mj, measured_ng, all_ng, covered_ms = (
@@ -74,7 +76,7 @@ def scores(
         for values in (rows.energy_mj, measured, rows.operational_ng, rows.covered_ms)
     )
     methods, zones = _methods(rows, group, energy_mj), _zones(rows, group, groups, ratings)
-    totals = _intervals(_operational(rows, group, ratings), embodied, groups)
+    totals = _intervals(operational.and_then(embodied), groups)
     return [
         Score(
             count=count,
@@ -90,6 +92,11 @@ def scores(
         )
         for one, count in enumerate(counts)
     ]
+
+
+def exact_sum(values: Ints) -> int:
+    [whole] = exact_sums(values, np.zeros_like(values), 1)
+    return whole
 
 
 def exact_sums(values: Ints, group: Ints, groups: int) -> list[int]:
@@ -125,55 +132,52 @@ def _zones(
 
 @dataclass(frozen=True)
 class _Terms:
-    """Summands with their sources of error: of each (terms, 3) places among `sources`, -1 for none.
+    """Summands with their up to three sources of error: (terms, 3) the number of each one's key, -1
+    where there is none, and its half-widths.
 
     Sources of one key move together.
     """
 
-    groups: Sequence[int]
+    group: Ints
     mass_ng: Sequence[int]
-    places: Ints
-    sources: Sequence[Source]
+    key: Ints
+    below: Floats
+    above: Floats
+
+    def and_then(self, others: _Terms) -> _Terms:
+        """By group, of each group these first."""
+        group = np.concatenate([self.group, others.group])
+        order = np.argsort(group, kind="stable")
+        masses = [*self.mass_ng, *others.mass_ng]
+        return _Terms(
+            group[order],
+            [masses[place] for place in order.tolist()],
+            np.concatenate([self.key, others.key])[order],
+            np.concatenate([self.below, others.below])[order],
+            np.concatenate([self.above, others.above])[order],
+        )
 
 
-def _operational(rows: Rows, group: Ints, ratings: Mapping[int, Rating]) -> _Terms:
-    """One for rows that err alike, in the order of the first of each."""
-    book = _Sources()
-    priced = rows.rating * 16 + rows.method
-    known, place = np.unique(priced, return_inverse=True)
-    kinds: dict[tuple[int, ...], int] = {}
-    of_kind = [book.of_price(Method(p % 16), ratings[p // 16]) for p in known.tolist()]
-    kind = np.array([kinds.setdefault(one, len(kinds)) for one in of_kind], dtype=np.int64)[place]
-    # A model errs alike on all devices.
-    own_device = np.where(rows.is_measured, rows.device, np.int64(0))
-    number, firsts = _first_seen(group, kind, own_device)
-    sums = exact_sums(rows.operational_ng, number, len(firsts))
-    told = np.array(list(kinds), dtype=np.int64).reshape(-1, 3)[kind[firsts]]
-    sensors: dict[tuple[int, int], int] = {}
-    devices, widths = rows.device[firsts].tolist(), told[:, 0].tolist()
-    for n in np.flatnonzero(rows.is_measured[firsts]).tolist():
-        sensor = devices[n], widths[n]
-        if sensor not in sensors:
-            sensors[sensor] = book.of_device(*sensor)
-        told[n, 0] = sensors[sensor]
-    return _Terms(group[firsts].tolist(), sums, told, book.sources)
+#: Numbers of the keys of devices' sensors begin here.
+_SENSORS = 1 << 40
 
 
 class _Sources:
-    """Distinct sources of error, numbered."""
+    """Distinct sources of error and their keys, numbered."""
 
     def __init__(self) -> None:
-        self.sources: list[Source] = []
+        self._sources: list[Source] = []
         self._places: dict[Source, int] = {}
+        self._keys: dict[Hashable, int] = {}
 
     def place(self, source: Source) -> int:
         if source not in self._places:
-            self._places[source] = len(self.sources)
-            self.sources.append(source)
+            self._places[source] = len(self._sources)
+            self._sources.append(source)
         return self._places[source]
 
     def of_price(self, method: Method, rating: Rating) -> tuple[int, int, int]:
-        """A sensor's stands for all devices here."""
+        """A sensor's stands for those of all devices here."""
         kind = PointKind(rating.kind)
         return (
             self.place(energy_source(method, None)),
@@ -181,35 +185,69 @@ class _Sources:
             self.place(pue_source(rating.zone, rating.pue_is_stated)),
         )
 
-    def of_device(self, device: int, like: int) -> int:
-        """The source of one device's sensor, which errs as another's."""
-        width = self.sources[like]
-        self.sources.append(Source(("sensor", device), width.below, width.above))
-        return len(self.sources) - 1
+    def terms(self, group: Ints, mass_ng: Sequence[int], places: Ints) -> _Terms:
+        """Of terms with their sources' `places`, (terms, 3)."""
+        numbers = [self._keys.setdefault(s.key, len(self._keys)) for s in self._sources]
+        # One more, for the place -1.
+        key = np.array([*numbers, -1], dtype=np.int64)
+        below = np.array([*(s.below for s in self._sources), 0.0])
+        above = np.array([*(s.above for s in self._sources), 0.0])
+        return _Terms(group, mass_ng, key[places], below[places], above[places])
 
 
-def _embodied(rows: Rows, group: Ints, shares_of: SharesOf) -> _Terms:
-    book = _Sources()
-    pairs: dict[tuple[str, str], tuple[int, int, int]] = {}
+def _operational(rows: Rows, group: Ints, ratings: Mapping[int, Rating], book: _Sources) -> _Terms:
+    """One for rows that err alike, in the order of the first of each."""
+    priced = rows.rating * 16 + rows.method
+    known, place = np.unique(priced, return_inverse=True)
+    kinds: dict[tuple[int, ...], int] = {}
+    of_kind = [book.of_price(Method(p % 16), ratings[p // 16]) for p in known.tolist()]
+    kind = np.array([kinds.setdefault(one, len(kinds)) for one in of_kind], dtype=np.int64)[place]
+    # A model errs alike on all devices.
+    own_device = np.where(rows.is_measured, rows.device, np.int64(0))
+    number, firsts = first_seen(group, kind, own_device)
+    sums = exact_sums(rows.operational_ng, number, len(firsts))
+    places = np.array(list(kinds), dtype=np.int64).reshape(-1, 3)[kind[firsts]]
+    terms = book.terms(group[firsts], sums, places)
+    is_sensor = rows.is_measured[firsts]
+    terms.key[is_sensor, 0] = _SENSORS + rows.device[firsts][is_sensor]
+    return terms
+
+
+def _embodied(rows: Rows, group: Ints, shares_of: SharesOf, book: _Sources) -> _Terms:
+    """In order of group and device. Devices that are alike are often held for equal times."""
+    told: dict[tuple[int, int], tuple[Sequence[Share], list[_Part]]] = {}
     groups: list[int] = []
     mass_ng: list[int] = []
     places: list[tuple[int, int, int]] = []
     for one, device, reserved_ms in summed((group, rows.device), [rows.reserved_ms]).tolist():
         if not reserved_ms:
             continue
-        for share, _, part_ng in charged(shares_of(one, device), reserved_ms):
-            key = share.factor.id, share.lifespan.id
-            if key not in pairs:
-                factor, years = share.sources
-                pairs[key] = book.place(factor), book.place(years), -1
+        shares = shares_of(one, device)
+        like = id(shares), reserved_ms  # kept with the shares, so that no others get their id
+        if like not in told:
+            told[like] = shares, _parts(shares, reserved_ms, book)
+        for part_ng, sources in told[like][1]:
             groups.append(one)
             mass_ng.append(part_ng)
-            places.append(pairs[key])
-    told = np.array(places, dtype=np.int64).reshape(-1, 3)
-    return _Terms(groups, mass_ng, told, book.sources)
+            places.append(sources)
+    return book.terms(
+        np.array(groups, dtype=np.int64), mass_ng, np.array(places, dtype=np.int64).reshape(-1, 3)
+    )
 
 
-def _first_seen(*keys: Ints) -> tuple[Ints, Ints]:
+#: ng, and the places of its sources.
+_Part = tuple[int, tuple[int, int, int]]
+
+
+def _parts(shares: Sequence[Share], reserved_ms: int, book: _Sources) -> list[_Part]:
+    found = []
+    for share, _, part_ng in charged(shares, reserved_ms):
+        factor, years = share.sources
+        found.append((part_ng, (book.place(factor), book.place(years), -1)))
+    return found
+
+
+def first_seen(*keys: Ints) -> tuple[Ints, Ints]:
     """Each row's number among distinct keys in order of their first rows, and those rows."""
     packed = np.zeros(len(keys[0]), dtype=np.int64)
     for key in keys:
@@ -222,20 +260,11 @@ def _first_seen(*keys: Ints) -> tuple[Ints, Ints]:
     return rank[place], firsts[order]
 
 
-def _intervals(operational: _Terms, embodied: _Terms, groups: int) -> list[Interval]:
+def _intervals(terms: _Terms, groups: int) -> list[Interval]:
     """As `propagate` of each group's terms, in grams."""
-    sources = [*operational.sources, *embodied.sources]
-    shift = len(operational.sources)
-    places = np.concatenate(
-        [operational.places, np.where(embodied.places < 0, -1, embodied.places + shift)]
-    )
-    mass_ng = [*operational.mass_ng, *embodied.mass_ng]
-    group = np.array([*operational.groups, *embodied.groups], dtype=np.int64)
-    order = np.argsort(group, kind="stable")
-    group, values, places = group[order], np.array(mass_ng, dtype=np.float64)[order], places[order]
-    ends = np.searchsorted(group, np.arange(groups + 1))
-    sides = _sides(sources, group, values, places, groups)
-    masses = values.tolist()
+    masses = list(map(float, terms.mass_ng))
+    ends = np.searchsorted(terms.group, np.arange(groups + 1))
+    sides = _sides(terms, np.array(masses), groups)
     return [
         _interval(math.fsum(masses[lo:hi]), below, above)
         for (lo, hi), (below, above) in zip(pairwise(ends.tolist()), sides, strict=True)
@@ -247,23 +276,16 @@ def _interval(value_ng: float, below_ng: float, above_ng: float) -> Interval:
     return whole.scaled(1 / NG_PER_G).not_below_zero()
 
 
-def _sides(
-    sources: Sequence[Source], group: Ints, values: Floats, places: Ints, groups: int
-) -> Iterator[tuple[float, float]]:
+def _sides(terms: _Terms, masses: Floats, groups: int) -> Iterator[tuple[float, float]]:
     """(below, above) of each group: what shares a key adds linearly, keys in quadrature."""
-    keys: dict[Any, int] = {}
-    key_of = np.array([keys.setdefault(s.key, len(keys)) for s in sources], dtype=np.int64)
-    above_of = np.array([source.above for source in sources], dtype=np.float64)
-    below_of = np.array([source.below for source in sources], dtype=np.float64)
-    is_there = places.ravel() >= 0
-    place = places.ravel()[is_there]
-    of_group, value = np.repeat(group, 3)[is_there], np.repeat(values, 3)[is_there]
-    number, firsts = _first_seen(of_group, key_of[place])
+    is_there = terms.key.ravel() >= 0
+    group, value = np.repeat(terms.group, 3)[is_there], np.repeat(masses, 3)[is_there]
+    number, firsts = first_seen(group, terms.key.ravel()[is_there])
     # Adds one after the other, as a loop would: NumPy's own sums are in pairs.
-    raised = np.bincount(number, value * above_of[place], len(firsts))
-    lowered = -np.bincount(number, value * below_of[place], len(firsts))
+    raised = np.bincount(number, value * terms.above.ravel()[is_there], len(firsts))
+    lowered = -np.bincount(number, value * terms.below.ravel()[is_there], len(firsts))
     lowest = np.minimum(np.minimum(raised, lowered), 0.0).tolist()
     highest = np.maximum(np.maximum(raised, lowered), 0.0).tolist()
-    ends = np.searchsorted(of_group[firsts], np.arange(groups + 1))
+    ends = np.searchsorted(group[firsts], np.arange(groups + 1))
     for lo, hi in pairwise(ends.tolist()):
         yield math.hypot(*lowest[lo:hi]), math.hypot(*highest[lo:hi])

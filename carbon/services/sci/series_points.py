@@ -146,8 +146,14 @@ class Series:
         columns = (r.device, r.method, r.rating, r.energy_mj)
         rows = Rows(*columns, r.operational_ng, r.covered_ms, r.reserved_ms)
 
+        known, alike, steps = self._shares, self._alike, [step for _, step in of_point]
+
         def shares(place: int, device: int) -> Sequence[Share]:
-            return self._shares_of(of_point[place][1], device)
+            """Asked once for devices that are alike."""
+            key = steps[place], alike[device]
+            if key not in known:
+                known[key] = shares_of(self.book, self.devices[device], *self.steps[key[0]])
+            return known[key]
 
         results = scores(rows, point, [count for count, _ in counted], self.ratings, shares)
         coverage, flags = self._coverage(point, len(of_point)), self._flags(point, len(of_point))
@@ -194,13 +200,6 @@ class Series:
     @cached_property
     def _stamps(self) -> list[tuple[str, str]]:
         return [(to_rfc3339(lo), to_rfc3339(hi)) for lo, hi in self.steps]
-
-    def _shares_of(self, step: int, device_id: int) -> Sequence[Share]:
-        """Asked once for devices that are alike."""
-        key = step, self._alike[device_id]
-        if key not in self._shares:
-            self._shares[key] = shares_of(self.book, self.devices[device_id], *self.steps[step])
-        return self._shares[key]
 
     @cached_property
     def _alike(self) -> dict[int, int]:

@@ -22,7 +22,7 @@ from carbon.storage.device_sums import energy_by_device
 from carbon.storage.engine import reading
 from carbon.storage.factors import factor_book
 from carbon.storage.identities import workload_names
-from carbon.storage.places import Place, places_at
+from carbon.storage.places import Place, Places
 from carbon.storage.settled import pieces_between
 
 #: Whole weeks, so that each weekday counts alike.
@@ -47,7 +47,8 @@ class LastDays(Struct, frozen=True):
     water_unknown: list[str]
 
 
-def last_days(context: Context, principal: Principal) -> LastDays:
+def last_days(context: Context, principal: Principal, places: Places) -> LastDays:
+    """`places` are those of all devices."""
     timezone = ZoneInfo(context.settings.timezone)
     today = datetime.fromtimestamp(context.clock.now_ms() / 1000, timezone).date()
     first, end_ms = today - timedelta(days=DAYS), midnight_ms(today, timezone)
@@ -57,8 +58,8 @@ def last_days(context: Context, principal: Principal) -> LastDays:
         own = None
         if not principal.sees_all_teams:
             own = [id_ for id_, _ in workload_names(connection, principal.team)]
-        water_l, unknown = _water(context, connection, window, own)
-        before = _water(context, connection, window.before(), own)[0]
+        water_l, unknown = _water(context, connection, window, places, own)
+        before = _water(context, connection, window.before(), places, own)[0]
     by_day = zip(*(line.total_g_by_step for line in told.lines), strict=True)
     return LastDays(
         window.start_ms,
@@ -75,14 +76,17 @@ def last_days(context: Context, principal: Principal) -> LastDays:
 
 
 def _water(
-    context: Context, connection: Connection, window: TimeRange, own: Collection[int] | None
+    context: Context,
+    connection: Connection,
+    window: TimeRange,
+    places: Places,
+    own: Collection[int] | None,
 ) -> tuple[float | None, list[str]]:
     """(litres on site, where no WUE is known)."""
     timezone = ZoneInfo(context.settings.timezone)
     pieces = pieces_between(connection, window.start_ms, window.end_ms, timezone)
-    energy_mj = energy_by_device(connection, pieces, own)
-    places = places_at(connection, sorted(energy_mj), window.end_ms - 1, context.settings.zone)
-    it_kwh = _by_place(energy_mj, places)
+    energy_mj = energy_by_device(connection, pieces, timezone, own)
+    it_kwh = _by_place(energy_mj, places.at(window.end_ms - 1, context.settings.zone))
     book = factor_book(connection)
     found = {at: book.of_region(FactorKind.WUE, at, window.start_ms) for at in it_kwh}
     return water_of(it_kwh, {at: factor.value for at, factor in found.items() if factor})

@@ -7,7 +7,6 @@ from typing import Final
 from zoneinfo import ZoneInfo
 
 from msgspec import Struct
-from sqlalchemy import Connection
 
 from carbon.domain.principal import Principal
 from carbon.domain.yearly import WORLD, normal_zone
@@ -23,8 +22,8 @@ from carbon.services.screens.budgets import worst_budgets
 from carbon.services.screens.last_days import LastDays, last_days
 from carbon.storage.engine import reading
 from carbon.storage.identities import workload_names
-from carbon.storage.places import Place, places_at
-from carbon.storage.recent import JobRow, count_devices, known_devices, latest_jobs
+from carbon.storage.places import Place, Places
+from carbon.storage.recent import JobRow, count_devices, latest_jobs
 from carbon.wire.budgets import BudgetAnswer
 
 _MOST_JOBS: Final = 12
@@ -83,11 +82,12 @@ def overview(context: Context, principal: Principal, zone: str | None = None) ->
     sci = recent_scores(context, principal, names, devices)
     with reading(context.engine) as connection:
         own = None if team is None else frozenset(names)
-        places = _places(connection, now_ms, settings.zone)
+        places = Places.read(connection)
         power = live_power(connection, now_ms, own)
         day = today(connection, now_ms, ZoneInfo(settings.timezone), names, team is None)
         jobs = latest_jobs(connection, team, _MOST_JOBS)
-    zones = _zones(places, settings.zone)
+    places_now = list(places.at(now_ms, settings.zone).values())
+    zones = _zones(places_now, settings.zone)
     shown = chosen or zones[0]
     return Overview(
         now_ms,
@@ -96,8 +96,8 @@ def overview(context: Context, principal: Principal, zone: str | None = None) ->
         zones,
         power,
         day,
-        last_days(context, principal),
-        outlook(context, shown, _zone_flags(places, shown)),
+        last_days(context, principal, places),
+        outlook(context, shown, _zone_flags(places_now, shown)),
         sci,
         [_job_line(row) for row in jobs],
         worst_budgets(context, principal, _MOST_BUDGETS),
@@ -109,11 +109,6 @@ def job_lines(context: Context, principal: Principal, limit: int) -> list[JobLin
     team = None if principal.sees_all_teams else principal.team
     with reading(context.engine) as connection:
         return [_job_line(row) for row in latest_jobs(connection, team, limit)]
-
-
-def _places(connection: Connection, now_ms: int, default_zone: str | None) -> Sequence[Place]:
-    devices = [known.device for known in known_devices(connection)]
-    return list(places_at(connection, devices, now_ms, default_zone).values())
 
 
 def _zones(places: Sequence[Place], default_zone: str | None) -> list[str]:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from typing import Any
+from zoneinfo import ZoneInfo
 
+import numpy as np
 from msgspec import Struct
 
 from carbon.domain.energy import Method
@@ -14,11 +16,12 @@ from carbon.services.context import Context
 from carbon.services.fleet.hosts import list_hosts
 from carbon.services.ingest.import_quality import troubles_in
 from carbon.services.rollup.rollup import roll_up
-from carbon.services.sci.held_sums import held_sums
+from carbon.services.sci.score_columns import exact_sum, exact_sums, first_seen
 from carbon.services.sci.time_range import TimeRange
+from carbon.storage.columns import Ints
 from carbon.storage.engine import reading
 from carbon.storage.identities import workload_names
-from carbon.storage.period_sums import PeriodSum
+from carbon.storage.period_sums import PeriodSums, period_sums
 from carbon.storage.ratings import Rating, ratings
 from carbon.storage.screens import count_conflicts, count_quarantined
 from carbon.wire.hosts import HostList
@@ -83,31 +86,37 @@ def quality(context: Context, principal: Principal, window: TimeRange) -> Qualit
     with reading(context.engine) as connection:
         names = {id_: str(name) for id_, name in workload_names(connection, own)}
         chosen = None if own is None else list(names)
-        rows = held_sums(connection, window, window.whole_ms, chosen)
+        timezone = ZoneInfo(context.settings.timezone)
+        span = (window.start_ms, window.end_ms, window.whole_ms)
+        rows = period_sums(connection, *span, timezone, window.is_daily, chosen)
         priced_by = ratings(connection)
         conflicts = troubles = None
         if own is None:
             troubles = troubles_in(connection, window.start_ms, window.end_ms)
             conflicts = count_conflicts(connection, window.start_ms, window.end_ms)
         refused = count_quarantined(connection)
-    whole = sum(row.energy_mj for row in rows)
+    whole = exact_sum(rows.energy_mj)
+    by_method = {Method(id_): mj for id_, mj in _energy(rows, rows.method).items()}
+    by_rating, by_workload = _energy(rows, rows.rating), _energy(rows, rows.workload)
     hosts = _hosts(context, window) if own is None else None
 
-    def share(found: Iterable[PeriodSum]) -> float | None:
-        return sum(row.energy_mj for row in found) / whole if whole else None
+    def share(found: Iterable[int]) -> float | None:
+        return sum(found) / whole if whole else None
 
     return Quality(
         window.start_ms,
         window.end_ms,
         context.settings.timezone,
         whole / MJ_PER_KWH,
-        share(row for row in rows if Method(row.method).is_measured),
-        share(row for row in rows if priced_by[row.rating].kind == "yearly"),
-        share(row for row in rows if priced_by[row.rating].kind not in ("yearly", "actual")),
-        share(row for row in rows if row.workload not in names),
-        _methods(rows, whole),
-        _prices(rows, priced_by, whole),
-        _modelled(rows, names),
+        share(mj for method, mj in by_method.items() if method.is_measured),
+        share(mj for id_, mj in by_rating.items() if priced_by[id_].kind == "yearly"),
+        share(
+            mj for id_, mj in by_rating.items() if priced_by[id_].kind not in ("yearly", "actual")
+        ),
+        share(mj for id_, mj in by_workload.items() if id_ not in names),
+        _methods(by_method, whole),
+        _prices(by_rating, priced_by, whole),
+        _modelled(rows, by_workload, names),
         conflicts,
         refused,
         troubles,
@@ -122,10 +131,14 @@ def _hosts(context: Context, window: TimeRange) -> HostList:
     return list_hosts(context, window.start_ms, max(end_ms, window.start_ms + 1), from_settled=True)
 
 
-def _methods(rows: list[PeriodSum], whole_mj: int) -> list[Part]:
-    energy: dict[Method, int] = defaultdict(int)
-    for row in rows:
-        energy[Method(row.method)] += row.energy_mj
+def _energy(rows: PeriodSums, key: Ints, where: Any = slice(None)) -> dict[int, int]:
+    """mJ of the rows of each value of a column, in order of the first row of each."""
+    number, firsts = first_seen(key[where])
+    sums = exact_sums(rows.energy_mj[where], number, len(firsts))
+    return dict(zip(key[where][firsts].tolist(), sums, strict=True))
+
+
+def _methods(energy: Mapping[Method, int], whole_mj: int) -> list[Part]:
     return [
         Part(method.label, mj / MJ_PER_KWH, mj / whole_mj, method.is_measured)
         for method, mj in sorted(energy.items())
@@ -133,10 +146,9 @@ def _methods(rows: list[PeriodSum], whole_mj: int) -> list[Part]:
     ]
 
 
-def _prices(rows: list[PeriodSum], priced_by: dict[int, Rating], whole_mj: int) -> list[Price]:
-    energy: dict[int, int] = defaultdict(int)
-    for row in rows:
-        energy[row.rating] += row.energy_mj
+def _prices(
+    energy: Mapping[int, int], priced_by: Mapping[int, Rating], whole_mj: int
+) -> list[Price]:
     return [
         Price(
             (r := priced_by[rating]).zone,
@@ -152,15 +164,14 @@ def _prices(rows: list[PeriodSum], priced_by: dict[int, Rating], whole_mj: int) 
     ]
 
 
-def _modelled(rows: list[PeriodSum], names: dict[int, str]) -> list[Modelled]:
-    energy: dict[int, list[int]] = defaultdict(lambda: [0, 0])
-    for row in rows:
-        if row.workload in names:
-            energy[row.workload][0] += row.energy_mj
-            energy[row.workload][1] += 0 if Method(row.method).is_measured else row.energy_mj
+def _modelled(
+    rows: PeriodSums, energy: Mapping[int, int], names: Mapping[int, str]
+) -> list[Modelled]:
+    measured = [method for method in Method if method.is_measured]
+    modelled_mj = _energy(rows, rows.workload, ~np.isin(rows.method, measured))
     lines = [
-        Modelled(names[workload], whole / MJ_PER_KWH, modelled / whole)
-        for workload, (whole, modelled) in energy.items()
-        if modelled
+        Modelled(names[workload], whole / MJ_PER_KWH, modelled_mj[workload] / whole)
+        for workload, whole in energy.items()
+        if workload in names and modelled_mj.get(workload)
     ]
     return sorted(lines, key=lambda line: -line.energy_kwh * line.modelled_share)[:50]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import Final
+from zoneinfo import ZoneInfo
 
 from msgspec import Struct
 
@@ -13,6 +14,7 @@ from carbon.services.proofs.experiments import list_experiments
 from carbon.services.sci.counting import DEVICE_HOUR, RUN
 from carbon.services.sci.question import Question, known_workload
 from carbon.services.sci.sci import workload_sci
+from carbon.services.sci.score_columns import exact_sum
 from carbon.services.sci.series import SeriesQuestion, sci_series
 from carbon.services.sci.series_points import Dimension
 from carbon.services.sci.time_range import TimeRange
@@ -105,11 +107,10 @@ def workload_view(
         changes = changes_between(
             connection, id_, factor_book(connection), used, window.start_ms, end_ms
         )
-        sums = period_sums(
-            connection, window.start_ms, end_ms, window.whole_ms, window.is_daily, [id_]
-        )
-    held_ms = sum(row.reserved_ms for row in sums)
-    covered_ms = sum(row.covered_ms for row in sums)
+        timezone = ZoneInfo(context.settings.timezone)
+        span = (window.start_ms, end_ms, window.whole_ms)
+        sums = period_sums(connection, *span, timezone, window.is_daily, [id_])
+    held_ms, covered_ms = exact_sum(sums.reserved_ms), exact_sum(sums.covered_ms)
     first = answers[0]
     return WorkloadView(
         str(name),
