@@ -99,12 +99,12 @@ class Odometer:
         if start_ns >= step.end_ns:
             self._owed_mj = -due_mj
             return
+        self._mean_mw = step.energy_mj * NS_PER_S // (step.end_ns - step.start_ns)
         booked_mj = max(0, due_mj)
         self._owed_mj = booked_mj - due_mj
         if start_ns != step.start_ns or booked_mj != step.energy_mj:
             step = replace(step, start_ns=start_ns, energy_mj=booked_mj)
         self._append(step)
-        self._mean_mw = booked_mj * NS_PER_S // (step.end_ns - start_ns)
 
     def _append(self, step: Step) -> None:
         self._steps.append(step)

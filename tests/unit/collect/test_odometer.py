@@ -103,6 +103,17 @@ def test_periods_closed_while_looks_come_sum_to_the_counter_exactly(
     assert sum(one.energy_mj for one in closed) == rise_mj([*looks, end])
 
 
+def test_what_is_left_of_a_held_step_does_not_set_the_power_that_is_held_next() -> None:
+    """A step's energy that is booked in its last ms is that of the whole step."""
+    odometer = Odometer(Device("GPU-1", DeviceKind.GPU, "m"))
+    for at_ms, counter_mj in ((0, 0), (10, 10)):
+        odometer.observe(look(at_ms, counter_mj))
+    close_all(odometer, 309)
+    odometer.observe(look(310, 60_010))  # 200 W
+    held = close_all(odometer, 610)
+    assert sum(one.energy_mj for one in held) <= 2 * 60_010
+
+
 @given(
     st.lists(
         st.tuples(
