@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import os
+import socket
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from enum import StrEnum
 from functools import partial
 from importlib.util import find_spec
 from typing import Annotated, Any, Protocol, TypeVar
+from urllib.parse import urlsplit
 
 import typer
 
 from carbon.cli.choices import choice
-from carbon.errors import CarbonError, InvalidInput
+from carbon.errors import CarbonError, InvalidInput, Unavailable
+
+_ANSWERS_WITHIN_S = 5.0
 
 EngineOption = Annotated[str, typer.Option("--engine", help="local, or ray.")]
 
@@ -51,6 +56,7 @@ def on(engine: Engine) -> Iterator[Each]:
     if engine is Engine.LOCAL:
         yield map
         return
+    _ask_if_there(os.environ.get("RAY_ADDRESS", ""))
     import ray
 
     ray.init(ignore_reinit_error=True, log_to_driver=False, logging_level="error")
@@ -58,6 +64,19 @@ def on(engine: Engine) -> Iterator[Each]:
         yield _each_by_ray
     finally:
         ray.shutdown()
+
+
+def _ask_if_there(address: str) -> None:
+    """Ray itself would try for minutes where none is. Raises Unavailable(`engine_away`)."""
+    place = urlsplit(address if "://" in address else f"//{address}")
+    try:
+        if place.hostname is None or place.port is None:
+            return  # such as "auto": Ray looks for itself
+        socket.create_connection((place.hostname, place.port), timeout=_ANSWERS_WITHIN_S).close()
+    except (OSError, ValueError) as error:
+        raise Unavailable(
+            "engine_away", f"no Ray answers at RAY_ADDRESS={address}: {error}"
+        ) from error
 
 
 def run_on(engine: Engine, work: Callable[..., Answer], *args: Any, **named: Any) -> Answer:

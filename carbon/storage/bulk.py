@@ -24,11 +24,11 @@ from sqlalchemy import (
     Table,
     Text,
 )
-from sqlalchemy.exc import DBAPIError, IntegrityError
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.types import TypeEngine
 
 from carbon.storage.binary_copy import encoded
-from carbon.storage.engine import execute, execute_many, is_sqlite
+from carbon.storage.engine import copying, execute, execute_many, is_sqlite
 from carbon.storage.interval_columns import (
     COLUMNS,
     END,
@@ -133,11 +133,8 @@ def load_rows(connection: Connection, table: Table, rows: Ints) -> None:
     if is_sqlite(connection):
         _sqlite(connection, "", table.name, names, rows.shape[1], rows.ravel().tolist())
         return
-    driver = connection.connection.driver_connection
-    assert driver is not None
     kinds = [_kind(column.type) for column in table.columns]
-    into = f"COPY {table.name} ({names}) FROM STDIN (FORMAT BINARY)"
-    with driver.cursor() as cursor, cursor.copy(into) as copy:
+    with copying(connection, f"COPY {table.name} ({names}) FROM STDIN (FORMAT BINARY)") as copy:
         copy.write(encoded(list(rows.T), kinds))
 
 
@@ -156,9 +153,7 @@ def insert_rows(connection: Connection, table: Table, rows: Sequence[tuple[Any, 
         flat = list(chain.from_iterable(rows))
         _sqlite(connection, "", table.name, names, len(table.columns), flat)
         return
-    driver = connection.connection.driver_connection
-    assert driver is not None
-    with driver.cursor() as cursor, cursor.copy(f"COPY {table.name} ({names}) FROM STDIN") as copy:
+    with copying(connection, f"COPY {table.name} ({names}) FROM STDIN") as copy:
         for row in rows:
             copy.write_row(row)
 
@@ -372,13 +367,5 @@ def _staged(connection: Connection, columns: Ints) -> str:
 
 
 def _copy_in(connection: Connection, table: str, columns: Ints) -> None:
-    driver, dbapi = connection.connection.driver_connection, connection.dialect.loaded_dbapi
-    assert driver is not None
-    into = f"COPY {table} ({_COLUMNS}) FROM STDIN (FORMAT BINARY)"
-    try:
-        with driver.cursor() as cursor, cursor.copy(into) as copy:
-            copy.write(binary_copy(columns))
-    except dbapi.Error as error:  # which SQLAlchemy would have told as its own
-        raise DBAPIError.instance(
-            into, None, error, dbapi.Error, dialect=connection.dialect
-        ) from error
+    with copying(connection, f"COPY {table} ({_COLUMNS}) FROM STDIN (FORMAT BINARY)") as copy:
+        copy.write(binary_copy(columns))

@@ -388,6 +388,19 @@ def execute_many(connection: Connection, statement: str, rows: Sequence[Sequence
         return changed
 
 
+@contextmanager
+def copying(connection: Connection, statement: str) -> Iterator[Any]:
+    """PostgreSQL's COPY, from or to who asks. Raises what SQLAlchemy would."""
+    driver = connection.connection.driver_connection
+    assert driver is not None
+    with (
+        _driver_errors(connection, statement),
+        driver.cursor() as cursor,
+        cursor.copy(statement) as copy,
+    ):
+        yield copy
+
+
 class _driver_errors:  # read as a function; a generator would cost ten times as much
     """An error of the driver is raised as SQLAlchemy's own."""
 

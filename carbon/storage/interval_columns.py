@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from sqlalchemy import Connection
 
 from carbon.storage.binary_copy import decoded, encoded
-from carbon.storage.engine import is_sqlite
+from carbon.storage.engine import copying, is_sqlite
 
 Ints: TypeAlias = NDArray[np.int64]
 
@@ -47,9 +47,7 @@ _KINDS = (">i8", ">i4", ">i4", ">i4", ">i8", ">i2")
 
 
 def _copied_out(connection: Connection, query: str) -> Ints:
-    driver = connection.connection.driver_connection
-    assert driver is not None
-    with driver.cursor() as cursor, cursor.copy(f"COPY ({query}) TO STDOUT (FORMAT BINARY)") as out:
+    with copying(connection, f"COPY ({query}) TO STDOUT (FORMAT BINARY)") as out:
         raw = b"".join(out)
     return np.stack([column.astype(np.int64) for column in decoded(raw, _KINDS)])
 

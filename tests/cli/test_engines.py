@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import random
+import socket
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -38,6 +39,22 @@ def test_a_backtest_on_ray_says_the_same_to_the_bit(history: Path, capfd: Captur
     here = call(capfd, *asked).json
     assert here["origins"] == 50 * 24 - 24 + 1 - 1000
     assert call(capfd, *asked, "--engine", "ray").json == here
+
+
+def test_a_cluster_that_is_away_is_told_at_once(
+    capfd: Capture, history: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Ray would try again for minutes."""
+    monkeypatch.setattr("carbon.cli.engine.find_spec", lambda name: object())
+    asked = ("intensity", "backtest", "--file", str(history), "--zone", "DE", "--engine", "ray")
+    with socket.socket() as nobody:  # bound, and listens to none
+        nobody.bind(("127.0.0.1", 0))
+        address = f"127.0.0.1:{nobody.getsockname()[1]}"
+        for form in (address, f"ray://{address}"):
+            monkeypatch.setenv("RAY_ADDRESS", form)
+            assert f"no Ray answers at RAY_ADDRESS={form}" in call(capfd, *asked).failed(1)
+    monkeypatch.setenv("RAY_ADDRESS", "127.0.0.1:port")
+    assert "RAY_ADDRESS=127.0.0.1:port" in call(capfd, *asked).err
 
 
 def test_an_empty_ledger_is_restated_as_empty_and_bad_times_are_named(

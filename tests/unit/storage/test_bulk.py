@@ -23,10 +23,11 @@ from sqlalchemy import (
     select,
     text,
 )
+from sqlalchemy.exc import IntegrityError
 
 from carbon.domain.energy import MeterKind
 from carbon.domain.units import MS_PER_DAY
-from carbon.errors import Unavailable
+from carbon.errors import InvalidInput, Unavailable
 from carbon.storage.bulk import (
     IntervalRow,
     NotAllNew,
@@ -42,6 +43,7 @@ from carbon.storage.energy import energy_interval, ingest_batch, keep_conflicts,
 from carbon.storage.engine import create_engine, is_sqlite, reading, writing
 from carbon.storage.identities import Identities
 from carbon.storage.interval_columns import columns_of
+from carbon.storage.names import host
 from carbon.storage.partitions import day_of_end, make_days, partition_name
 from carbon.storage.pending import Pending
 from carbon.storage.settled import device_hour
@@ -217,6 +219,28 @@ def test_a_database_that_ends_during_a_copy_is_away_and_no_error_of_ours(
     with reading(engine) as connection:
         assert len(stored(connection)) == 1
     engine.dispose()
+
+
+@pytest.mark.parametrize("count", [1, 500])
+def test_what_postgresql_refuses_in_many_rows_is_told_as_in_one(
+    postgres_database: str, count: int
+) -> None:
+    """Few go in a statement, many by COPY: the error of either is SQLAlchemy's, and then ours."""
+    engine = create_engine(postgres_database)
+    hosts = [named(n, f"h{n}") for n in range(count)]
+    with pytest.raises(InvalidInput) as caught, writing(engine) as connection:
+        insert_rows_of(connection, [(host, [*hosts[1:], named(count, "a\0b")])])
+    assert caught.value.code == "unstorable_value"
+    with pytest.raises(IntegrityError), writing(engine) as connection:
+        insert_rows_of(connection, [(host, [*hosts, hosts[0]])])
+    with reading(engine) as connection:
+        assert connection.scalar(select(func.count()).select_from(host)) == 0
+    engine.dispose()
+
+
+def named(host_id: int, name: str) -> tuple[object, ...]:
+    known = {"id": host_id, "name": name, "created_ms": 0}
+    return tuple(known.get(column.name) for column in host.columns)
 
 
 rows = st.builds(
