@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
-from zoneinfo import ZoneInfo
 
 from sqlalchemy import Connection, Select, Table, func, select, union_all
 
@@ -14,7 +13,7 @@ from carbon.storage.host_servers import ServerShare, server_shares
 from carbon.storage.names import device, device_model, host, host_period
 from carbon.storage.rollups import bucket, quarter_hour
 from carbon.storage.sealed_days import buckets_kept_from
-from carbon.storage.settled import pieces_between
+from carbon.storage.settled import PiecesOf
 
 #: (device, subject, method, rating)
 RowKey = tuple[int, int, int, int]
@@ -43,19 +42,19 @@ def rows_between(
     workload_id: int,
     start_ms: int,
     end_ms: int,
-    timezone: ZoneInfo,
+    pieces: PiecesOf,
     subject_id: int | None = None,
 ) -> list[LedgerRow]:
     """Rows of the whole buckets in [start, end): settled months and days and whole quarter-hours
-    from their roll-ups, the buckets at either edge from theirs. Both ends must lie on bucket
-    marks."""
+    from their roll-ups (`pieces` of the workload), the buckets at either edge from theirs. Both
+    ends must lie on bucket marks."""
     first, last = ceil_to(start_ms, QUARTER_MS), floor_to(end_ms, QUARTER_MS)
     if first >= last:
         spans = [(bucket, start_ms, end_ms)]
     else:
         spans = [
             (bucket, start_ms, first),
-            *pieces_between(connection, first, last, timezone, workload_id),
+            *pieces(first, last),
             (bucket, last, end_ms),
         ]
     # As one statement: each of them costs more than the few rows that it sums.
@@ -151,17 +150,28 @@ def life_of(connection: Connection, workload_id: int) -> tuple[int, int] | None:
     buckets are gone already, of its quarter-hours."""
     q, b = quarter_hour.c, bucket.c
     of_workload = q.workload_id == workload_id
-    # Two questions: each is one look into the index, while both at once would read all of it.
-    first = connection.scalar(select(func.min(q.start_ms)).where(of_workload))
-    last = connection.scalar(select(func.max(q.start_ms)).where(of_workload))
+    # A subquery each: then each is one look into the index, while both as one read all of it.
+    first, last = _each(
+        connection,
+        select(func.min(q.start_ms)).where(of_workload),
+        select(func.max(q.start_ms)).where(of_workload),
+    )
     if first is None or last is None:
         return None
     own = b.workload_id == workload_id
-    begins = select(func.min(b.start_ms)).where(own, b.start_ms < first + QUARTER_MS)
-    ends = select(func.max(b.start_ms)).where(own, b.start_ms >= last)
-    last_bucket = connection.scalar(ends)
+    first_bucket, last_bucket = _each(
+        connection,
+        select(func.min(b.start_ms)).where(own, b.start_ms < first + QUARTER_MS),
+        select(func.max(b.start_ms)).where(own, b.start_ms >= last),
+    )
     end_ms = last + QUARTER_MS if last_bucket is None else last_bucket + BUCKET_MS
-    return connection.scalar(begins) or first, end_ms
+    return first_bucket or first, end_ms
+
+
+def _each(connection: Connection, *numbers: Select[tuple[int]]) -> Sequence[int | None]:
+    """What each of them selects, in one turn to the database."""
+    query = select(*(number.scalar_subquery() for number in numbers))
+    return connection.execute(query).one()
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,6 +14,7 @@ from __future__ import annotations
 import secrets
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cache, partial
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -46,6 +47,8 @@ from carbon.storage.upsert import set_rows
 HOURS, DAY, MONTH = 0, 1, 2
 #: (table, start_ms, end_ms)
 Piece = tuple[Table, int, int]
+#: What makes up [start, end).
+PiecesOf = Callable[[int, int], list[Piece]]
 
 
 def _by_device(name: str, **options: Any) -> Table:
@@ -261,6 +264,11 @@ def pieces_between(
     return pieces
 
 
+def pieces_of(connection: Connection, timezone: ZoneInfo, workload_id: int) -> PiecesOf:
+    """`pieces_between` of a workload, which looks once for each window: for one transaction."""
+    return cache(partial(pieces_between, connection, timezone=timezone, workload_id=workload_id))
+
+
 def _hours(start_ms: int, end_ms: int, is_set: Callable[[int, int], bool]) -> Iterator[Piece]:
     """The whole hours of a part of a day, and its quarter-hours at either end."""
     first = min(ceil_to(start_ms, MS_PER_HOUR), end_ms)
@@ -288,8 +296,8 @@ def _where_recorded(
 ) -> tuple[int, int]:
     """The civil months of [start, end) that have rows: a window may span thousands of years."""
     at = quarter_hour.c.start_ms
-    first_ms = connection.scalar(select(func.min(at)))
-    last_ms = connection.scalar(select(func.max(at)))
+    ends = select(func.min(at)).scalar_subquery(), select(func.max(at)).scalar_subquery()
+    first_ms, last_ms = connection.execute(select(*ends)).one()
     if first_ms is None or last_ms is None:
         return start_ms, start_ms
     lo_ms = max(start_ms, civil_month(first_ms, timezone)[0])

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from bisect import bisect_right, insort
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 
 from sqlalchemy import Connection, Select, or_, select, update
 
@@ -141,11 +142,37 @@ def counts_between(
     """The pieces that reach into [start, end), of the counting source and its family; those of
     merged workloads with them, and corrections in their place. `gone` are the corrections that
     hold no longer, by default those that were undone."""
+    return pieces_counted(connection, counted_units(connection, unit_id, gone), start_ms, end_ms)
+
+
+@dataclass(frozen=True, slots=True)
+class CountedUnits:
+    """What is counted together with a unit, and the corrections of all that hold."""
+
+    #: Units with their workloads, itself first.
+    same: Mapping[int, int]
+    #: As `unit_corrections`.
+    corrected: Sequence[tuple[int, int, int, int, int]]
+    #: Corrections that hold no longer, where there are others.
+    gone: frozenset[int]
+
+
+def counted_units(
+    connection: Connection, unit_id: int, gone: frozenset[int] | None = None
+) -> CountedUnits:
     same = _same_unit(connection, unit_id)
     corrected = unit_corrections(connection, list(same))
-    if corrected:
-        gone = undone(connection) if gone is None else gone
-        corrected = [row for row in corrected if row[0] not in gone]
+    if corrected and gone is None:
+        gone = undone(connection)
+    gone = gone or frozenset()
+    return CountedUnits(same, [row for row in corrected if row[0] not in gone], gone)
+
+
+def pieces_counted(
+    connection: Connection, counted: CountedUnits, start_ms: int, end_ms: int
+) -> list[Piece]:
+    """As `counts_between`, of what is known to be counted."""
+    same, corrected = counted.same, counted.corrected
     lo_ms, hi_ms = start_ms, end_ms
     for _, _, first, last, _ in reversed(corrected):  # a later one may lie upon an earlier one
         if first < hi_ms and last > lo_ms:
@@ -154,7 +181,7 @@ def counts_between(
     for id_, corrected_unit, first, last, count in corrected:
         if first >= hi_ms or last <= lo_ms:
             continue
-        into = merges(connection, gone or frozenset(), until=id_)
+        into = merges(connection, counted.gone, until=id_)
         counted_then = [one for one in same if final(into, same[one]) == same[corrected_unit]]
         before = [piece for one in counted_then for piece in pieces[one]]
         for one in counted_then:

@@ -16,6 +16,7 @@ from carbon.services.context import Context
 from carbon.services.rollup.unit_sums import counted_between, counted_by_step
 from carbon.storage.engine import reading
 from carbon.storage.names import workload_unit
+from carbon.storage.settled import pieces_of
 
 UTC = ZoneInfo("UTC")
 DAYS = 6
@@ -37,7 +38,9 @@ def test_steps_at_once_count_what_each_counts(
         ).one()
         at_once = counted_by_step(connection, workload_id, unit_id, steps, UTC)
         alone = {
-            step: counted_between(connection, workload_id, unit_id, lo, hi, UTC)
+            step: counted_between(
+                connection, workload_id, unit_id, lo, hi, pieces_of(connection, UTC, workload_id)
+            )
             for step, (lo, hi) in enumerate(steps)
         }
     assert at_once == alone

@@ -22,6 +22,7 @@ from carbon.services.sci.sci import Account, workload_account
 from carbon.storage.engine import reading
 from carbon.storage.ledger_rows import LedgerRow, rows_between
 from carbon.storage.quarters import quarters_between
+from carbon.storage.settled import pieces_of
 from carbon.wire.reports import ReportBody, Statement
 
 #: Above it, a fleet over a year, the table has a row a day.
@@ -117,8 +118,9 @@ def _days(
     marks = [first, *range(floor_to(first, MS_PER_DAY) + MS_PER_DAY, last, MS_PER_DAY), last]
     with reading(context.engine) as connection:
         workload_id = known_workload(connection, principal, principal.workload(name))
+        pieces = pieces_of(connection, timezone, workload_id)
         for lo, hi in pairwise(marks):
-            rows = rows_between(connection, workload_id, lo, hi, timezone)
+            rows = rows_between(connection, workload_id, lo, hi, pieces)
             yield from _rows(name, whole, rows, lo, hi)
 
 

@@ -64,7 +64,7 @@ def counted_of(scope: Scope, ledger: Ledger, unit_id: int) -> tuple[int | float,
     if ledger.subject_id is not None:
         inside, outside = counted_finely(*asked, *window, ledger.subject_id)
     else:
-        inside, outside = counted_between(*asked, *window, scope.timezone)
+        inside, outside = counted_between(*asked, *window, scope.pieces)
     filled = sum(counted_finely(*asked, lo, hi, ledger.subject_id)[1] for lo, hi in ledger.filled)
     if ledger.counts_all:
         return inside + outside, 0

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import msgspec
 from msgspec import UNSET
@@ -39,6 +40,7 @@ from carbon.storage.engine import reading
 from carbon.storage.factors import factor_book
 from carbon.storage.ledger_rows import DeviceRef, LedgerRow
 from carbon.storage.ratings import Rating, Ratings
+from carbon.storage.settled import pieces_of
 from carbon.storage.unit_definitions import definitions_of
 from carbon.wire.answer import FactorUsed, IntensityUsed, SciAnswer
 
@@ -84,7 +86,15 @@ def workload_account(
         now_ms = context.clock.now_ms()
         start_ms, end_ms = window_of(connection, workload_id, question, run_span, now_ms)
         ratings = Ratings(connection, may_store=False)
-        scope = Scope(context, connection, ratings, workload_id, subject_id, question)
+        scope = Scope(
+            context,
+            connection,
+            ratings,
+            workload_id,
+            subject_id,
+            question,
+            pieces_of(connection, ZoneInfo(context.settings.timezone), workload_id),
+        )
         ledger = read_ledger(scope, start_ms, end_ms, book or factor_book(connection))
         if question.fill_gaps:
             ledger = with_gaps_filled(scope, ledger)

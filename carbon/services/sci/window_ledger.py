@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from zoneinfo import ZoneInfo
 
 from sqlalchemy import Connection
 
@@ -30,6 +29,7 @@ from carbon.storage.ledger_rows import (
 )
 from carbon.storage.ratings import Rating, Ratings
 from carbon.storage.sealed_days import buckets_kept_from
+from carbon.storage.settled import PiecesOf
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,15 +66,12 @@ class Scope:
     workload_id: int
     subject_id: int | None
     question: Question
+    pieces: PiecesOf
 
     def rolled_rows(self, start_ms: int, end_ms: int) -> list[LedgerRow]:
         return rows_between(
-            self.connection, self.workload_id, start_ms, end_ms, self.timezone, self.subject_id
+            self.connection, self.workload_id, start_ms, end_ms, self.pieces, self.subject_id
         )
-
-    @property
-    def timezone(self) -> ZoneInfo:
-        return ZoneInfo(self.context.settings.timezone)
 
     def raw_rows(self, start_ms: int, end_ms: int) -> list[LedgerRow]:
         """Rows of a part of one bucket, from its raw readings."""
