@@ -359,6 +359,13 @@ def _as_carbon_errors() -> Iterator[None]:
         raise
 
 
+def need_not_last(connection: Connection) -> None:
+    """PostgreSQL need not wait for its disk at the end of this transaction: for what is done again
+    where a crash undoes it. Whatever is committed after it with a wait makes it last as well."""
+    if not is_sqlite(connection):
+        execute(connection, "SET LOCAL synchronous_commit = off").close()
+
+
 def is_sqlite(connection: Connection) -> bool:
     return connection.dialect.name == "sqlite"
 

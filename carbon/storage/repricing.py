@@ -314,13 +314,6 @@ def set_nanograms(
         note_changes(connection, table, np.unique(columns["start_ms"]).tolist())
 
 
-def need_not_last(connection: Connection) -> None:
-    """PostgreSQL need not wait for its disk at the end of this transaction: the mark that tells
-    what to do is taken by a later one, so that what a crash undoes is done again."""
-    if not is_sqlite(connection):
-        execute(connection, "SET LOCAL synchronous_commit = off").close()
-
-
 def parts_of(rows: Ints) -> list[Ints]:
     """So many rows as one statement sets."""
     return [rows[at : at + ROWS_AT_ONCE] for at in range(0, len(rows), ROWS_AT_ONCE)]

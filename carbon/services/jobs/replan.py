@@ -18,7 +18,7 @@ from carbon.services.jobs.plan_inputs import Stand, Taken, Wish
 from carbon.services.jobs.plan_points import points_until
 from carbon.services.jobs.plan_records import inputs_for, keep
 from carbon.services.jobs.plans import zone_of
-from carbon.storage.engine import reading, writing
+from carbon.storage.engine import need_not_last, reading, writing
 from carbon.storage.intensity import intensity_vintage
 from carbon.storage.job_queries import PlacementRow, Span, place, still_placed
 from carbon.storage.leases import Lease, check_lease
@@ -165,9 +165,11 @@ def _put_in_force(
     moved: Sequence[tuple[WaitingJob, PlacementRow]],
     plan_id: int,
 ) -> int:
-    """Those that have neither begun nor been placed by somebody else meanwhile."""
+    """Those that have neither begun nor been placed by somebody else meanwhile. What a crash
+    undoes keeps the places that it had, and is planned with the next forecast."""
     seen = {job.id: job.placement_id for job, _ in moved}
     with writing(context.engine) as connection:
+        need_not_last(connection)
         check_lease(connection, lease)
         unchanged = still_placed(connection, seen)
         decisions = [(job.id, new) for job, new in moved if job.id in unchanged]

@@ -34,7 +34,7 @@ from carbon.services.rollup.day_prices import (
 from carbon.services.rollup.nanograms import nanograms, ng_per_mj
 from carbon.storage import repricing as store
 from carbon.storage.columns import Ints
-from carbon.storage.engine import checkpoint, reading, writing
+from carbon.storage.engine import checkpoint, need_not_last, reading, writing
 from carbon.storage.ratings import Ratings, is_stored
 from carbon.storage.repricing import Mark, Price
 from carbon.storage.rollups import (
@@ -154,7 +154,7 @@ class _Day:
                 began, worked = time.perf_counter(), time.thread_time()
                 if self._has_changed(connection):
                     return False
-                store.need_not_last(connection)
+                need_not_last(connection)
                 left.pop()(connection)  # one at least, however long the look took
                 while left and not _is_long(began, worked):
                     left.pop()(connection)
