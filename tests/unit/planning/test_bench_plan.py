@@ -9,6 +9,7 @@ import pytest
 
 from carbon.bench.figure import Options
 from carbon.bench.plan import (
+    PARTS,
     capacity,
     deadlines,
     dispatch,
@@ -16,7 +17,6 @@ from carbon.bench.plan import (
     gaia,
     measure,
     remote_start,
-    speed,
     years,
 )
 from carbon.bench.plan.traces import Traces
@@ -83,13 +83,22 @@ def test_no_plan_differs_from_brute_force():
     assert [figure.value for figure in figures] == [0.0] * len(figures)
 
 
-@pytest.mark.slow
-def test_all_is_reported_when_no_data_are_at_hand():
-    figures = measure(Options(quick=True))
-    assert (
-        len(figures)
-        == len(exactness.figures(True)) + len(speed.figures(True)) + 1 + 5 + 6 + 12 + 11 + 24
-    )
+_SLOW = pytest.mark.slow
+
+
+@pytest.mark.parametrize(
+    ("part", "count"),
+    [
+        ("planner", 5 + 5 + 1),
+        pytest.param("service", 5 + 5, marks=_SLOW),
+        pytest.param("dispatch", 6, marks=_SLOW),
+        ("traces", 12 + 11 + 24),
+    ],
+)
+def test_each_part_reports_all_of_its_figures_where_no_data_are_at_hand(part, count):
+    figures = list(measure(Options(quick=True, part=part)))
+    assert len({figure.name for figure in figures}) == len(figures) == count
+    assert part in PARTS
 
 
 def test_no_deadline_is_missed_that_could_be_kept():
