@@ -74,14 +74,18 @@ def undone(connection: Connection, ignoring: int | None = None) -> frozenset[int
 
 
 def merges(
-    connection: Connection, gone: frozenset[int], until: int | None = None
+    connection: Connection, gone: frozenset[int] | None = None, until: int | None = None
 ) -> dict[int, int]:
     """Of each workload that was merged (before the correction `until`), the one that it counts
-    as in the end."""
+    as in the end. `gone` are the corrections that hold no longer, by default those that were
+    undone."""
     m = workload_merge.c
-    rows = connection.execute(
-        select(m.from_id, m.into_id, m.correction_id).order_by(m.correction_id)
-    )
+    query = select(m.from_id, m.into_id, m.correction_id).order_by(m.correction_id)
+    rows = connection.execute(query).all()
+    if not rows:
+        return {}
+    if gone is None:
+        gone = undone(connection)
     into = {
         row.from_id: row.into_id
         for row in rows
@@ -125,18 +129,18 @@ def final(into: Mapping[int, int], workload_id: int) -> int:
 
 def members(connection: Connection, workload_id: int) -> list[int]:
     """A workload and those that were merged into it."""
-    into = merges(connection, undone(connection))
+    into = merges(connection)
     return [workload_id, *(start for start, end in into.items() if end == workload_id)]
 
 
 def counted_as(connection: Connection, workload_id: int) -> set[int]:
     """A workload, and the one that it was merged into."""
-    return {workload_id, final(merges(connection, undone(connection)), workload_id)}
+    return {workload_id, final(merges(connection), workload_id)}
 
 
 def is_merged(connection: Connection) -> frozenset[int]:
     """The workloads that count as another."""
-    return frozenset(merges(connection, undone(connection)))
+    return frozenset(merges(connection))
 
 
 def alias_of(connection: Connection, team_id: int, name: str) -> int | None:

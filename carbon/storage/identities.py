@@ -14,7 +14,7 @@ from carbon.domain.energy import MeterKind
 from carbon.domain.tenancy import WorkloadName
 from carbon.errors import InvalidInput
 from carbon.storage import names
-from carbon.storage.corrections import alias_of, final, is_merged, merges, undone
+from carbon.storage.corrections import alias_of, final, is_merged, merges
 from carbon.storage.pending import Pending
 from carbon.storage.upsert import insert_new
 
@@ -221,7 +221,7 @@ def find_workload(connection: Connection, name: WorkloadName) -> int | None:
     found = connection.scalar(by_name)
     if found is None:
         found = alias_of(connection, of_team, name.name)
-    return None if found is None else final(merges(connection, undone(connection)), found)
+    return None if found is None else final(merges(connection), found)
 
 
 def workload_names(

@@ -21,6 +21,8 @@ from sqlalchemy import (
     TextClause,
     and_,
     delete,
+    exists,
+    or_,
     select,
     text,
 )
@@ -29,9 +31,10 @@ from carbon.domain.units import BUCKET_MS
 from carbon.storage.bulk import upsert_columns
 from carbon.storage.column_reads import ALL_BITS, read_columns, read_packed
 from carbon.storage.columns import Ints, grouped
+from carbon.storage.energy import dirty_bucket
 from carbon.storage.engine import execute, is_sqlite
 from carbon.storage.period_changes import KINDS, note_changes
-from carbon.storage.rollups import bucket, quarter_hour
+from carbon.storage.rollups import bucket, dirty_hour, quarter_hour
 from carbon.storage.schema import Ms, metadata
 from carbon.storage.settled import DAY
 
@@ -111,6 +114,13 @@ def mark_price(connection: Connection, zone: str, start_ms: int, end_ms: int) ->
 
 def _insert(connection: Connection, mark: Mark) -> None:
     connection.execute(dirty_price.insert().values(**asdict(mark)))
+
+
+def is_behind(connection: Connection) -> bool:
+    """Whether any bucket, hour or price is marked: in one turn to the database, for each report
+    asks it first."""
+    tables = (dirty_bucket, dirty_hour, dirty_price)
+    return bool(connection.scalar(select(or_(*(exists(select(t.c.start_ms)) for t in tables)))))
 
 
 def price_marks(connection: Connection, end_ms: int | None = None) -> list[Mark]:

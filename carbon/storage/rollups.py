@@ -200,12 +200,6 @@ def set_alone(connection: Connection) -> None:
         connection.execute(select(func.pg_advisory_xact_lock(_SETTING_LOCK)))
 
 
-def is_behind(connection: Connection) -> bool:
-    """Whether anything is dirty."""
-    tables = (dirty_bucket, dirty_hour)
-    return any(connection.scalar(select(t.c.start_ms).limit(1)) is not None for t in tables)
-
-
 def set_buckets(
     connection: Connection,
     pairs: Sequence[Pair],

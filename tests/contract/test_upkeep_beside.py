@@ -24,7 +24,8 @@ from carbon.settings import Settings
 from carbon.storage.device_hours import device_hour
 from carbon.storage.dirty import mark_dirty
 from carbon.storage.engine import create_engine, reading, writing
-from carbon.storage.rollups import bucket, is_behind, quarter_hour, workload_day, workload_hour
+from carbon.storage.repricing import is_behind
+from carbon.storage.rollups import bucket, quarter_hour, workload_day, workload_hour
 
 TABLES = (bucket, quarter_hour, device_hour, workload_hour, workload_day)
 

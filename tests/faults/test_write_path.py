@@ -26,7 +26,8 @@ from carbon.services.rollup.rollup import roll_up
 from carbon.settings import Settings
 from carbon.storage.energy import energy_interval
 from carbon.storage.engine import create_engine, reading
-from carbon.storage.rollups import bucket, is_behind, quarter_hour, workload_day, workload_hour
+from carbon.storage.repricing import is_behind
+from carbon.storage.rollups import bucket, quarter_hour, workload_day, workload_hour
 
 
 def assert_all_is_there_once(url: str, senders: list[Sender], data_dir: Path) -> None:

@@ -26,9 +26,8 @@ from carbon.storage.dirty import Dirty, oldest_dirty, packed_pairs, take_marks
 from carbon.storage.engine import reading, writing
 from carbon.storage.imports import add_troubles
 from carbon.storage.ratings import Ratings, is_stored
-from carbon.storage.repricing import price_marks
+from carbon.storage.repricing import is_behind
 from carbon.storage.rollups import (
-    is_behind,
     set_buckets,
     set_workload_periods,
     take_dirty_hours,
@@ -67,7 +66,7 @@ def roll_up(
     Raises Unavailable(`stopping`) from one transaction to the next once `stop_rolling` was called.
     """
     with reading(context.engine) as connection:
-        if not is_behind(connection) and not price_marks(connection):
+        if not is_behind(connection):
             return 0
 
     def rest(took_s: float) -> None:
