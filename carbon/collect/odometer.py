@@ -99,7 +99,8 @@ class Odometer:
         if start_ns >= step.end_ns:
             self._owed_mj = -due_mj
             return
-        self._mean_mw = step.energy_mj * NS_PER_S // (step.end_ns - step.start_ns)
+        # Below zero where the counter showed less than what stood in for it: no power is held then.
+        self._mean_mw = max(0, step.energy_mj) * NS_PER_S // (step.end_ns - step.start_ns)
         booked_mj = max(0, due_mj)
         self._owed_mj = booked_mj - due_mj
         if start_ns != step.start_ns or booked_mj != step.energy_mj:

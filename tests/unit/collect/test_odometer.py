@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from itertools import pairwise
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from carbon.collect.faults import Fault, FaultKind
@@ -125,6 +125,14 @@ def test_what_is_left_of_a_held_step_does_not_set_the_power_that_is_held_next() 
         ),
         max_size=40,
     )
+)
+@example(  # a counter that comes back and stood still, where power had stood in for it
+    [
+        (1, 0, None, False, 0),
+        (1, None, None, False, 0),
+        (1, None, 500, False, 0),
+        (1, 0, None, False, 1),
+    ]
 )
 def test_whatever_is_observed_periods_are_ordered_disjoint_and_never_negative(
     ticks: list[tuple[int, int | None, int | None, bool, int]],
