@@ -17,7 +17,9 @@ from carbon.clock import SystemClock
 from carbon.domain.units import MS_PER_DAY, floor_to
 
 ROWS = 50
-STEP_MS = 10_000
+#: What a sender can send in a minute must not reach into the future: from ten days ago on it has
+#: room for 17 000 batches.
+STEP_MS, _FROM_DAYS = 2_000, 10
 
 
 @dataclass
@@ -58,7 +60,7 @@ class Sender:
 
 
 def _batch(source: str, seq: int) -> bytes:
-    first_ms = floor_to(SystemClock().now_ms(), MS_PER_DAY) - 2 * MS_PER_DAY
+    first_ms = floor_to(SystemClock().now_ms(), MS_PER_DAY) - _FROM_DAYS * MS_PER_DAY
     first_ms += seq * ROWS * STEP_MS // 2
     intervals = [
         {
