@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import msgspec
-from sqlalchemy import select
+from sqlalchemy import Table, delete, select
 
 from carbon.domain.intensity import EmissionScope, IntensityPoint, PointKind, Signal, Vintage
 from carbon.domain.principal import Principal
@@ -19,7 +20,9 @@ from carbon.services.ingest.writer import Writer
 from carbon.services.rollup.rollup import roll_up
 from carbon.services.sci.question import Question
 from carbon.services.sci.sci import workload_sci
-from carbon.storage.engine import reading
+from carbon.storage.dirty import mark_dirty
+from carbon.storage.engine import reading, writing
+from carbon.storage.rollups import bucket
 from carbon.wire.answer import SciAnswer
 from carbon.wire.decode import decode_energy, decode_units
 from carbon.wire.energy import IngestAnswer
@@ -84,6 +87,15 @@ class Ledger:
         roll_up(self.context)
         with reading(self.context.engine) as connection:
             return sorted(tuple(row) for row in connection.execute(select(table)))
+
+    def forget(self, tables: Sequence[Table]) -> None:
+        """Nothing is rolled up in them, and all of it is to be."""
+        with writing(self.context.engine) as connection:
+            keys = select(bucket.c.start_ms, bucket.c.device_id).distinct()
+            known = [(row[0], row[1]) for row in connection.execute(keys)]
+            for table in tables:
+                connection.execute(delete(table))
+            mark_dirty(connection, known)
 
 
 def interval(

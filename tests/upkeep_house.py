@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable
-
 import psutil
+from patience import in_time
 
 _MODULE = "carbon.services.background.upkeep_beside"
 
@@ -30,12 +28,3 @@ def begun_upkeep(parent: psutil.Process, but: psutil.Process | None = None) -> p
 
 def has_ended(process: psutil.Process) -> bool:
     return not process.is_running() or process.status() == psutil.STATUS_ZOMBIE
-
-
-def in_time(holds: Callable[[], bool], seconds: float = 60, look_every_s: float = 0.05) -> bool:
-    until = time.monotonic() + seconds
-    while time.monotonic() < until:
-        if holds():
-            return True
-        time.sleep(look_every_s)
-    return False

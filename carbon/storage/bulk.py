@@ -263,8 +263,9 @@ def _writer(type_: TypeEngine[Any]) -> Callable[[Sequence[Any]], str]:
 
 
 def _written_texts(values: Sequence[str | None]) -> str:
-    if None not in values:
-        text = '","'.join(values)  # type: ignore[arg-type]  # none of them is None
+    told = [value for value in values if value is not None]
+    if len(told) == len(values):
+        text = '","'.join(told)
         if "\\" not in text and text.count('"') == 2 * len(values) - 2:
             return f'{{"{text}"}}'
     return f"{{{','.join(['NULL' if value is None else _quoted(value) for value in values])}}}"

@@ -10,9 +10,10 @@ from typing import Any
 import psutil
 import pytest
 from ledger import Ledger, interval
-from sqlalchemy import Engine, delete, select
+from patience import in_time
+from sqlalchemy import Engine, select
 from stores import migrate
-from upkeep_house import begun_upkeep, has_ended, in_time, upkeep_of
+from upkeep_house import begun_upkeep, has_ended, upkeep_of
 
 from carbon.clock import SystemClock
 from carbon.domain.units import MS_PER_DAY, MS_PER_HOUR, floor_to
@@ -22,8 +23,7 @@ from carbon.services.rollup.roll_up_lag import lag_of
 from carbon.services.rollup.rollup import roll_up
 from carbon.settings import Settings
 from carbon.storage.device_hours import device_hour
-from carbon.storage.dirty import mark_dirty
-from carbon.storage.engine import create_engine, reading, writing
+from carbon.storage.engine import create_engine, reading
 from carbon.storage.repricing import is_behind
 from carbon.storage.rollups import bucket, quarter_hour, workload_day, workload_hour
 
@@ -96,12 +96,7 @@ def test_they_are_the_same_to_the_bit(ledger: Ledger, upkeep: UpkeepBeside) -> N
     upkeep.stop()
     beside = rolled(ledger)
     assert all(beside)
-    with writing(ledger.context.engine) as connection:
-        keys = select(bucket.c.start_ms, bucket.c.device_id).distinct()
-        known = [(row[0], row[1]) for row in connection.execute(keys)]
-        for table in TABLES:
-            connection.execute(delete(table))
-        mark_dirty(connection, known)
+    ledger.forget(TABLES)
     roll_up(ledger.context)
     assert rolled(ledger) == beside
 

@@ -13,7 +13,8 @@ import pytest
 from acceptance import Deployment
 from agent_double import know_the_cpu
 from ingest_house import Load, Sender, send_all_again, wait_a_while
-from upkeep_house import begun_upkeep, has_ended, in_time
+from patience import in_time
+from upkeep_house import begun_upkeep, has_ended
 
 from carbon.bench.serving import service
 from faults.test_write_path import (

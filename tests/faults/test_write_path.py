@@ -17,6 +17,7 @@ from pathlib import Path
 import psutil
 import pytest
 from ingest_house import ROWS, Load, Sender, client, energy_of, post, send_all_again, wait_a_while
+from patience import in_time
 from sqlalchemy import func, select
 
 from carbon.bench.serving import service
@@ -54,7 +55,7 @@ def check(data_dir: Path) -> None:
 
 def wait_for_more(senders: list[Sender], batches: int) -> None:
     before = acknowledged(senders)
-    assert _in_time(lambda: acknowledged(senders) > before + batches, look_every_s=0.002)
+    assert in_time(lambda: acknowledged(senders) > before + batches, look_every_s=0.002)
 
 
 def acknowledged(senders: list[Sender]) -> int:
@@ -123,21 +124,11 @@ def test_a_full_disk_is_told_and_once_there_is_room_it_goes_on(
         assert int(answer.headers["retry-after"]) > 0
         assert http.get("/healthz").status_code == 200
         ballast.unlink()
-        assert _in_time(lambda: post(http, sender.body(seq)).status_code == 202)
+        assert in_time(lambda: post(http, sender.body(seq)).status_code == 202)
         again = post(http, sender.body(0)).json()
         assert (again["accepted"], again["duplicate"]) == (0, ROWS)
         asked = http.get("/v1/workloads/w/sci?unit=run").json()
         assert asked["energy_mj"] == energy_of(sender.bodies)
-
-
-def _in_time(holds: Callable[[], bool], seconds: float = 120, look_every_s: float = 0.05) -> bool:
-    """Guards against hanging alone: a busy machine may take long."""
-    until = time.monotonic() + seconds
-    while time.monotonic() < until:
-        if holds():
-            return True
-        time.sleep(look_every_s)
-    return False
 
 
 @pytest.fixture
@@ -208,7 +199,7 @@ def test_of_three_replicas_any_may_be_killed(
                 wait_a_while(rng, 3.0)
                 replicas[victim].process.kill()
                 wait_a_while(rng, 3.0)
-            assert _in_time(lambda: not has_dirty_rollups(url))
+            assert in_time(lambda: not has_dirty_rollups(url))
     with service(url, data_dir=tmp_path / "replica-0") as running:
         told = send_all_again(running, senders)
     assert told["conflict"] == 0

@@ -78,20 +78,10 @@ def rolled(ledger: Ledger) -> list[list[tuple[Any, ...]]]:
         return [sorted(map(tuple, connection.execute(select(table)))) for table in TABLES]
 
 
-def forget(ledger: Ledger) -> None:
-    """Nothing is rolled up, and all of it is to be."""
-    with writing(ledger.context.engine) as connection:
-        keys = select(bucket.c.start_ms, bucket.c.device_id).distinct()
-        known = [(row[0], row[1]) for row in connection.execute(keys)]
-        for table in TABLES:
-            connection.execute(delete(table))
-        mark_dirty(connection, known)
-
-
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=12)
 @given(st.randoms(use_true_random=False))
 def test_any_cut_and_any_stop_come_to_the_same(ledger: Ledger, rng: random.Random) -> None:
-    forget(ledger)
+    ledger.forget(TABLES)
     ledger.send(sent(rng, rng.randrange(1, 12)))
     rests, stop_at, late = [], rng.randrange(12), sent(rng, 3)
 
@@ -108,7 +98,7 @@ def test_any_cut_and_any_stop_come_to_the_same(ledger: Ledger, rng: random.Rando
             with contextlib.suppress(Stopped):
                 roll_up(ledger.context, pause=pause, at_once=lambda: rng.randrange(1, 9))
     piecemeal = rolled(ledger)
-    forget(ledger)
+    ledger.forget(TABLES)
     roll_up(ledger.context)
     assert rolled(ledger) == piecemeal
     assert_sums(*piecemeal)

@@ -13,7 +13,14 @@ from sqlalchemy import Engine, select, text
 from sqlalchemy.exc import IntegrityError, ProgrammingError
 
 from carbon.errors import CarbonError, InvalidInput, NotFound, StorageFull, Unavailable
-from carbon.storage.engine import checkpoint, create_engine, memory_engine, reading, writing
+from carbon.storage.engine import (
+    checkpoint,
+    create_engine,
+    memory_engine,
+    need_not_last,
+    reading,
+    writing,
+)
 from carbon.storage.migrations import upgrade
 from carbon.storage.names import host
 
@@ -146,6 +153,18 @@ def test_a_key_used_twice_stays_the_database_s_own_error(engine: Engine) -> None
     add_host(engine, "a")
     with pytest.raises(IntegrityError):
         add_host(engine, "a")
+
+
+def test_what_need_not_last_is_not_waited_for_and_what_follows_is(postgres_database: str) -> None:
+    engine = create_engine(postgres_database)
+    waits = text("SELECT set_config('synchronous_commit', 'on', false)")
+    with writing(engine) as connection:
+        connection.execute(waits)
+        need_not_last(connection)
+        assert connection.scalar(text("SHOW synchronous_commit")) == "off"
+    with writing(engine) as connection:
+        assert connection.scalar(text("SHOW synchronous_commit")) == "on"
+    engine.dispose()
 
 
 def test_text_that_a_database_cannot_hold_is_the_sender_s_error(postgres_database: str) -> None:
